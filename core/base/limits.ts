@@ -1,0 +1,56 @@
+// Every bound in one value that is passed in, so that the simulator can draw them small and cross every boundary.
+// Each has its reason. Slices of work count work units, never time: `io` adapts the units to about 2 ms a slice.
+
+export interface Limits {
+  /** Largest marshalled Raft request, bytes; etcd's --max-request-bytes. */
+  readonly requestSizeBytesMax: number;
+  /** Room of the gRPC layer above it, bytes, as etcd has it: the receive limit is the sum. */
+  readonly grpcOverheadBytes: number;
+  /** Operations per level of a transaction; etcd's --max-txn-ops. */
+  readonly txnOperationCountMax: number;
+  /** Bytes of proposals that are not applied yet; above it a proposal is answered "too many requests". */
+  readonly proposalBytesMax: number;
+  /** Proposals that are not applied yet (etcd: 5000 entries between commit and apply). */
+  readonly proposalCountMax: number;
+  /** Streams a client may have open on one connection. etcd says 2^32-1; we answer for memory. */
+  readonly streamCountMax: number;
+  /** Unsent bytes of one connection above which its streams are not served further (watch, large ranges). */
+  readonly connectionOutputBytesMax: number;
+  /** A connection whose peer takes nothing for so long while output waits is closed, milliseconds. */
+  readonly stalledReaderMs: number;
+  /** Entries after which a checkpoint is due. */
+  readonly checkpointEntryCount: number;
+  /** Log bytes after which a checkpoint is due. */
+  readonly checkpointLogBytes: number;
+  /** Size of a log segment, bytes: etcd's 64,000,000. */
+  readonly walSegmentSizeBytes: number;
+  /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
+  readonly dataSegmentSizeBytes: number;
+  /** Records looked at by one slice of compaction, hashing or checkpointing. */
+  readonly sliceRecordCount: number;
+  /** Quota on the data's size, bytes; 0 means etcd's 2 GiB, negative none. */
+  readonly quotaBytes: number;
+  /** Nesting of protobuf messages and transactions. */
+  readonly nestingDepthMax: number;
+}
+
+const MIB = 1024 * 1024;
+
+/** The defaults; the reasons stand at the fields. */
+export const DEFAULT_LIMITS: Limits = {
+  requestSizeBytesMax: 1_572_864,
+  grpcOverheadBytes: 524_288,
+  txnOperationCountMax: 128,
+  proposalBytesMax: 64 * MIB,
+  proposalCountMax: 20_000,
+  streamCountMax: 100_000,
+  connectionOutputBytesMax: 4 * MIB,
+  stalledReaderMs: 30_000,
+  checkpointEntryCount: 50_000,
+  checkpointLogBytes: 16 * MIB,
+  walSegmentSizeBytes: 64_000_000,
+  dataSegmentSizeBytes: 8 * MIB,
+  sliceRecordCount: 2_000,
+  quotaBytes: 0,
+  nestingDepthMax: 32,
+};

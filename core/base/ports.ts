@@ -1,0 +1,78 @@
+// The ports: what `core` needs of a machine. `io` implements them for a real one, `proof/simulator` for a world of
+// faults. Nothing in `core` asks the machine in any other way.
+
+/** Monotonic and calendar time. */
+export interface Clock {
+  /** Milliseconds of a monotonic clock, fractions included. Only differences mean anything. */
+  now(): number;
+  /** Seconds since 1970, whole; for ids of added members only, never for decisions. */
+  unixSeconds(): number;
+}
+
+/** Asks to be called again: the driver calls the machine's `turn()` once all input of this turn of the loop is in. */
+export interface Waker {
+  wake(): void;
+}
+
+/** A fault of the disk. The log's owner stops the member on any; nothing is retried (an fsync error least of all). */
+export class DiskError extends Error {
+  override readonly name = "DiskError";
+  /** The operating system's code, `EIO`, `ENOSPC`, `ENOENT`, … */
+  readonly code: string;
+  readonly path: string;
+  constructor(message: string, code: string, path: string) {
+    super(message);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+/** Called when an asynchronous disk operation ended; `error` is undefined when all of it is durable. */
+export type DiskDone = (error: DiskError | undefined) => void;
+
+/**
+ * A file system, seen from one data directory; paths are relative to it and use `/`.
+ *
+ * Calls without a callback act at once and throw `DiskError`. Written bytes are in the page cache until `sync`:
+ * a power loss may drop any subset of unsynced sectors. A created, renamed or removed name is durable only after
+ * `syncDirectory` of its directory.
+ */
+export interface Disk {
+  /** What one write may tear at, in bytes (512 or 4096). */
+  readonly sectorSizeBytes: number;
+  /** Creates the directory and its parents, mode 0700; existing ones are fine. */
+  makeDirectory(path: string): void;
+  /** Names in a directory, sorted; empty when the directory is missing. */
+  list(path: string): string[];
+  exists(path: string): boolean;
+  /** Creates (fails with EEXIST) or opens a file for reading and writing. */
+  create(path: string, lane: DiskLane): DiskFile;
+  open(path: string, lane: DiskLane): DiskFile;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  syncDirectory(path: string): void;
+}
+
+/**
+ * Which queue asynchronous operations of a file use. `log` is the log's alone, so that nothing delays it;
+ * `bulk` is for checkpoints and snapshots, written beside it.
+ */
+export type DiskLane = "log" | "bulk";
+
+export interface DiskFile {
+  readonly path: string;
+  sizeBytes(): number;
+  /** Reads into `target[start, end)` from `offset`; returns how many bytes there were. */
+  read(target: Uint8Array, start: number, end: number, offset: number): number;
+  /** Writes `source[start, end)` at `offset`, all of it or throws. */
+  write(source: Uint8Array, start: number, end: number, offset: number): void;
+  /** Makes data and size durable (fdatasync). */
+  sync(): void;
+  /**
+   * Writes and makes durable in the background; `done` is called later, never within this call. Operations of one
+   * lane end in the order in which they were started. `source` must not change until then.
+   */
+  writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void;
+  truncate(sizeBytes: number): void;
+  close(): void;
+}
