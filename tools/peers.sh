@@ -1,0 +1,135 @@
+#!/bin/sh
+# Brings the real peers that Holdfast is compared with onto this machine, and prints where each one is.
+#
+#   tools/peers.sh           install and build what is missing, then list (npm run peers)
+#   tools/peers.sh --list    only list
+#   tools/peers.sh --remove  delete what was built (Debian's packages stay)
+#
+# Required: Debian's etcd-client, etcd-server and python3-etcd3; without them this fails.
+# Where Go >= 1.24 is present: etcd 3.6, etcdctl, etcdutl, etcd's benchmark and our clientv3 program, built from
+# proof/peers/go through the Go module proxy; otherwise one line says that they were left out.
+# Built programs go to $HOLDFAST_PEERS, by default ${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin, which is
+# outside the repository, so that a fresh clone finds them again. proof/peers/peers.ts looks there.
+set -eu
+
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+modules=$root/proof/peers/go
+bin=${HOLDFAST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin}
+debian_packages='etcd-client etcd-server python3-etcd3'
+
+say() { printf '%s\n' "peers: $*" >&2; }
+
+debian_complete() {
+  [ -x /usr/bin/etcd ] && [ -x /usr/bin/etcdctl ] && /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1
+}
+
+install_debian() {
+  debian_complete && return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    say "Cannot install $debian_packages: apt-get is not here; install them by hand"
+    return 1
+  fi
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    as_root='sudo -n'
+    if ! $as_root true 2>/dev/null; then
+      say "Cannot install: run as root: apt-get update && apt-get install $debian_packages"
+      return 1
+    fi
+  fi
+  say "installing $debian_packages"
+  # A package list as old as the image may name versions that the mirror no longer has.
+  $as_root apt-get update -qq >&2
+  # shellcheck disable=SC2086 # a list of words
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    $debian_packages >&2
+  stop_debian_service "$as_root"
+  if ! debian_complete; then
+    say "$debian_packages were installed and yet something is missing"
+    return 1
+  fi
+}
+
+# Debian's package starts an etcd on port 2379, which is ours by default. Only that service is stopped, and only
+# after we installed it.
+stop_debian_service() {
+  if [ -d /run/systemd/system ]; then
+    $1 systemctl disable --now etcd.service >/dev/null 2>&1 || true
+  elif [ -x /etc/init.d/etcd ]; then
+    $1 /etc/init.d/etcd stop >/dev/null 2>&1 || true
+  fi
+}
+
+# The module file to build from: the newest etcd 3.6 wants Go 1.26, an earlier one is content with 1.24.
+# Prints nothing when Go is missing or too old.
+module_file() {
+  command -v go >/dev/null 2>&1 || return 0
+  minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+  [ -n "$minor" ] || return 0
+  if [ "$minor" -ge 26 ]; then
+    echo go.mod
+  elif [ "$minor" -ge 24 ]; then
+    echo go1.24.mod
+  fi
+}
+
+build_go() {
+  file=$(module_file)
+  if [ -z "$file" ]; then
+    say 'left out: etcd 3.6, etcdctl, etcdutl, benchmark, clientv3 (Go 1.24 or newer is not here)'
+    return 0
+  fi
+  stamp=$( (go env GOVERSION && cd "$modules" && cat "$file" ./*.go) | cksum)
+  if [ "$(cat "$bin/.stamp" 2>/dev/null)" = "$stamp" ]; then
+    return 0
+  fi
+  mkdir -p "$bin"
+  rm -f "$bin/.stamp"
+  build_one "$file" etcd go.etcd.io/etcd/server/v3
+  build_one "$file" etcdctl go.etcd.io/etcd/etcdctl/v3
+  build_one "$file" etcdutl go.etcd.io/etcd/etcdutl/v3
+  build_one "$file" clientv3 .
+  # The benchmark is in etcd's root module, which is published less often; nothing depends on it.
+  build_one "$file" benchmark go.etcd.io/etcd/v3/tools/benchmark || say 'left out: benchmark (it did not build)'
+  printf '%s\n' "$stamp" >"$bin/.stamp"
+}
+
+build_one() {
+  say "building $2 ($3)"
+  # Built beside and renamed: somebody may be running the old one.
+  (cd "$modules" && go build -trimpath -modfile="$1" -o "$bin/.$2.new" "$3") || return 1
+  mv -f "$bin/.$2.new" "$bin/$2"
+}
+
+row() { # name, path, version
+  if [ -x "$2" ]; then printf '%-16s %-9s %s\n' "$1" "$3" "$2"; else printf '%-16s %-9s %s\n' "$1" missing "$2"; fi
+}
+
+version_of() { "$@" 2>/dev/null | sed -n '1s/.*[: ]v\{0,1\}\([0-9][0-9.]*\).*/\1/p'; }
+
+list() {
+  row etcd "$bin/etcd" "$(version_of "$bin/etcd" --version)"
+  row etcdctl "$bin/etcdctl" "$(version_of "$bin/etcdctl" version)"
+  row etcdutl "$bin/etcdutl" "$(version_of "$bin/etcdutl" version)"
+  row benchmark "$bin/benchmark" -
+  row clientv3 "$bin/clientv3" -
+  row etcd-debian /usr/bin/etcd "$(version_of /usr/bin/etcd --version)"
+  row etcdctl-debian /usr/bin/etcdctl "$(version_of /usr/bin/etcdctl version)"
+  if /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1; then python=import; else python=; fi
+  row python3-etcd3 "${python:+/usr/bin/python3}" "$(version_of /usr/bin/python3 -c 'import etcd3; print("version: " + etcd3.__version__)')"
+  row zookeeper /usr/share/zookeeper/bin/zkServer.sh -
+}
+
+case ${1:-} in
+  --list) list ;;
+  --remove) rm -rf -- "$bin" ;;
+  '')
+    install_debian
+    build_go
+    list
+    ;;
+  *)
+    echo 'usage: tools/peers.sh [--list|--remove]' >&2
+    exit 2
+    ;;
+esac
