@@ -1,0 +1,82 @@
+// The calls that wait for their proposal to be applied: a ring indexed by the request's sequence number, so that nothing
+// is allocated or hashed per request. All calls have the same time limit, so the oldest expires first.
+
+import { assert } from "../base/assert.ts";
+import type { ServerCall } from "../grpc/server.ts";
+
+export class PendingCalls {
+  readonly #mask: number;
+  readonly #calls: (ServerCall | undefined)[];
+  readonly #startedMs: Float64Array;
+  /** The sequence number of the next request, a 32-bit counter that wraps. */
+  #next = 1;
+  /** No waiting call has a sequence number before this one. */
+  #oldest = 1;
+  #count = 0;
+
+  constructor(countMax: number) {
+    const size = 2 ** Math.ceil(Math.log2(countMax + 1));
+    this.#mask = size - 1;
+    this.#calls = new Array<ServerCall | undefined>(size).fill(undefined);
+    this.#startedMs = new Float64Array(size);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether one more fits: the oldest may be in the way even when few are waiting. */
+  get hasRoom(): boolean {
+    return this.#calls[this.#next & this.#mask] === undefined;
+  }
+
+  /** Registers a call and returns its sequence number. `call.slot` holds it until the call ends. */
+  add(call: ServerCall, nowMs: number): number {
+    assert(this.hasRoom, "room was checked before a call is registered");
+    const sequence = this.#next;
+    this.#next = (sequence + 1) >>> 0;
+    const at = sequence & this.#mask;
+    this.#calls[at] = call;
+    this.#startedMs[at] = nowMs;
+    call.slot = sequence;
+    this.#count++;
+    return sequence;
+  }
+
+  /** The call with this number, which no longer waits; undefined when it gave up before. */
+  take(sequence: number): ServerCall | undefined {
+    const at = sequence & this.#mask;
+    const call = this.#calls[at];
+    if (call === undefined || call.slot !== sequence) return undefined;
+    this.#calls[at] = undefined;
+    this.#count--;
+    return call;
+  }
+
+  /** Takes the oldest call when it has waited for `limitMs`; to be called until it gives none. */
+  takeExpired(nowMs: number, limitMs: number): ServerCall | undefined {
+    this.#advanceOldest();
+    if (this.#count === 0) return undefined;
+    const at = this.#oldest & this.#mask;
+    if (nowMs - this.#startedMs[at]! < limitMs) return undefined;
+    return this.take(this.#oldest);
+  }
+
+  /** Takes any call; for the end, when all have to be answered. */
+  takeAny(): ServerCall | undefined {
+    this.#advanceOldest();
+    return this.#count === 0 ? undefined : this.take(this.#oldest);
+  }
+
+  /** When the oldest call expires; Infinity when none waits. */
+  nextDeadlineMs(limitMs: number): number {
+    this.#advanceOldest();
+    return this.#count === 0 ? Number.POSITIVE_INFINITY : this.#startedMs[this.#oldest & this.#mask]! + limitMs;
+  }
+
+  #advanceOldest(): void {
+    while (this.#oldest !== this.#next && this.#calls[this.#oldest & this.#mask] === undefined) {
+      this.#oldest = (this.#oldest + 1) >>> 0;
+    }
+  }
+}
