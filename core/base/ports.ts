@@ -1,6 +1,9 @@
 // The ports: what `core` needs of a machine. `io` implements them for a real one, `proof/simulator` for a world of
 // faults. Nothing in `core` asks the machine in any other way.
 
+import type { ByteWriter } from "./byte-writer.ts";
+import type { Id64 } from "./ids.ts";
+
 /** Monotonic and calendar time. */
 export interface Clock {
   /** Milliseconds of a monotonic clock, fractions included. Only differences mean anything. */
@@ -75,4 +78,20 @@ export interface DiskFile {
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void;
   truncate(sizeBytes: number): void;
   close(): void;
+}
+
+/** The way to the other members; `io/net/peers.ts` and the simulated network implement it. */
+export interface PeerLinks {
+  /**
+   * Where to write frames for this member on this lane; what was written is sent at the end of the turn. `undefined` while
+   * there is no connection or too much is unsent: the frame is dropped then, and Raft repeats what matters.
+   */
+  writer(to: Id64, lane: number): ByteWriter | undefined;
+  /** Who is to be connected from now on, this member excluded. */
+  setPeers(peers: readonly PeerAddress[]): void;
+}
+
+export interface PeerAddress {
+  readonly id: Id64;
+  readonly urls: readonly string[];
 }

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ByteWriter } from "../base/byte-writer.ts";
+import { id64 } from "../base/ids.ts";
+import { Prng } from "../base/prng.ts";
+import { FrameReader, PeerError, beginFrame, endFrame, parseGreeting, refusalOf, writeGreeting } from "./peer-frames.ts";
+
+const GREETING = { lane: 1, clusterId: id64(1, 2), from: id64(3, 4), to: id64(5, 6) };
+
+test("a greeting is read as it was written", () => {
+  const writer = new ByteWriter();
+  writeGreeting(writer, GREETING);
+  assert.deepEqual(parseGreeting(writer.bytes, 0), GREETING);
+});
+
+test("a greeting with any bit flipped is refused", () => {
+  const writer = new ByteWriter();
+  writeGreeting(writer, GREETING);
+  for (let bit = 0; bit < 36 * 8; bit++) {
+    const damaged = writer.copy();
+    damaged[bit >> 3]! ^= 1 << (bit & 7);
+    assert.throws(() => parseGreeting(damaged, 0), PeerError, `bit ${bit}`);
+  }
+});
+
+test("a peer of another cluster, or one that looks for another member, is refused by name", () => {
+  const own = { clusterId: GREETING.clusterId, memberId: GREETING.to };
+  assert.equal(refusalOf(GREETING, own), undefined);
+  assert.match(refusalOf(GREETING, { ...own, clusterId: id64(9, 9) })!, /cluster ID mismatch/);
+  assert.match(refusalOf(GREETING, { ...own, memberId: id64(9, 9) })!, /member ID mismatch/);
+});
+
+function frames(payloads: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter();
+  payloads.forEach((payload, kind) => {
+    const start = beginFrame(writer, kind);
+    writer.raw(payload, 0, payload.length);
+    endFrame(writer, start);
+  });
+  return writer.copy();
+}
+
+test("frames arrive whole and in order however the stream is cut", () => {
+  const payloads = [0, 1, 5, 300, 7000].map((size, i) => new Uint8Array(size).fill(i));
+  const stream = frames(payloads);
+  for (let seed = 0; seed < 50; seed++) {
+    const prng = new Prng(seed);
+    const reader = new FrameReader(10_000);
+    const seen: Uint8Array[] = [];
+    for (let at = 0; at < stream.length; ) {
+      const end = Math.min(stream.length, at + prng.between(1, prng.pick([3, 40, 9000])));
+      reader.receive(stream, at, end, (kind, bytes, start, stop) => {
+        assert.equal(kind, seen.length);
+        seen.push(bytes.slice(start, stop));
+      });
+      at = end;
+    }
+    assert.deepEqual(seen, payloads, `seed ${seed}`);
+  }
+});
+
+test("a frame with any byte damaged never reaches the handler", () => {
+  const stream = frames([Uint8Array.of(1, 2, 3, 4, 5)]);
+  for (let at = 0; at < stream.length; at++) {
+    const damaged = stream.slice();
+    damaged[at]! ^= 0x10;
+    let seen = 0;
+    try {
+      new FrameReader(1000).receive(damaged, 0, damaged.length, () => seen++);
+    } catch (error) {
+      assert.ok(error instanceof PeerError);
+    }
+    assert.equal(seen, 0, `byte ${at}`);
+  }
+});
+
+test("a frame above the limit is refused before it is held", () => {
+  const stream = frames([new Uint8Array(2000)]);
+  assert.throws(() => new FrameReader(1000).receive(stream, 0, 9, () => {}), /above the limit/);
+});

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ServerCall } from "../grpc/server.ts";
+import { PendingCalls } from "./pending.ts";
+
+const call = (): ServerCall => ({ slot: 0 }) as unknown as ServerCall;
+
+test("a waiting call is found by its number once, and by no other number", () => {
+  const pending = new PendingCalls(3);
+  const first = call();
+  const sequence = pending.add(first, 0);
+  assert.equal(pending.take(sequence + 4), undefined);
+  assert.equal(pending.take(sequence), first);
+  assert.equal(pending.take(sequence), undefined);
+  assert.equal(pending.count, 0);
+});
+
+test("the registry is bounded: there is no room behind an old call that still waits", () => {
+  const pending = new PendingCalls(3);
+  const sequences = [0, 1, 2, 3].map(() => pending.add(call(), 0));
+  assert.equal(pending.hasRoom, false);
+  pending.take(sequences[3]!);
+  assert.equal(pending.hasRoom, false);
+  pending.take(sequences[0]!);
+  assert.equal(pending.hasRoom, true);
+});
+
+test("calls expire oldest first, each after its own time limit", () => {
+  const pending = new PendingCalls(8);
+  const calls = [10, 20, 30].map((nowMs) => {
+    const made = call();
+    pending.add(made, nowMs);
+    return made;
+  });
+  assert.equal(pending.nextDeadlineMs(7000), 7010);
+  assert.equal(pending.takeExpired(7009, 7000), undefined);
+  assert.equal(pending.takeExpired(7020, 7000), calls[0]);
+  assert.equal(pending.takeExpired(7020, 7000), calls[1]);
+  assert.equal(pending.takeExpired(7020, 7000), undefined);
+  assert.equal(pending.takeAny(), calls[2]);
+  assert.equal(pending.nextDeadlineMs(7000), Number.POSITIVE_INFINITY);
+});
