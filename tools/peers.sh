@@ -96,8 +96,10 @@ build_go() {
 
 build_one() {
   say "building $2 ($3)"
-  # Built beside and renamed: somebody may be running the old one.
-  (cd "$modules" && go build -trimpath -modfile="$1" -o "$bin/.$2.new" "$3") || return 1
+  # Built beside and renamed: somebody may be running the old one. Tried twice: the proxy may have had a bad moment.
+  (cd "$modules" && {
+    go build -trimpath -modfile="$1" -o "$bin/.$2.new" "$3" || go build -trimpath -modfile="$1" -o "$bin/.$2.new" "$3"
+  }) || return 1
   mv -f "$bin/.$2.new" "$bin/$2"
 }
 
