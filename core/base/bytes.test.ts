@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { compareBytes, concat, equalBytes, hashBytes, prefixEnd } from "./bytes.ts";
+import { compareBytes, concat, copyBytes, equalBytes, hashBytes, prefixEnd } from "./bytes.ts";
 
 const bytes = fc.uint8Array({ maxLength: 20 });
 
@@ -52,4 +52,13 @@ test("prefixEnd follows etcd: last byte below 0xFF incremented, else from the ke
     [[], [0]],
   ];
   for (const [prefix, end] of table) assert.deepEqual([...prefixEnd(Uint8Array.from(prefix))], end);
+});
+
+test("copyBytes and prefixEnd leave a Buffer alone (Buffer.slice is a view)", () => {
+  for (const length of [3, 300]) {
+    const source = Buffer.alloc(length, 97);
+    copyBytes(source, 0, length)[0] = 0;
+    prefixEnd(source);
+    assert.ok(source.equals(Buffer.alloc(length, 97)));
+  }
 });

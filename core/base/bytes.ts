@@ -66,6 +66,17 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed = 
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
+/**
+ * A copy of `bytes[start, end)`. Use it instead of `slice`: what comes from a socket or a file is Node's Buffer, whose
+ * `slice` does not copy.
+ */
+export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  if (copy.length <= 48) for (let i = 0; i < copy.length; i++) copy[i] = bytes[start + i]!;
+  else copy.set(bytes.subarray(start, end));
+  return copy;
+}
+
 /** All parts, one after the other, in a new array. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
@@ -86,7 +97,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 export function prefixEnd(prefix: Uint8Array): Uint8Array {
   for (let i = prefix.length - 1; i >= 0; i--) {
     if (prefix[i] === 0xff) continue;
-    const end = prefix.slice(0, i + 1);
+    const end = copyBytes(prefix, 0, i + 1);
     end[i]!++;
     return end;
   }

@@ -147,31 +147,41 @@ export class ProtoReader {
     return number;
   }
 
-  /** At most ten bytes; bits beyond the 64th are dropped, as every protobuf library does. */
+  /** At most ten bytes, of which the last may only be 0 or 1. */
   #varint(): void {
+    // The end is checked once, afterwards: what lies behind it is looked at and thrown away, and behind the array there
+    // is `undefined`, which ends a varint. (A put with an id of nine bytes: 68 ns with a check per byte, 60 without.)
     const bytes = this.bytes;
-    const end = this.end;
     let position = this.position;
-    let lo = 0;
+    let byte = bytes[position++]!;
+    let lo = byte & 0x7f;
     let hi = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      if (position >= end) fail("a varint that is cut off");
-      const byte = bytes[position++]!;
-      if (shift < 28) lo |= (byte & 0x7f) << shift;
-      else if (shift === 28) {
-        lo |= (byte & 0x0f) << 28;
-        hi = (byte & 0x7f) >> 4;
-      } else if (shift < 63) hi |= (byte & 0x7f) << (shift - 32);
-      else hi |= (byte & 1) << 31;
-      if (byte < 0x80) {
-        if (shift === 63 && byte > 1) fail("a varint of more than 64 bits");
-        this.position = position;
-        this.lo = lo >>> 0;
-        this.hi = hi >>> 0;
-        return;
+    if (byte >= 0x80) {
+      byte = bytes[position++]!;
+      lo |= (byte & 0x7f) << 7;
+      if (byte >= 0x80) {
+        byte = bytes[position++]!;
+        lo |= (byte & 0x7f) << 14;
+        if (byte >= 0x80) {
+          byte = bytes[position++]!;
+          lo |= (byte & 0x7f) << 21;
+          if (byte >= 0x80) {
+            byte = bytes[position++]!;
+            lo |= (byte & 0x0f) << 28;
+            hi = (byte & 0x7f) >> 4;
+            for (let shift = 3; byte >= 0x80 && shift < 32; shift += 7) {
+              byte = bytes[position++]!;
+              hi |= (byte & 0x7f) << shift;
+              if (shift === 31 && byte > 1) fail("a varint of more than 64 bits");
+            }
+          }
+        }
       }
     }
-    fail("a varint of more than ten bytes");
+    if (position > this.end) fail("a varint that is cut off");
+    this.position = position;
+    this.lo = lo >>> 0;
+    this.hi = hi >>> 0;
   }
 
   #skip(depth: number): void {

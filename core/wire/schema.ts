@@ -11,7 +11,7 @@
 import { assert } from "../base/assert.ts";
 import type { ByteWriter } from "../base/byte-writer.ts";
 import { varint64SizeBytes, varintSizeBytes } from "../base/byte-writer.ts";
-import { EMPTY_BYTES } from "../base/bytes.ts";
+import { copyBytes, EMPTY_BYTES } from "../base/bytes.ts";
 import { id64FromBigInt } from "../base/ids.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 import { fail, ProtoReader, WIRE_BYTES, WIRE_VARINT } from "./reader.ts";
@@ -241,7 +241,7 @@ function decodeValue(reader: ProtoReader, it: NamedField, depth: number): unknow
   switch (it.kind) {
     case "bytes":
       reader.chunk();
-      return reader.bytes.slice(reader.chunkStart, reader.chunkEnd);
+      return copyBytes(reader.bytes, reader.chunkStart, reader.chunkEnd);
     case "string":
       reader.chunk();
       return decodeUtf8(reader.bytes, reader.chunkStart, reader.chunkEnd);
