@@ -47,7 +47,10 @@ test("prefixEnd follows etcd: last byte below 0xFF incremented, else from the ke
   const table: [number[], number[]][] = [
     [[0x61], [0x62]],
     [[0x61, 0xff], [0x62]],
-    [[0x61, 0x00], [0x61, 0x01]],
+    [
+      [0x61, 0x00],
+      [0x61, 0x01],
+    ],
     [[0xff, 0xff], [0]],
     [[], [0]],
   ];

@@ -49,7 +49,10 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed = 
   let position = start;
   for (const last = end - 3; position < last; position += 4) {
     let word =
-      bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16) | (bytes[position + 3]! << 24);
+      bytes[position]! |
+      (bytes[position + 1]! << 8) |
+      (bytes[position + 2]! << 16) |
+      (bytes[position + 3]! << 24);
     word = Math.imul(word, 0xcc9e2d51);
     word = (word << 15) | (word >>> 17);
     hash ^= Math.imul(word, 0x1b873593);

@@ -78,7 +78,10 @@ test("crc32c reproduces three HashKV values of a real etcd (row keys and values 
       const isTombstone = hex.length === 8;
       if (main <= compacted && keep.size > 0 && !keep.has(main)) continue;
       if (isTombstone && main === compacted) continue;
-      const rowKey = Buffer.from(`00000000000000${main.toString(16)}5f0000000000000000${isTombstone ? "74" : ""}`, "hex");
+      const rowKey = Buffer.from(
+        `00000000000000${main.toString(16)}5f0000000000000000${isTombstone ? "74" : ""}`,
+        "hex",
+      );
       const value = Buffer.from(hex, "hex");
       crc = crc32c(value, 0, value.length, crc32c(rowKey, 0, rowKey.length, crc));
     }

@@ -20,7 +20,10 @@ export function crc32c(bytes: Uint8Array, start: number, end: number, seed = 0):
   for (const last = end - 7; position < last; position += 8) {
     const low =
       crc ^
-      (bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16) | (bytes[position + 3]! << 24));
+      (bytes[position]! |
+        (bytes[position + 1]! << 8) |
+        (bytes[position + 2]! << 16) |
+        (bytes[position + 3]! << 24));
     crc =
       table[1792 + (low & 0xff)]! ^
       table[1536 + ((low >>> 8) & 0xff)]! ^

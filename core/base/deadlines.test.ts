@@ -27,7 +27,9 @@ test("DeadlineHeap agrees with a sorted list under random additions, moves, canc
         }
       } else {
         now += prng.below(10);
-        model.sort((a, b) => (a.deadlineMs === b.deadlineMs ? a.sequence - b.sequence : a.deadlineMs - b.deadlineMs));
+        model.sort((a, b) =>
+          a.deadlineMs === b.deadlineMs ? a.sequence - b.sequence : a.deadlineMs - b.deadlineMs,
+        );
         const due = model.filter((it) => it.deadlineMs <= now).map((it) => it.tag);
         const popped: number[] = [];
         for (let tag = heap.pop(now); tag >= 0; tag = heap.pop(now)) popped.push(tag);

@@ -47,7 +47,7 @@ export class DeadlineHeap {
 
   /** `tag` is the caller's, at least 0. Returns the handle. */
   add(deadlineMs: number, tag: number): number {
-    assert(deadlineMs === deadlineMs, "a deadline is a number");
+    assert(!Number.isNaN(deadlineMs), "a deadline is a number");
     assert(tag >= 0, "a tag is at least 0");
     if (this.#count === this.#handleAt.length) this.#grow();
     const handle = this.#freeCount > 0 ? this.#freeHandles[--this.#freeCount]! : this.#handleCount++;
@@ -60,7 +60,7 @@ export class DeadlineHeap {
 
   /** Gives an entry another deadline; among equals it is then the last. */
   move(handle: number, deadlineMs: number): void {
-    assert(deadlineMs === deadlineMs, "a deadline is a number");
+    assert(!Number.isNaN(deadlineMs), "a deadline is a number");
     const place = this.#place(handle);
     const before = this.#deadlineOf[handle]!;
     this.#deadlineOf[handle] = deadlineMs;
@@ -131,7 +131,8 @@ export class DeadlineHeap {
       let childPlace = place * 2 + 1;
       if (childPlace >= this.#count) break;
       const right = childPlace + 1;
-      if (right < this.#count && this.#isEarlier(this.#handleAt[right]!, this.#handleAt[childPlace]!)) childPlace = right;
+      if (right < this.#count && this.#isEarlier(this.#handleAt[right]!, this.#handleAt[childPlace]!))
+        childPlace = right;
       const child = this.#handleAt[childPlace]!;
       if (!this.#isEarlier(child, handle)) break;
       this.#set(place, child);

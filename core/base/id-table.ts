@@ -4,7 +4,7 @@
 //
 //   table.set(0x7f, 0x2a, 3);   table.get(0x7f, 0x2a) === 3;   table.delete(0x7f, 0x2a);   table.get(0x7f, 0x2a) === -1
 //
-// Growing moves all entries at once: 1 M of them in about 30 ms, 100,000 in 2.
+// Growing moves all entries at once: 2 ms at 80,000 of them, 24 ms at 655,000.
 
 import { assert } from "./assert.ts";
 

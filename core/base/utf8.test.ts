@@ -7,7 +7,29 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { fatal: true });
 
 // Bytes that are likely to sit next to each other in nearly well-formed text.
-const suspicious = fc.constantFrom(0x00, 0x61, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff);
+const suspicious = fc.constantFrom(
+  0x00,
+  0x61,
+  0x7f,
+  0x80,
+  0x8f,
+  0x90,
+  0x9f,
+  0xa0,
+  0xbf,
+  0xc0,
+  0xc2,
+  0xdf,
+  0xe0,
+  0xe1,
+  0xed,
+  0xef,
+  0xf0,
+  0xf1,
+  0xf4,
+  0xf5,
+  0xff,
+);
 
 test("decodeUtf8 and isUtf8 agree with TextDecoder on ill-formed bytes", () => {
   fc.assert(
@@ -28,13 +50,17 @@ test("decodeUtf8 and isUtf8 agree with TextDecoder on ill-formed bytes", () => {
 
 test("encodeUtf8 agrees with TextEncoder, unpaired surrogates included, and decodes back", () => {
   fc.assert(
-    fc.property(fc.string({ unit: "binary", maxLength: 60 }), fc.string({ unit: fc.nat(0xffff).map((u) => String.fromCharCode(u)), maxLength: 30 }), (a, b) => {
-      for (const text of [a, b]) {
-        const bytes = encodeUtf8(text);
-        assert.deepEqual(bytes, new TextEncoder().encode(text));
-        assert.equal(decodeUtf8(bytes, 0, bytes.length), decoder.decode(bytes));
-      }
-    }),
+    fc.property(
+      fc.string({ unit: "binary", maxLength: 60 }),
+      fc.string({ unit: fc.nat(0xffff).map((u) => String.fromCharCode(u)), maxLength: 30 }),
+      (a, b) => {
+        for (const text of [a, b]) {
+          const bytes = encodeUtf8(text);
+          assert.deepEqual(bytes, new TextEncoder().encode(text));
+          assert.equal(decodeUtf8(bytes, 0, bytes.length), decoder.decode(bytes));
+        }
+      },
+    ),
   );
 });
 

@@ -44,8 +44,10 @@ export function writeHeader(writer: ByteWriter, source: HeaderSource, revision: 
 /** Bytes that writeHeader() writes. */
 export function headerSizeBytes(source: HeaderSource, revision: number): number {
   let size = 2;
-  if ((source.clusterHi | source.clusterLo) !== 0) size += 1 + varint64SizeBytes(source.clusterHi, source.clusterLo);
-  if ((source.memberHi | source.memberLo) !== 0) size += 1 + varint64SizeBytes(source.memberHi, source.memberLo);
+  if ((source.clusterHi | source.clusterLo) !== 0)
+    size += 1 + varint64SizeBytes(source.clusterHi, source.clusterLo);
+  if ((source.memberHi | source.memberLo) !== 0)
+    size += 1 + varint64SizeBytes(source.memberHi, source.memberLo);
   if (revision !== 0) size += 1 + (revision < 0 ? 10 : varintSizeBytes(revision));
   if (source.term !== 0) size += 1 + varintSizeBytes(source.term);
   return size;

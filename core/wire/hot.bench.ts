@@ -37,7 +37,13 @@ const rangeFields = new RangeFields();
 const checker = new TxnChecker();
 const leaseFields = new LeaseIdFields();
 const lease = Uint8Array.of(8, 0xef, 0x9b, 0xaf, 0x85, 0x89, 0xcf, 0x95, 0x9a, 0x12);
-const source: HeaderSource = { clusterHi: 0xdc50b8da, clusterLo: 0xae93b3e0, memberHi: 0x66788015, memberLo: 0x7b8812c8, term: 3 };
+const source: HeaderSource = {
+  clusterHi: 0xdc50b8da,
+  clusterLo: 0xae93b3e0,
+  memberHi: 0x66788015,
+  memberLo: 0x7b8812c8,
+  term: 3,
+};
 const out = new ByteWriter(1 << 16);
 
 summary(() => {

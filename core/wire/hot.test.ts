@@ -49,7 +49,14 @@ const revision = fc.maxSafeInteger();
 
 test("PutFields reads what the table writes", () => {
   const fields = new PutFields();
-  const requests = fc.record({ key: bytes, value: bytes, lease, prev_kv: flag, ignore_value: flag, ignore_lease: flag });
+  const requests = fc.record({
+    key: bytes,
+    value: bytes,
+    lease,
+    prev_kv: flag,
+    ignore_value: flag,
+    ignore_lease: flag,
+  });
   fc.assert(
     fc.property(requests, (request) => {
       const [source, start, end] = framed(PutRequest, request);
@@ -110,14 +117,26 @@ test("RangeFields reads what the table writes", () => {
 });
 
 test("DeleteFields, CompactFields and the lease readers read what the table writes", () => {
-  const requests = fc.record({ key: bytes, range_end: bytes, prev_kv: flag, revision, physical: flag, lease, ttl: revision });
+  const requests = fc.record({
+    key: bytes,
+    range_end: bytes,
+    prev_kv: flag,
+    revision,
+    physical: flag,
+    lease,
+    ttl: revision,
+  });
   const remove = new DeleteFields();
   const compact = new CompactFields();
   const grant = new LeaseGrantFields();
   const ttl = new LeaseIdFields();
   fc.assert(
     fc.property(requests, (r) => {
-      let [source, start, end] = framed(DeleteRangeRequest, { key: r.key, range_end: r.range_end, prev_kv: r.prev_kv });
+      let [source, start, end] = framed(DeleteRangeRequest, {
+        key: r.key,
+        range_end: r.range_end,
+        prev_kv: r.prev_kv,
+      });
       remove.parse(source, start, end);
       assert.deepEqual(slice(source, remove.keyStart, remove.keyEnd), r.key);
       assert.deepEqual(slice(source, remove.rangeEndStart, remove.rangeEndEnd), r.range_end);
@@ -161,7 +180,14 @@ test("the watch readers read what the table writes, filters packed or not", () =
       assert.deepEqual(slice(source, create.rangeEndStart, create.rangeEndEnd), value.range_end);
       assert.equal(bigintOf(create.watchHi, create.watchLo), value.watch_id);
       assert.deepEqual(
-        [create.startRevision, create.progressNotify, create.noPut, create.noDelete, create.prevKv, create.fragment],
+        [
+          create.startRevision,
+          create.progressNotify,
+          create.noPut,
+          create.noDelete,
+          create.prevKv,
+          create.fragment,
+        ],
         [
           value.start_revision,
           value.progress_notify,
@@ -193,15 +219,28 @@ test("readers take the last occurrence, pass over unknown fields and forget the 
   assert.deepEqual(slice(request, fields.keyStart, fields.keyEnd), Uint8Array.of(67, 68));
   assert.equal(fields.prevKv, false);
   fields.parse(request, 0, 0);
-  assert.deepEqual([fields.keyEnd - fields.keyStart, fields.valueEnd - fields.valueStart, fields.leaseLo], [0, 0, 0]);
+  assert.deepEqual(
+    [fields.keyEnd - fields.keyStart, fields.valueEnd - fields.valueStart, fields.leaseLo],
+    [0, 0, 0],
+  );
 });
 
 test("every reader ends in a result or a WireError on arbitrary bytes, with offsets inside them", () => {
   const put = new PutFields();
   const range = new RangeFields();
-  const others = [new DeleteFields(), new CompactFields(), new WatchRequestFields(), new WatchCreateFields(), new LeaseGrantFields(), new LeaseIdFields()];
+  const others = [
+    new DeleteFields(),
+    new CompactFields(),
+    new WatchRequestFields(),
+    new WatchCreateFields(),
+    new LeaseGrantFields(),
+    new LeaseIdFields(),
+  ];
   // Tags of known fields, so that random bytes get past the first one.
-  const likely = fc.oneof(fc.constantFrom(0x0a, 0x12, 0x18, 0x20, 0x28, 0x30, 0x38, 0x2a, 1, 2, 0), fc.nat(255));
+  const likely = fc.oneof(
+    fc.constantFrom(0x0a, 0x12, 0x18, 0x20, 0x28, 0x30, 0x38, 0x2a, 1, 2, 0),
+    fc.nat(255),
+  );
   fc.assert(
     fc.property(fc.array(likely, { maxLength: 30 }), fc.nat(5), (values, start) => {
       const source = Uint8Array.from(values);
@@ -214,7 +253,8 @@ test("every reader ends in a result or a WireError on arbitrary bytes, with offs
           continue;
         }
         for (const [name, value] of Object.entries(reader)) {
-          if (name.endsWith("Start") || name.endsWith("End")) assert.ok(value >= start && value <= source.length, name);
+          if (name.endsWith("Start") || name.endsWith("End"))
+            assert.ok(value >= start && value <= source.length, name);
         }
       }
     }),

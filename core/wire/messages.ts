@@ -3,18 +3,62 @@
 // Messages that never leave the cluster are in raft-messages.ts.
 
 import type { EnumTable, MessageOf, Schema } from "./schema.ts";
-import { bool, bytes, enumeration, id, int64, message, nested, oneof, repeated, string, uint32, uint64, unsignedId } from "./schema.ts";
+import {
+  bool,
+  bytes,
+  enumeration,
+  id,
+  int64,
+  message,
+  nested,
+  oneof,
+  repeated,
+  string,
+  uint32,
+  uint64,
+  unsignedId,
+} from "./schema.ts";
 
-export const SortOrder = { name: "etcdserverpb.RangeRequest.SortOrder", values: { NONE: 0, ASCEND: 1, DESCEND: 2 } } as const satisfies EnumTable;
-export const SortTarget = { name: "etcdserverpb.RangeRequest.SortTarget", values: { KEY: 0, VERSION: 1, CREATE: 2, MOD: 3, VALUE: 4 } } as const satisfies EnumTable;
-export const CompareResult = { name: "etcdserverpb.Compare.CompareResult", values: { EQUAL: 0, GREATER: 1, LESS: 2, NOT_EQUAL: 3 } } as const satisfies EnumTable;
-export const CompareTarget = { name: "etcdserverpb.Compare.CompareTarget", values: { VERSION: 0, CREATE: 1, MOD: 2, VALUE: 3, LEASE: 4 } } as const satisfies EnumTable;
-export const FilterType = { name: "etcdserverpb.WatchCreateRequest.FilterType", values: { NOPUT: 0, NODELETE: 1 } } as const satisfies EnumTable;
-export const AlarmType = { name: "etcdserverpb.AlarmType", values: { NONE: 0, NOSPACE: 1, CORRUPT: 2 } } as const satisfies EnumTable;
-export const AlarmAction = { name: "etcdserverpb.AlarmRequest.AlarmAction", values: { GET: 0, ACTIVATE: 1, DEACTIVATE: 2 } } as const satisfies EnumTable;
-export const DowngradeAction = { name: "etcdserverpb.DowngradeRequest.DowngradeAction", values: { VALIDATE: 0, ENABLE: 1, CANCEL: 2 } } as const satisfies EnumTable;
-export const EventType = { name: "mvccpb.Event.EventType", values: { PUT: 0, DELETE: 1 } } as const satisfies EnumTable;
-export const PermissionType = { name: "authpb.Permission.Type", values: { READ: 0, WRITE: 1, READWRITE: 2 } } as const satisfies EnumTable;
+export const SortOrder = {
+  name: "etcdserverpb.RangeRequest.SortOrder",
+  values: { NONE: 0, ASCEND: 1, DESCEND: 2 },
+} as const satisfies EnumTable;
+export const SortTarget = {
+  name: "etcdserverpb.RangeRequest.SortTarget",
+  values: { KEY: 0, VERSION: 1, CREATE: 2, MOD: 3, VALUE: 4 },
+} as const satisfies EnumTable;
+export const CompareResult = {
+  name: "etcdserverpb.Compare.CompareResult",
+  values: { EQUAL: 0, GREATER: 1, LESS: 2, NOT_EQUAL: 3 },
+} as const satisfies EnumTable;
+export const CompareTarget = {
+  name: "etcdserverpb.Compare.CompareTarget",
+  values: { VERSION: 0, CREATE: 1, MOD: 2, VALUE: 3, LEASE: 4 },
+} as const satisfies EnumTable;
+export const FilterType = {
+  name: "etcdserverpb.WatchCreateRequest.FilterType",
+  values: { NOPUT: 0, NODELETE: 1 },
+} as const satisfies EnumTable;
+export const AlarmType = {
+  name: "etcdserverpb.AlarmType",
+  values: { NONE: 0, NOSPACE: 1, CORRUPT: 2 },
+} as const satisfies EnumTable;
+export const AlarmAction = {
+  name: "etcdserverpb.AlarmRequest.AlarmAction",
+  values: { GET: 0, ACTIVATE: 1, DEACTIVATE: 2 },
+} as const satisfies EnumTable;
+export const DowngradeAction = {
+  name: "etcdserverpb.DowngradeRequest.DowngradeAction",
+  values: { VALIDATE: 0, ENABLE: 1, CANCEL: 2 },
+} as const satisfies EnumTable;
+export const EventType = {
+  name: "mvccpb.Event.EventType",
+  values: { PUT: 0, DELETE: 1 },
+} as const satisfies EnumTable;
+export const PermissionType = {
+  name: "authpb.Permission.Type",
+  values: { READ: 0, WRITE: 1, READWRITE: 2 },
+} as const satisfies EnumTable;
 
 export const ResponseHeader = message("etcdserverpb.ResponseHeader", {
   cluster_id: unsignedId(1),

@@ -84,7 +84,12 @@ export const RaftSnapshot = message("raftpb.Snapshot", {
 });
 export const ConfChangeType = {
   name: "raftpb.ConfChangeType",
-  values: { ConfChangeAddNode: 0, ConfChangeRemoveNode: 1, ConfChangeUpdateNode: 2, ConfChangeAddLearnerNode: 3 },
+  values: {
+    ConfChangeAddNode: 0,
+    ConfChangeRemoveNode: 1,
+    ConfChangeUpdateNode: 2,
+    ConfChangeAddLearnerNode: 3,
+  },
 } as const satisfies EnumTable;
 /** `context` holds the member as JSON. */
 export const ConfChange = message("raftpb.ConfChange", {
@@ -99,7 +104,11 @@ export const ConfChangeSingle = message("raftpb.ConfChangeSingle", {
 });
 export const ConfChangeTransition = {
   name: "raftpb.ConfChangeTransition",
-  values: { ConfChangeTransitionAuto: 0, ConfChangeTransitionJointImplicit: 1, ConfChangeTransitionJointExplicit: 2 },
+  values: {
+    ConfChangeTransitionAuto: 0,
+    ConfChangeTransitionJointImplicit: 1,
+    ConfChangeTransitionJointExplicit: 2,
+  },
 } as const satisfies EnumTable;
 export const ConfChangeV2 = message("raftpb.ConfChangeV2", {
   transition: required(enumeration(1, ConfChangeTransition)),

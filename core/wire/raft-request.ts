@@ -68,7 +68,12 @@ export interface RequestAuthor {
 }
 
 /** The same with the author, whose rights are checked again when the entry is applied. */
-export function beginAuthoredRequest(writer: ByteWriter, idHi: number, idLo: number, author: RequestAuthor): void {
+export function beginAuthoredRequest(
+  writer: ByteWriter,
+  idHi: number,
+  idLo: number,
+  author: RequestAuthor,
+): void {
   const nameLength = author.username.length;
   assert(nameLength < 1 << 20, "a user name is short");
   let size = 1 + varint64SizeBytes(idHi, idLo);
@@ -97,7 +102,13 @@ export function beginRequestBody(writer: ByteWriter, kind: number, sizeBytes: nu
 }
 
 /** Writes a request whose bytes are there already: a client's message. */
-export function writeRequestBody(writer: ByteWriter, kind: number, bytes: Uint8Array, start: number, end: number): void {
+export function writeRequestBody(
+  writer: ByteWriter,
+  kind: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   beginRequestBody(writer, kind, end - start);
   writer.raw(bytes, start, end);
 }

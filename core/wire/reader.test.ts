@@ -52,9 +52,13 @@ test("ProtoReader refuses malformed input with a WireError", () => {
   ];
   for (const [name, values] of malformed) {
     const it = reader(...values);
-    assert.throws(() => {
-      while (it.next() !== 0) it.skip();
-    }, WireError, name);
+    assert.throws(
+      () => {
+        while (it.next() !== 0) it.skip();
+      },
+      WireError,
+      name,
+    );
   }
 });
 
@@ -68,7 +72,37 @@ test("ProtoReader refuses a known field with another wire type", () => {
 });
 
 test("ProtoReader skips fields of every wire type, groups included", () => {
-  const it = reader(0x08, 0x96, 0x01, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x12, 2, 9, 9, 0x13, 0x08, 1, 0x1b, 0x1c, 0x14, 0x15, 1, 2, 3, 4, 0x28, 7);
+  const it = reader(
+    0x08,
+    0x96,
+    0x01,
+    0x11,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    0x12,
+    2,
+    9,
+    9,
+    0x13,
+    0x08,
+    1,
+    0x1b,
+    0x1c,
+    0x14,
+    0x15,
+    1,
+    2,
+    3,
+    4,
+    0x28,
+    7,
+  );
   const numbers: number[] = [];
   for (let number = it.next(); number !== 0; number = it.next()) {
     numbers.push(number);

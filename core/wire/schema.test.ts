@@ -5,7 +5,13 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import { headerSizeBytes, revisionHeaderSizeBytes, writeHeader, writeRevisionHeader } from "./header.ts";
 import * as api from "./messages.ts";
 import * as raft from "./raft-messages.ts";
-import { beginAuthoredRequest, beginRequest, REQUEST_KIND, RequestEnvelope, writeRequestBody } from "./raft-request.ts";
+import {
+  beginAuthoredRequest,
+  beginRequest,
+  REQUEST_KIND,
+  RequestEnvelope,
+  writeRequestBody,
+} from "./raft-request.ts";
 import { WireError } from "./reader.ts";
 import type { Input, NamedField, Schema } from "./schema.ts";
 import { decode, encode, encodedSizeBytes } from "./schema.ts";
@@ -28,7 +34,14 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 test("messages are written as a real etcd writes them", () => {
   // From a real data directory: a row of a put, a tombstone, a lease.
-  const k2 = { key: utf8("k2"), create_revision: 4, mod_revision: 25, version: 4, value: utf8("v23"), lease: 0n };
+  const k2 = {
+    key: utf8("k2"),
+    create_revision: 4,
+    mod_revision: 25,
+    version: 4,
+    value: utf8("v23"),
+    lease: 0n,
+  };
   assert.equal(hex(api.KeyValue, k2), "0a026b321004181920042a03763233");
   assert.deepEqual(unhex(api.KeyValue, "0a026b321004181920042a03763233"), {
     ...k2,
@@ -56,7 +69,10 @@ test("decode reads packed and unpacked numbers, the last of a oneof, and passes 
   assert.equal(unhex(api.PutRequest, "0a016178011a0118".slice(0, 10)).key.length, 1);
   assert.equal(unhex(api.StatusResponse, "20ffffffffffffffffff01").leader, 2n ** 64n - 1n);
   assert.equal(unhex(api.RangeRequest, "20ffffffffffffffffff01").revision, -1);
-  assert.equal(unhex(api.RangeRequest, "208080808080808080 40".replace(" ", "")).revision, Number.MAX_SAFE_INTEGER);
+  assert.equal(
+    unhex(api.RangeRequest, "208080808080808080 40".replace(" ", "")).revision,
+    Number.MAX_SAFE_INTEGER,
+  );
 });
 
 const tables: Schema<unknown>[] = [];
@@ -69,8 +85,11 @@ function arbitrary(schema: Schema<unknown>, depth: number): fc.Arbitrary<Record<
   for (const it of schema.fields) {
     const value = scalar(it, depth);
     if (it.presence === "repeated") shape[it.name] = fc.array(value, { maxLength: 3 });
-    else if (it.presence === "oneof") shape[it.name] = oneofChoice++ === 0 ? fc.option(value, { nil: undefined }) : fc.constant(undefined);
-    else shape[it.name] = it.kind === "message" && it.presence !== "required" ? fc.option(value, { nil: undefined }) : value;
+    else if (it.presence === "oneof")
+      shape[it.name] = oneofChoice++ === 0 ? fc.option(value, { nil: undefined }) : fc.constant(undefined);
+    else
+      shape[it.name] =
+        it.kind === "message" && it.presence !== "required" ? fc.option(value, { nil: undefined }) : value;
   }
   return fc.record(shape);
 }
@@ -97,7 +116,9 @@ function scalar(it: NamedField, depth: number): fc.Arbitrary<unknown> {
     case "unsignedId":
       return fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
     case "message":
-      return depth === 0 && it.presence !== "required" ? fc.constant(undefined) : arbitrary(it.schema!(), Math.max(0, depth - 1));
+      return depth === 0 && it.presence !== "required"
+        ? fc.constant(undefined)
+        : arbitrary(it.schema!(), Math.max(0, depth - 1));
   }
 }
 
@@ -132,7 +153,14 @@ function cleanOne(it: unknown): unknown {
 }
 
 test("decode ends in a message or a WireError on arbitrary bytes", () => {
-  const schemas = [api.TxnRequest, api.WatchResponse, api.RangeResponse, raft.InternalRaftRequest, api.Compare, raft.RaftSnapshot];
+  const schemas = [
+    api.TxnRequest,
+    api.WatchResponse,
+    api.RangeResponse,
+    raft.InternalRaftRequest,
+    api.Compare,
+    raft.RaftSnapshot,
+  ];
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.constantFrom(...schemas), (bytes, schema) => {
       try {
@@ -147,22 +175,27 @@ test("decode ends in a message or a WireError on arbitrary bytes", () => {
 
 test("the response header has the table's form and the announced size", () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.maxSafeInteger(), fc.nat(), (id, revision, term) => {
-      const [hi, lo] = [Number(id >> 32n), Number(id & 0xffffffffn)];
-      const source = { clusterHi: hi, clusterLo: lo, memberHi: lo, memberLo: hi, term };
-      const writer = new ByteWriter(1);
-      writeHeader(writer, source, revision);
-      assert.equal(writer.position, headerSizeBytes(source, revision));
-      const answer = decode(api.PutResponse, writer.bytes, 0, writer.position);
-      const member_id = (BigInt(lo) << 32n) | BigInt(hi);
-      assert.deepEqual(answer.header, { cluster_id: id, member_id, revision, raft_term: term });
+    fc.property(
+      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      fc.maxSafeInteger(),
+      fc.nat(),
+      (id, revision, term) => {
+        const [hi, lo] = [Number(id >> 32n), Number(id & 0xffffffffn)];
+        const source = { clusterHi: hi, clusterLo: lo, memberHi: lo, memberLo: hi, term };
+        const writer = new ByteWriter(1);
+        writeHeader(writer, source, revision);
+        assert.equal(writer.position, headerSizeBytes(source, revision));
+        const answer = decode(api.PutResponse, writer.bytes, 0, writer.position);
+        const member_id = (BigInt(lo) << 32n) | BigInt(hi);
+        assert.deepEqual(answer.header, { cluster_id: id, member_id, revision, raft_term: term });
 
-      writer.reset();
-      writeRevisionHeader(writer, revision);
-      assert.equal(writer.position, revisionHeaderSizeBytes(revision));
-      const inner = decode(api.PutResponse, writer.bytes, 0, writer.position).header;
-      assert.deepEqual(inner, { cluster_id: 0n, member_id: 0n, revision, raft_term: 0 });
-    }),
+        writer.reset();
+        writeRevisionHeader(writer, revision);
+        assert.equal(writer.position, revisionHeaderSizeBytes(revision));
+        const inner = decode(api.PutResponse, writer.bytes, 0, writer.position).header;
+        assert.deepEqual(inner, { cluster_id: 0n, member_id: 0n, revision, raft_term: 0 });
+      },
+    ),
   );
 });
 
@@ -175,7 +208,10 @@ test("RequestEnvelope reads its own and etcd's order of fields", () => {
   envelope.parse(writer.bytes, 0, writer.position);
   assert.deepEqual([envelope.kind, envelope.idHi, envelope.idLo], [REQUEST_KIND.put, 0xdeadbeef, 0xffffffff]);
   assert.deepEqual(writer.bytes.slice(envelope.payloadStart, envelope.payloadEnd), put);
-  assert.equal(Buffer.from(writer.bytes.slice(envelope.usernameStart, envelope.usernameEnd)).toString(), "root");
+  assert.equal(
+    Buffer.from(writer.bytes.slice(envelope.usernameStart, envelope.usernameEnd)).toString(),
+    "root",
+  );
   assert.equal(envelope.authRevision, 300);
   assert.deepEqual(decode(raft.InternalRaftRequest, writer.bytes, 0, writer.position).header, {
     ID: 0xdeadbeefffffffffn,
@@ -186,7 +222,10 @@ test("RequestEnvelope reads its own and etcd's order of fields", () => {
   writer.reset();
   encode(raft.InternalRaftRequest, { header: { ID: 77n }, cluster_version_set: { ver: "3.6.0" } }, writer);
   envelope.parse(writer.bytes, 0, writer.position);
-  assert.deepEqual([envelope.kind, envelope.idLo, envelope.usernameEnd], [REQUEST_KIND.clusterVersionSet, 77, 0]);
+  assert.deepEqual(
+    [envelope.kind, envelope.idLo, envelope.usernameEnd],
+    [REQUEST_KIND.clusterVersionSet, 77, 0],
+  );
 
   writer.reset();
   beginRequest(writer, 0, 5);

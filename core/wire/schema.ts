@@ -366,7 +366,8 @@ function sizeOfElements(it: NamedField, list: readonly unknown[]): number {
   if (list.length === 0) return 0;
   let size = 0;
   for (const value of list) size += sizeOfValue(it, value);
-  const isPacked = wireTypeOf(it) === WIRE_BYTES && it.kind !== "bytes" && it.kind !== "string" && it.kind !== "message";
+  const isPacked =
+    wireTypeOf(it) === WIRE_BYTES && it.kind !== "bytes" && it.kind !== "string" && it.kind !== "message";
   if (isPacked) return varintSizeBytes(it.tag) + varintSizeBytes(size) + size;
   return size + list.length * varintSizeBytes(it.tag);
 }

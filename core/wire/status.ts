@@ -92,7 +92,10 @@ export const STATUS = {
   memberExists: etcd(CODE.failedPrecondition, "member ID already exist"),
   peerUrlExists: etcd(CODE.failedPrecondition, "Peer URLs already exists"),
   memberNotLearner: etcd(CODE.failedPrecondition, "can only promote a learner member"),
-  learnerNotReady: etcd(CODE.failedPrecondition, "can only promote a learner member which is in sync with leader"),
+  learnerNotReady: etcd(
+    CODE.failedPrecondition,
+    "can only promote a learner member which is in sync with leader",
+  ),
   tooManyLearners: etcd(CODE.failedPrecondition, "too many learner members in cluster"),
   clusterIdMismatch: etcd(CODE.failedPrecondition, "cluster ID mismatch"),
   rootUserNotExist: etcd(CODE.failedPrecondition, "root user does not exist"),
@@ -127,7 +130,10 @@ export const STATUS = {
   timeout: etcd(CODE.unavailable, "request timed out"),
   timeoutLeaderFailure: etcd(CODE.unavailable, "request timed out, possibly due to previous leader failure"),
   timeoutConnectionLost: etcd(CODE.unavailable, "request timed out, possibly due to connection lost"),
-  timeoutWaitAppliedIndex: etcd(CODE.unavailable, "request timed out, waiting for the applied index took too long"),
+  timeoutWaitAppliedIndex: etcd(
+    CODE.unavailable,
+    "request timed out, waiting for the applied index took too long",
+  ),
   unhealthy: etcd(CODE.unavailable, "unhealthy cluster"),
   // DataLoss, Unauthenticated
   corrupt: etcd(CODE.dataLoss, "corrupt cluster"),
@@ -177,7 +183,10 @@ export function unknownService(service: string): Status {
 }
 
 export function messageTooLarge(sizeBytes: number, sizeBytesMax: number): Status {
-  return plain(CODE.resourceExhausted, `grpc: received message larger than max (${sizeBytes} vs. ${sizeBytesMax})`);
+  return plain(
+    CODE.resourceExhausted,
+    `grpc: received message larger than max (${sizeBytes} vs. ${sizeBytesMax})`,
+  );
 }
 
 /** Malformed protobuf. The text after the colon differs with etcd's protobuf library and nobody compares it. */
@@ -185,7 +194,9 @@ export function malformedRequest(reason: string): Status {
   return plain(CODE.internal, `grpc: error unmarshalling request: ${reason}`);
 }
 
-const STATUS_BY_TEXT: ReadonlyMap<string, Status> = new Map(Object.values(STATUS).map((status) => [status.text, status]));
+const STATUS_BY_TEXT: ReadonlyMap<string, Status> = new Map(
+  Object.values(STATUS).map((status) => [status.text, status]),
+);
 
 /** The table's entry with this text, whatever the code: how clients recognise errors. */
 export function statusByText(text: string): Status | undefined {

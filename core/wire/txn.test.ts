@@ -85,7 +85,9 @@ const operand = fc.oneof(
   key.map((value) => ({ target: 3, value })),
   fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((lease) => ({ target: 4, lease })),
 );
-const compare = fc.tuple(key, key, fc.nat(3), operand).map(([k, range_end, result, it]) => ({ key: k, range_end, result, ...it }));
+const compare = fc
+  .tuple(key, key, fc.nat(3), operand)
+  .map(([k, range_end, result, it]) => ({ key: k, range_end, result, ...it }));
 const { txn } = fc.letrec<{ txn: Input<TxnRequestMessage>; op: Input<RequestOpMessage> }>((tie) => ({
   op: fc.oneof(
     { maxDepth: 4 },
@@ -118,22 +120,29 @@ test("TxnChecker and the walk agree on damaged transactions: both pass or both t
   const walk = new Walk();
   const checker = new TxnChecker();
   fc.assert(
-    fc.property(txn, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), (request, damages) => {
-      const bytes = encoded(request);
-      if (bytes.length === 0) return;
-      for (const [at, value] of damages) bytes[at % bytes.length] = value;
-      const outcome = (act: () => void): boolean => {
-        try {
-          act();
-          return true;
-        } catch (error) {
-          assert.ok(error instanceof WireError, String(error));
-          return false;
-        }
-      };
-      const isSound = outcome(() => checker.check(bytes, 0, bytes.length));
-      assert.equal(outcome(() => walk.txn(bytes, 0, bytes.length)), isSound);
-    }),
+    fc.property(
+      txn,
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      (request, damages) => {
+        const bytes = encoded(request);
+        if (bytes.length === 0) return;
+        for (const [at, value] of damages) bytes[at % bytes.length] = value;
+        const outcome = (act: () => void): boolean => {
+          try {
+            act();
+            return true;
+          } catch (error) {
+            assert.ok(error instanceof WireError, String(error));
+            return false;
+          }
+        };
+        const isSound = outcome(() => checker.check(bytes, 0, bytes.length));
+        assert.equal(
+          outcome(() => walk.txn(bytes, 0, bytes.length)),
+          isSound,
+        );
+      },
+    ),
     { numRuns: 2000 },
   );
 });
