@@ -91,17 +91,7 @@ async function bundle(): Promise<ReadonlySet<string>> {
 
 function emitDeclarations(): void {
   const compiler = path.join(root, "node_modules/.bin/tsc");
-  const options = [
-    "--noEmit",
-    "false",
-    "--emitDeclarationOnly",
-    "--declaration",
-    "--rootDir",
-    ".",
-    "--outDir",
-    "dist/types",
-  ];
-  execFileSync(compiler, ["-p", "tsconfig.json", ...options], { cwd: root, stdio: "inherit" });
+  execFileSync(compiler, ["-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
 }
 
 async function main(): Promise<void> {

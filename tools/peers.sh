@@ -12,7 +12,7 @@
 # outside the repository, so that a fresh clone finds them again. proof/peers/peers.ts looks there.
 set -eu
 
-root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 modules=$root/proof/peers/go
 bin=${HOLDFAST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin}
 debian_packages='etcd-client etcd-server python3-etcd3'
@@ -55,7 +55,7 @@ install_debian() {
 stop_debian_service() {
   if [ -d /run/systemd/system ]; then
     $1 systemctl disable --now etcd.service >/dev/null 2>&1 || true
-  elif [ -x /etc/init.d/etcd ]; then
+  elif [ -s /run/etcd.pid ] && [ -x /etc/init.d/etcd ]; then
     $1 /etc/init.d/etcd stop >/dev/null 2>&1 || true
   fi
 }
