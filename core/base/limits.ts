@@ -32,6 +32,18 @@ export interface Limits {
   readonly quotaBytes: number;
   /** Nesting of protobuf messages and transactions. */
   readonly nestingDepthMax: number;
+  /** Entry bytes of one append message; etcd's 1 MiB: large enough to fill a link, small enough not to block it. */
+  readonly raftAppendBytesMax: number;
+  /** Append messages on their way to one peer; etcd's 512. */
+  readonly raftInflightCountMax: number;
+  /** Entry bytes on their way to one peer: what a peer may have to buffer. */
+  readonly raftInflightBytesMax: number;
+  /** Entries that are applied and durable stay in memory, for peers that lag a little, up to so many bytes. */
+  readonly raftMemoryBytesMax: number;
+  /** Size of one chunk of the memory that holds entries. */
+  readonly raftArenaBytes: number;
+  /** Linearizable reads, and groups of reads of followers, that wait for a confirmation. */
+  readonly raftReadCountMax: number;
 }
 
 const MIB = 1024 * 1024;
@@ -53,4 +65,10 @@ export const DEFAULT_LIMITS: Limits = {
   sliceRecordCount: 2_000,
   quotaBytes: 0,
   nestingDepthMax: 32,
+  raftAppendBytesMax: MIB,
+  raftInflightCountMax: 512,
+  raftInflightBytesMax: 32 * MIB,
+  raftMemoryBytesMax: 16 * MIB,
+  raftArenaBytes: MIB,
+  raftReadCountMax: 100_000,
 };

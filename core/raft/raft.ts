@@ -1,0 +1,282 @@
+// Consensus as a pure machine: calls go in, takeOutput() says what to do. The contract with the driver, with the order
+// that must be kept and what may run in parallel, is docs/internals/raft.md.
+
+import { assert } from "../base/assert.ts";
+import type { Id64 } from "../base/ids.ts";
+import {
+  type ConfChange,
+  confChangeEntryType,
+  decodeConfChange,
+  encodeConfChange,
+} from "./conf-change.ts";
+import { type ConfState, changedConfiguration } from "./configuration.ts";
+import { campaign, countOwnVote } from "./election.ts";
+import { ENTRY_NORMAL, type RaftLog } from "./log.ts";
+import { applyConfiguration, checkChange } from "./membership.ts";
+import { type HardState, RaftOutput } from "./output.ts";
+import { addRead, expireReads, flushReads } from "./reads.ts";
+import { onSelfDurable } from "./replication.ts";
+import { resetElection } from "./roles.ts";
+import { type RaftOptions, RaftState, type Refusal, type Role } from "./state.ts";
+
+export class Raft {
+  readonly #state: RaftState;
+  readonly #output = new RaftOutput();
+  /** What the last output said, to tell whether there is news. */
+  #commitTold = 0;
+  #applyTold = 0;
+
+  constructor(options: RaftOptions) {
+    this.#state = new RaftState(options);
+    const state = this.#state;
+    state.log.confApplied(options.appliedIndex);
+    state.tracker.configure(options.confState, state.log.lastIndex);
+    state.self = state.tracker.find(state.id.hi, state.id.lo);
+    resetElection(state);
+  }
+
+  get log(): RaftLog {
+    return this.#state.log;
+  }
+  get role(): Role {
+    return this.#state.role;
+  }
+  get isLeader(): boolean {
+    return this.#state.role === "leader";
+  }
+  get term(): number {
+    return this.#state.term;
+  }
+  /** 0:0 when unknown. */
+  get leader(): Id64 {
+    return this.#state.leader;
+  }
+  get commitIndex(): number {
+    return this.#state.commitIndex;
+  }
+  get appliedIndex(): number {
+    return this.#state.appliedIndex;
+  }
+  get lastIndex(): number {
+    return this.#state.log.lastIndex;
+  }
+  get durableIndex(): number {
+    return this.#state.persistence.durableIndex;
+  }
+  get confState(): ConfState {
+    return this.#state.tracker.configuration;
+  }
+  /** Why the last propose, proposeConfChange, forward or transferLeader was refused. */
+  get refusal(): Refusal {
+    return this.#state.refusal;
+  }
+  /** As it is now; what must be durable comes with an output. */
+  get hardState(): HardState {
+    const state = this.#state;
+    return { term: state.term, vote: state.vote, commit: state.commitIndex };
+  }
+  /** When onDeadline() is due; Infinity for never. Calling it early does no harm. */
+  get nextDeadlineMs(): number {
+    const state = this.#state;
+    const reads = state.sentReads.length > 0 ? state.sentReads[0]!.deadlineMs : Infinity;
+    return Math.min(
+      state.electionDeadlineMs,
+      state.heartbeatDeadlineMs,
+      state.quorumDeadlineMs,
+      state.transferDeadlineMs,
+      reads,
+    );
+  }
+
+  /**
+   * Starts a new cluster: its configuration as the first entries, committed because every first member is started with the
+   * same ones. Once, on a log and state that are empty; the entries come out like any others.
+   */
+  bootstrap(changes: readonly ConfChange[]): void {
+    const state = this.#state;
+    assert(state.log.lastIndex === 0, "only an empty log is bootstrapped");
+    assert(state.term === 0, "only a member without a past is bootstrapped");
+    assert(changes.length > 0, "a cluster has a member");
+    state.term = 1;
+    state.persistence.hardStateDirty = true;
+    for (const change of changes) {
+      const bytes = encodeConfChange(change);
+      state.log.append(confChangeEntryType(change), 1, bytes, 0, bytes.length);
+    }
+    state.commitTo(state.log.lastIndex);
+  }
+
+  /** Leader: appends an entry and returns its index; 0 when refused (see `refusal`). Sent and persisted by the next output. */
+  propose(bytes: Uint8Array, start: number, end: number): number {
+    const state = this.#state;
+    if (!this.#mayPropose(end - start)) return 0;
+    return state.log.append(ENTRY_NORMAL, state.term, bytes, start, end);
+  }
+
+  /** Leader: proposes a change of the configuration; returns its index or 0. It takes effect when it is applied. */
+  proposeConfChange(change: ConfChange): number {
+    const state = this.#state;
+    if (!this.#mayPropose(0)) return 0;
+    state.refusal = checkChange(state, change);
+    if (state.refusal !== "none") return 0;
+    const bytes = encodeConfChange(change);
+    return state.log.append(confChangeEntryType(change), state.term, bytes, 0, bytes.length);
+  }
+
+  /** Asks for a linearizable read. The context comes back in `reads` or `readsAborted`. False: too many wait. */
+  readIndex(context: number): boolean {
+    return addRead(this.#state, context);
+  }
+
+  campaign(nowMs: number): void {
+    this.#state.setNow(nowMs);
+    campaign(this.#state, { preVote: true, forced: false });
+  }
+
+  /** Call when nextDeadlineMs has passed, after all messages that have arrived were stepped. */
+  onDeadline(nowMs: number): void {
+    const state = this.#state;
+    state.setNow(nowMs);
+    expireReads(state);
+    if (state.role !== "leader" && state.nowMs >= state.electionDeadlineMs) {
+      campaign(state, { preVote: true, forced: false });
+    }
+  }
+
+  /** Every batch up to this number is durable. Late and repeated calls do no harm. */
+  persisted(sequence: number): void {
+    const state = this.#state;
+    state.persistence.persisted(sequence);
+    if (state.role === "leader") onSelfDurable(state);
+    else if (state.role === "candidate") countOwnVote(state);
+  }
+
+  /**
+   * Applies a configuration change: call for each such entry, in order, before appliedTo() passes it, and persist what comes back with the applied state.
+   * `change` as decoded from the entry; undefined when the driver rejected it, so that nothing changes.
+   */
+  applyConfChange(index: number, change: ConfChange | undefined): ConfState {
+    const state = this.#state;
+    assert(index === state.log.firstUnappliedConfIndex, "configuration changes are applied in order, each once");
+    assert(index <= state.commitIndex, "only committed changes are applied");
+    state.log.confApplied(index);
+    const next = change === undefined ? state.tracker.configuration : changedConfiguration(state.tracker.configuration, change);
+    // Every member refuses the same changes, because the check has no other input.
+    if (typeof next !== "string") applyConfiguration(state, next);
+    return state.tracker.configuration;
+  }
+
+  /** Decodes the configuration change at `index` of the log. */
+  confChangeAt(index: number): ConfChange {
+    const log = this.#state.log;
+    return decodeConfChange(log.type(index), log.bytes(index), log.start(index), log.end(index));
+  }
+
+  /** Entries up to `index` are applied. Frees their share of the proposal limit, and memory. */
+  appliedTo(index: number): void {
+    const state = this.#state;
+    assert(index >= state.appliedIndex, "the applied index never falls");
+    assert(index <= state.commitIndex, "only committed entries are applied");
+    assert(index <= state.persistence.durableIndex, "only what is durable here is applied");
+    const conf = state.log.firstUnappliedConfIndex;
+    assert(conf === 0 || conf > index, "a configuration change goes through applyConfChange first");
+    state.appliedIndex = index;
+    // A member alone sends entries to nobody: one chunk keeps them all in the processor's cache.
+    const alone = state.tracker.members.length <= 1;
+    const bytesMax = alone ? state.limits.raftArenaBytes : state.limits.raftMemoryBytesMax;
+    state.log.trim(index, bytesMax);
+  }
+
+  /** Entries up to `index` are covered by a snapshot or checkpoint and not sent to peers any more. */
+  compactLog(index: number): void {
+    assert(index <= this.#state.appliedIndex, "only applied entries are compacted");
+    this.#state.log.compact(index);
+  }
+
+  /**
+   * What to do now; undefined when there is nothing. Call it at the end of every turn, and after persisted() and appliedTo(),
+   * until it returns undefined.
+   */
+  takeOutput(nowMs: number): RaftOutput | undefined {
+    const state = this.#state;
+    state.setNow(nowMs);
+    const output = this.#output;
+    for (const message of output.messages) state.messagePool.push(message);
+    output.clear();
+    flushReads(state);
+    let news = this.#handBatch(output);
+    output.commitIndex = state.commitIndex;
+    output.applyIndex = Math.max(state.appliedIndex, Math.min(state.commitIndex, state.persistence.durableIndex));
+    if (output.commitIndex !== this.#commitTold || output.applyIndex !== this.#applyTold) news = true;
+    this.#commitTold = output.commitIndex;
+    this.#applyTold = output.applyIndex;
+    if (this.#handEvents(output)) news = true;
+    return news ? output : undefined;
+  }
+
+  #handBatch(output: RaftOutput): boolean {
+    const state = this.#state;
+    const persistence = state.persistence;
+    const lastIndex = state.log.lastIndex;
+    const first = persistence.handedIndex + 1;
+    if (!persistence.hardStateDirty && first > lastIndex) return false;
+    if (persistence.hardStateDirty) output.hardState = this.hardState;
+    if (first <= lastIndex) {
+      output.entriesFirst = first;
+      output.entriesLast = lastIndex;
+    }
+    output.sequence = persistence.hand(lastIndex, state.nowMs);
+    return true;
+  }
+
+  #handEvents(output: RaftOutput): boolean {
+    const state = this.#state;
+    let news = false;
+    if (state.outbox.length > 0 && state.persistence.hardStateDurable) {
+      const messages = output.messages;
+      output.messages = state.outbox;
+      state.outbox = messages;
+      news = true;
+    }
+    if (state.readsReady.length > 0) {
+      const reads = output.reads;
+      output.reads = state.readsReady;
+      state.readsReady = reads;
+      news = true;
+    }
+    if (state.readsAborted.length > 0) {
+      const aborted = output.readsAborted;
+      output.readsAborted = state.readsAborted;
+      state.readsAborted = aborted;
+      news = true;
+    }
+    if (state.leaderChanged) {
+      state.leaderChanged = false;
+      output.leaderChanged = true;
+      news = true;
+    }
+    return news;
+  }
+
+  #mayPropose(sizeBytes: number): boolean {
+    const state = this.#state;
+    if (state.role !== "leader") state.refusal = "notLeader";
+    else if (state.transferTarget !== undefined) state.refusal = "transferring";
+    else if (!hasRoom(state, sizeBytes)) state.refusal = "tooMuch";
+    else {
+      state.refusal = "none";
+      return true;
+    }
+    return false;
+  }
+}
+
+/** Whether a proposal fits beside those that are not applied. Computed from the log, so that nothing can leak (R27). */
+function hasRoom(state: RaftState, sizeBytes: number): boolean {
+  const log = state.log;
+  const count = log.lastIndex - state.appliedIndex;
+  if (count >= state.limits.proposalCountMax) return false;
+  const waiting = log.totalBytes(log.lastIndex) - log.totalBytes(state.appliedIndex);
+  // One proposal always fits, however small the limit is.
+  return waiting === 0 || waiting + sizeBytes <= state.limits.proposalBytesMax;
+}

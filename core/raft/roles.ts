@@ -1,0 +1,118 @@
+// Changes of role (Raft 5.1, 5.2). Each function leaves the state consistent; nobody else assigns `role` or `term`.
+//
+//                 deadline passed            a quorum would vote           a quorum voted
+//   follower  ---------------------> preCandidate -----------> candidate -----------> leader
+//      ^            (or hint)               |                      |                     |
+//      +------------------------------------+----------------------+---------------------+
+//            a leader or a higher term was heard, the vote was lost, the quorum is gone
+
+import { assert } from "../base/assert.ts";
+import { ID64_ZERO, type Id64, id64Equal } from "../base/ids.ts";
+import { ENTRY_NORMAL } from "./log.ts";
+import { abortReads } from "./reads.ts";
+import type { RaftState } from "./state.ts";
+
+const NO_BYTES = new Uint8Array(0);
+
+export function becomeFollower(state: RaftState, term: number, leader: Id64): void {
+  assert(term >= state.term, "terms never fall (R30)");
+  const changed = state.role !== "follower" || term > state.term || !id64Equal(leader, state.leader);
+  if (term > state.term) {
+    state.term = term;
+    state.vote = ID64_ZERO;
+    state.persistence.hardStateDirty = true;
+  }
+  if (changed) {
+    abortReads(state);
+    state.matchedIndex = 0;
+    state.ackedIndex = 0;
+    state.ackOwed = false;
+    state.leaderChanged = true;
+  }
+  state.role = "follower";
+  state.leader = leader;
+  state.forced = false;
+  clearLeaderState(state);
+  resetElection(state);
+}
+
+/** Asks whether a campaign would succeed, without touching term or vote (Raft thesis 9.6). */
+export function becomePreCandidate(state: RaftState): void {
+  assert(state.role !== "leader", "a leader does not campaign");
+  assert(state.self !== undefined, "only a member campaigns");
+  abortReads(state);
+  state.role = "preCandidate";
+  state.leader = ID64_ZERO;
+  state.leaderChanged = true;
+  resetElection(state);
+  state.tracker.clearVotes();
+  state.self.vote = 1;
+}
+
+/** The own vote counts once it is durable (R5). */
+export function becomeCandidate(state: RaftState): void {
+  assert(state.role !== "leader", "a leader does not campaign");
+  assert(state.self !== undefined, "only a member campaigns");
+  abortReads(state);
+  state.role = "candidate";
+  state.term++;
+  state.vote = state.id;
+  state.leader = ID64_ZERO;
+  state.persistence.hardStateDirty = true;
+  state.leaderChanged = true;
+  resetElection(state);
+  state.tracker.clearVotes();
+}
+
+export function becomeLeader(state: RaftState): void {
+  assert(state.role === "candidate", "a leader was a candidate");
+  assert(state.self !== undefined, "a leader is a member");
+  assert(state.persistence.hardStateDurable, "the own vote is durable");
+  state.role = "leader";
+  state.leader = state.id;
+  state.leaderChanged = true;
+  state.forced = false;
+  state.electionDeadlineMs = Infinity;
+  state.heartbeatSequence = 0;
+  for (const member of state.tracker.members) {
+    member.reset(state.log.lastIndex);
+    member.contactMs = state.nowMs;
+  }
+  joinAsLeader(state);
+  // An entry of the own term, so that what older terms left behind can be committed (Raft 5.4.2, 8).
+  state.termFirstIndex = state.log.append(ENTRY_NORMAL, state.term, NO_BYTES, 0, 0);
+  startLeaderTimers(state);
+}
+
+/** A leader's own progress: what is durable here, and always in contact with itself. */
+export function joinAsLeader(state: RaftState): void {
+  const self = state.self;
+  if (self === undefined) return;
+  self.match = Math.min(state.persistence.durableIndex, state.log.lastIndex);
+  self.next = Math.max(self.next, self.match + 1);
+  self.contactMs = Infinity;
+  self.ackedSequence = Infinity;
+}
+
+/** A member alone has nobody to send heartbeats to, and no timer runs. */
+export function startLeaderTimers(state: RaftState): void {
+  const alone = state.tracker.members.length === 1 && state.self !== undefined;
+  state.heartbeatDeadlineMs = alone ? Infinity : state.nowMs + state.heartbeatMs;
+  state.quorumDeadlineMs = alone ? Infinity : state.nowMs + state.electionMs;
+}
+
+/** Draws a new timeout and waits for it from now on (R28: a fresh draw each time keeps members apart). */
+export function resetElection(state: RaftState): void {
+  state.electionTimeoutMs = state.electionMs + state.prng.below(state.electionMs);
+  // Nobody to wait for: a sole voter campaigns at once.
+  const wait = state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
+  state.electionDeadlineMs = state.nowMs + wait;
+}
+
+function clearLeaderState(state: RaftState): void {
+  state.heartbeatDeadlineMs = Infinity;
+  state.quorumDeadlineMs = Infinity;
+  state.termFirstIndex = 0;
+  state.transferTarget = undefined;
+  state.transferDeadlineMs = Infinity;
+}
