@@ -152,11 +152,11 @@ export interface Percentiles {
 export function percentilesOf(histogram: Histogram): Percentiles {
   const round = (us: number): number => Math.round(us * 10) / 10;
   return {
-    p50Us: histogram.quantile(0.5),
-    p90Us: histogram.quantile(0.9),
-    p99Us: histogram.quantile(0.99),
-    p999Us: histogram.quantile(0.999),
-    p9999Us: histogram.quantile(0.9999),
+    p50Us: round(histogram.quantile(0.5)),
+    p90Us: round(histogram.quantile(0.9)),
+    p99Us: round(histogram.quantile(0.99)),
+    p999Us: round(histogram.quantile(0.999)),
+    p9999Us: round(histogram.quantile(0.9999)),
     maxUs: round(histogram.max),
     minUs: histogram.count === 0 ? 0 : round(histogram.min),
     meanUs: round(histogram.mean()),

@@ -1,0 +1,125 @@
+// `holdfast bench`: the subcommands.
+
+import { isWorkload, parseRun, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
+import { describeRun, Progress, type TextOut } from "./print.ts";
+import type { RunResult } from "./result.ts";
+import { runOnce } from "./run.ts";
+
+/** What a program gives to a command. */
+export interface CommandIo {
+  readonly stdout: TextOut;
+  readonly stderr: TextOut;
+  readonly stdin: unknown;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Exit statuses: the objectives were broken, the command line is wrong, the client was the bottleneck. */
+const EXIT_BROKEN = 1;
+const EXIT_USAGE = 2;
+const EXIT_REFUSED = 3;
+
+/** Runs `holdfast bench ARGV…` and returns the exit status. */
+export async function run(argv: string[], io: CommandIo): Promise<number> {
+  const [command, ...rest] = argv;
+  try {
+    if (command === undefined || command === "--help" || command === "-h" || command === "help") {
+      io.stdout.write(HELP);
+      return command === undefined ? EXIT_USAGE : 0;
+    }
+    if (rest.includes("--help")) {
+      io.stdout.write(HELP);
+      return 0;
+    }
+    if (isWorkload(command)) return await benchWorkload(command, rest, io);
+    throw new UsageError(`Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`);
+  } catch (error) {
+    io.stderr.write(`holdfast bench: ${(error as Error).message}\n`);
+    return error instanceof UsageError ? EXIT_USAGE : EXIT_BROKEN;
+  }
+}
+
+async function benchWorkload(workload: WorkloadName, argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = parseRun(workload, argv, io.env);
+  const progress = new Progress(io.stderr, { quiet: options.quiet });
+  const interrupt = untilInterrupted();
+  let result: RunResult;
+  try {
+    result = await runOnce(options, {
+      signal: interrupt.signal,
+      onSecond: (live) => progress.second(live),
+      onPhase: (text) => progress.phase(text),
+    });
+  } finally {
+    progress.end();
+    interrupt.release();
+  }
+  io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
+  return exitStatusOf(result);
+}
+
+function exitStatusOf(result: RunResult): number {
+  if (!result.published) return EXIT_REFUSED;
+  if (result.slo && !result.slo.kept) return EXIT_BROKEN;
+  // A run in which nothing succeeded measured nothing.
+  return result.operations === 0 && !result.aborted ? EXIT_BROKEN : 0;
+}
+
+/** The first Ctrl-C ends the run with a report, the second the program. */
+export function untilInterrupted(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    },
+  };
+}
+
+const HELP = `Usage: holdfast bench WORKLOAD [flags]        latency and rate of any store that speaks etcd's API
+
+Workloads
+  put               puts (each key once in order; --order random|uniform|zipfian)
+  range             gets of one key; --mode prefix|paged reads --span keys; --serializable
+  txn               transactions of --txn-ops puts
+  mixed             --reads 0.9: the share of gets
+  cas               read a key, write it if nobody has in between
+  watch-latency     from a put's start to its event at the last of --watchers
+  watch-fanout      the same, 1,000 watchers on one key
+  lease-keepalive   --leases
+  lock              lock and unlock of --locks by --clients; the gap between holders
+  list              all --keys at once
+  kubernetes        conditional updates, gets, lists of 500, 20 watches
+
+Load
+  --clients N --conns N       closed loop: each client sends its next request when the last one is answered (the default)
+  --rate N                    open loop: N a second whatever the store does, latency from the intended start
+  --arrival fixed|poisson     spacing of an open loop;  --precise polls for it and takes a core
+  --rates 1k,2k,4k            a ladder: the highest rate that keeps --slo
+  --duration 30s --total N --warmup 2s --timeout 10s --seed N
+  --keys N --key-size S --val-size S --prefix P     sizes: 256, 64..1024, 64:70,4096:30, lognormal:256,1
+  --preload, --no-preload     write all keys first (reads do so by themselves)
+
+Store
+  --endpoints H:P,… --cacert F --cert F --key F --insecure-skip-tls-verify --user NAME:PASSWORD
+  --store etcd|zookeeper|consul
+
+Verdict and report
+  --slo 'p99<20ms,p99.9<50ms,errors<0.01%'   exit status 1 when broken; judged for the run and each --slo-window (1s),
+                                             --slo-share of which must keep it (1)
+  -w json          one object on stdout
+  --report F.html  a page to look at;  --save F.json  for the page and for diff
+  --pid N          sample this process too;  --profile  the server's profile on the page
+
+Others
+  compare --rival etcd,zookeeper --suite quick|full --rows P0,P1   side by side, in turns
+  diff OLD NEW     two result files
+  growth --of keys|watchers|leases|value-size|clients              how cost grows
+  --etcd-style …   the words of etcd's own benchmark tool
+`;
