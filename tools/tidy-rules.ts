@@ -32,7 +32,7 @@ const layerOrder: readonly string[] = [
 ];
 
 /** Packages that only tests, proofs and tools may use; what users install depends on nothing. */
-const developmentPackages: readonly string[] = ["@grpc/grpc-js", "esbuild", "fast-check", "mitata", "tsx"];
+const developmentPackages: readonly string[] = ["@grpc/grpc-js", "esbuild", "fast-check", "mitata", "node-zookeeper-client", "tsx", "uplot"];
 
 const namePattern = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
