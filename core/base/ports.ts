@@ -43,6 +43,15 @@ export type DiskDone = (error: DiskError | undefined) => void;
 export interface Disk {
   /** What one write may tear at, in bytes (512 or 4096). */
   readonly sectorSizeBytes: number;
+  /**
+   * Writes of the `log` lane whose offset and length are multiples of this, from memory of `allocate`, go past the page
+   * cache and are the fastest; others work too. 1 when it makes no difference.
+   */
+  readonly alignmentBytes: number;
+  /** Zeroed memory of this size that aligned writes may come from (its start counts as aligned). */
+  allocate(sizeBytes: number): Uint8Array;
+  /** Operations of the `bulk` lane that have not ended: while there are any, a sync may take long. */
+  readonly bulkPendingCount: number;
   /** Creates the directory and its parents, mode 0700; existing ones are fine. */
   makeDirectory(path: string): void;
   /** Names in a directory, sorted; empty when the directory is missing. */

@@ -1,0 +1,196 @@
+// Recovery: reads every segment, keeps the entries that are wanted, repairs nothing but a torn tail, and refuses
+// everything else with the file, the offset and what to do. It writes nothing: `Wal.resume` makes the repair durable.
+//
+// Order of proofs: the mark names the segments that must be there; their names must be consecutive; each must have its
+// size and a good head; every segment but the last must be good up to where the next one's chain takes over; the last
+// one ends in a torn tail or in damage (tail.ts), and not before the mark, nor before the caller's checkpoint.
+// docs/internals/wal.md lists what is detected and what cannot be.
+
+import { assert } from "../base/assert.ts";
+import type { Disk } from "../base/ports.ts";
+import { type DurableMark, NO_SEGMENT, readMark } from "./durable-mark.ts";
+import { EntryLocator } from "./locator.ts";
+import type { HardState, LogMetadata, SnapshotMarker } from "./payload.ts";
+import { RecoveredEntries } from "./recovered-entries.ts";
+import { Replay } from "./replay.ts";
+import { isSpareName, isTemporaryName, MARK_NAME, parseSegmentName, type Segment } from "./segment.ts";
+import { findLaterBatch, hasFlippedBit } from "./tail.ts";
+import { damaged, WalError } from "./wal-error.ts";
+
+export interface RecoverOptions {
+  readonly disk: Disk;
+  /** Of the log's files, relative to the data directory, as `member/wal`. */
+  readonly directory: string;
+  /** The index of the checkpoint that the member starts from: entries up to it are checked but not kept. */
+  readonly checkpointIndex: number;
+}
+
+export interface Recovery {
+  readonly metadata: LogMetadata;
+  readonly hardState: HardState;
+  /** The entries behind the checkpoint. */
+  readonly entries: RecoveredEntries;
+  /** The newest snapshot markers, oldest first. */
+  readonly markers: readonly SnapshotMarker[];
+  /** Index and term of the last entry, or of a newer snapshot marker; 0 for an empty log. */
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  /** What was cut off, for the start's log line; `undefined` after a clean end. */
+  readonly tornTail: { readonly file: string; readonly offset: number } | undefined;
+  /** For `Wal.resume`. */
+  readonly tail: RecoveredTail;
+}
+
+export interface RecoveredTail {
+  readonly segments: Segment[];
+  readonly mark: DurableMark;
+  readonly locator: EntryLocator;
+  readonly replay: Replay;
+  /** Files to be removed: given up segments and half made spares. */
+  readonly leftovers: readonly string[];
+  readonly spares: readonly string[];
+  /** The last whole or part block before the end of the log, for writers of whole blocks. */
+  readonly lastBytes: Uint8Array;
+}
+
+/** Bytes before the log's end that `RecoveredTail.lastBytes` keeps: no block is larger. */
+const LAST_BYTES_MAX = 65536;
+
+/** Reads the log in `directory`; `undefined` when none was ever completely created there. */
+export function recoverWal(options: RecoverOptions): Recovery | undefined {
+  const { disk, directory, checkpointIndex } = options;
+  const files = listFiles(disk, directory);
+  const mark = loadMark(disk, directory, files.segments);
+  if (mark === undefined) return undefined;
+  const kept = files.segments.filter((segment) => segment.sequence >= mark.firstSegment);
+  const givenUp = files.segments.filter((segment) => segment.sequence < mark.firstSegment);
+  if (kept.length === 0 && mark.lastSegment === NO_SEGMENT) return undefined;
+  checkSequence(directory, kept, mark);
+  const locator = new EntryLocator();
+  const entries = new RecoveredEntries(checkpointIndex);
+  const replay = new Replay(entries, locator);
+  const end = readSegments({ disk, segments: kept, mark, replay });
+  checkCheckpoint(kept, replay, entries, checkpointIndex);
+  assert(replay.metadata !== undefined, "a log that was read has metadata");
+  const { term, voteHi, voteLo, commit } = replay.state;
+  return {
+    metadata: replay.metadata,
+    hardState: { term, vote: { hi: voteHi, lo: voteLo }, commit },
+    entries,
+    markers: replay.markers,
+    lastIndex: replay.lastIndex,
+    lastTerm: replay.lastTerm,
+    tornTail: end.torn ? { file: kept[kept.length - 1]!.path, offset: replay.offset } : undefined,
+    tail: {
+      segments: kept,
+      mark,
+      locator,
+      replay,
+      leftovers: [...givenUp.map((segment) => segment.path), ...files.leftovers],
+      spares: files.spares,
+      lastBytes: end.lastBytes,
+    },
+  };
+}
+
+interface Files {
+  readonly segments: Segment[];
+  readonly spares: string[];
+  readonly leftovers: string[];
+}
+
+function listFiles(disk: Disk, directory: string): Files {
+  const files: Files = { segments: [], spares: [], leftovers: [] };
+  for (const name of disk.list(directory)) {
+    const segment = parseSegmentName(directory, name);
+    if (segment !== undefined) files.segments.push(segment);
+    else if (isSpareName(name)) files.spares.push(`${directory}/${name}`);
+    else if (isTemporaryName(name)) files.leftovers.push(`${directory}/${name}`);
+  }
+  files.segments.sort((a, b) => a.sequence - b.sequence);
+  return files;
+}
+
+function loadMark(disk: Disk, directory: string, segments: readonly Segment[]): DurableMark | undefined {
+  const path = `${directory}/${MARK_NAME}`;
+  let mark: DurableMark | undefined;
+  if (disk.exists(path)) {
+    const file = disk.open(path, "log");
+    mark = readMark(file);
+    file.close();
+    // Creation writes the mark before any segment has a name: without a segment an unreadable one is a creation cut short.
+    if (mark === undefined && segments.length > 0) throw damaged(path, 0, "the durable mark cannot be read");
+  } else if (segments.length > 0) throw damaged(path, 0, "the durable mark is missing");
+  return mark;
+}
+
+function checkSequence(directory: string, segments: readonly Segment[], mark: DurableMark): void {
+  let expected = mark.firstSegment;
+  for (const segment of segments) {
+    if (segment.sequence !== expected) throw missing(directory, expected);
+    expected++;
+  }
+  if (mark.lastSegment !== NO_SEGMENT && expected <= mark.lastSegment) throw missing(directory, expected);
+}
+
+function missing(directory: string, sequence: number): WalError {
+  const file = `${directory}/${sequence.toString(16).padStart(16, "0")}-*.wal`;
+  return damaged(file, 0, `log segment ${sequence} is missing`);
+}
+
+interface ReadOptions {
+  readonly disk: Disk;
+  readonly segments: readonly Segment[];
+  readonly mark: DurableMark;
+  readonly replay: Replay;
+}
+
+function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Array } {
+  const { disk, segments, replay } = options;
+  let buffer = new Uint8Array(0);
+  let torn = false;
+  for (const segment of segments) {
+    const file = disk.open(segment.path, "log");
+    const size = file.sizeBytes();
+    if (size > buffer.length) buffer = new Uint8Array(size);
+    const limit = file.read(buffer, 0, size, 0);
+    file.close();
+    const kind = replay.readSegment(segment, buffer, limit);
+    if (!replay.headDone) throw damaged(segment.path, replay.offset, "the head of a log segment is damaged");
+    if (limit < replay.segmentSizeBytes) {
+      throw damaged(segment.path, limit, `the file was cut to ${limit} of ${replay.segmentSizeBytes} bytes`);
+    }
+    const last = segment === segments[segments.length - 1];
+    if (!last && kind === "bad") throw damaged(segment.path, replay.offset, "a record is damaged");
+    if (last) torn = judgeTail(options, segment, buffer.subarray(0, limit), kind);
+  }
+  const start = Math.max(0, replay.offset - LAST_BYTES_MAX);
+  return { torn, lastBytes: buffer.slice(start, replay.offset) };
+}
+
+/** Refuses damage in the last segment; true when there is a torn tail. */
+function judgeTail(options: ReadOptions, segment: Segment, bytes: Uint8Array, kind: "end" | "bad"): boolean {
+  const { replay, mark } = options;
+  const offset = replay.offset;
+  const later = findLaterBatch(bytes, bytes.length, replay, segment.sequence);
+  if (later !== -1) throw damaged(segment.path, offset, `a record is damaged, and a later one at ${later} shows that it had been durable`);
+  if (mark.lastSegment === segment.sequence && mark.endOffset > offset) {
+    throw damaged(segment.path, offset, `the log ends here, but it had been durable up to offset ${mark.endOffset}`);
+  }
+  if (kind === "bad" && hasFlippedBit(bytes, offset, bytes.length, replay.crc)) {
+    throw damaged(segment.path, offset, "a bit of the last record has changed");
+  }
+  return kind === "bad";
+}
+
+function checkCheckpoint(segments: readonly Segment[], replay: Replay, entries: RecoveredEntries, checkpointIndex: number): void {
+  const last = segments[segments.length - 1]!;
+  if (replay.lastIndex < checkpointIndex) {
+    throw damaged(last.path, replay.offset, `the log ends at index ${replay.lastIndex}, before the checkpoint at ${checkpointIndex}`);
+  }
+  const wanted = checkpointIndex + 1;
+  if (replay.lastIndex >= wanted && (entries.base !== checkpointIndex || entries.lastIndex !== replay.lastIndex)) {
+    const first = segments[0]!;
+    throw damaged(first.path, 0, `the log lacks entries from index ${wanted} on, which the checkpoint needs`);
+  }
+}

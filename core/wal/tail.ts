@@ -1,0 +1,134 @@
+// Telling a torn tail from damage. Reading stops at the first frame that is not good; what lies there is one of:
+//
+//   the end          nothing was ever written here: zeros, or the old content of a recycled segment
+//   a torn tail      the last write, never acknowledged, is there in part
+//   damage           something acknowledged was lost or changed
+//
+// One write is in flight at a time, and a batch is written only after the one before it is durable. So a good batch with
+// a higher sequence anywhere behind the first bad frame proves that what is bad had been durable. Where no batch
+// follows, one changed bit is still told from a tear: the frame becomes good when that bit is turned back, which
+// chance does once in four billion.
+
+import { crc32c } from "../base/crc32c.ts";
+import { decodeState, STAMP_HEAD, StateFields } from "./payload.ts";
+import { FRAME_HEAD_BYTES, readUint32, RECORD_CRC, RECORD_STATE, RecordReader } from "./record.ts";
+import type { Replay } from "./replay.ts";
+
+/** The smallest unit that a device writes whole. */
+const TEAR_BYTES = 512;
+
+/** Offset of a batch that can only have been written after what is bad at `replay.offset`; -1 when there is none. */
+export function findLaterBatch(bytes: Uint8Array, limit: number, replay: Replay, sequence: number): number {
+  const end = limit - FRAME_HEAD_BYTES - 2;
+  const stamp = new StateFields();
+  const reader = new RecordReader();
+  for (let at = replay.offset; at < end; at += 8) {
+    // Most positions fail here; the rest is strict and rare.
+    if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
+    if (reader.read(bytes, at, limit) !== "record") continue;
+    if (!decodeState(bytes, reader.dataStart, reader.dataEnd, stamp)) continue;
+    if (!isLater(stamp, replay, sequence, at)) continue;
+    const crc = reader.crc;
+    if (reader.read(bytes, reader.next, limit) !== "record" || reader.type === RECORD_CRC) continue;
+    if (reader.chain(bytes, crc) === reader.crc) return at;
+  }
+  return -1;
+}
+
+function isLater(stamp: StateFields, replay: Replay, sequence: number, at: number): boolean {
+  if (stamp.segmentSequence !== sequence || stamp.kind === STAMP_HEAD) return false;
+  if (stamp.logIdHi !== replay.state.logIdHi || stamp.logIdLo !== replay.state.logIdLo) return false;
+  if (stamp.batchSequence <= replay.batchSequence) return false;
+  // Of the batch that is bad itself: it opens where reading stopped, and it may be torn.
+  return stamp.batchOffset !== replay.offset && stamp.batchOffset <= at;
+}
+
+/** True when the frame at `offset` becomes good by turning one bit back, and a tear cannot have made it bad. */
+export function hasFlippedBit(bytes: Uint8Array, offset: number, limit: number, crcBefore: number): boolean {
+  const reader = new RecordReader();
+  if (reader.read(bytes, offset, limit) === "record") {
+    const computed = reader.chain(bytes, crcBefore);
+    // Good by its checksum and yet refused: its type or its place is wrong, which no tear does.
+    if (computed === reader.crc) return true;
+    const flipped = findFlipInData(reader, (computed ^ reader.crc) >>> 0);
+    if (flipped !== -1) return isProof(bytes, flipped, reader.dataEnd);
+  }
+  return hasFlipInFrame(bytes, offset, limit, crcBefore);
+}
+
+/**
+ * The byte of the data in which one changed bit explains the difference between two checksums; -1 when none does. CRC is
+ * linear: a bit changed n bytes before the end changes the checksum by the same amount whatever the data are.
+ */
+function findFlipInData(reader: RecordReader, difference: number): number {
+  const effects = new Int32Array(8);
+  const one = new Uint8Array(1);
+  const quiet = crc32c(one, 0, 1);
+  for (let bit = 0; bit < 8; bit++) {
+    one[0] = 1 << bit;
+    effects[bit] = crc32c(one, 0, 1) ^ quiet;
+  }
+  for (let at = reader.dataEnd - 1; at >= reader.dataStart; at--) {
+    for (let bit = 0; bit < 8; bit++) {
+      if (effects[bit]! >>> 0 === difference) return at;
+      effects[bit] = advance(effects[bit]!);
+    }
+  }
+  return -1;
+}
+
+const STEP = makeStepTable();
+
+/** What a change of the checksum becomes one zero byte later. */
+function advance(change: number): number {
+  return STEP[change & 0xff]! ^ (change >>> 8);
+}
+
+function makeStepTable(): Int32Array {
+  const table = new Int32Array(256);
+  for (let byte = 0; byte < 256; byte++) {
+    let value = byte;
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0x82f63b78 : 0);
+    table[byte] = value;
+  }
+  return table;
+}
+
+/** Tries the bits that are not data: length word, type, crc, data length, padding. */
+function hasFlipInFrame(bytes: Uint8Array, offset: number, limit: number, crcBefore: number): boolean {
+  const headEnd = Math.min(limit, offset + 24);
+  for (let at = offset; at < headEnd; at++) if (tryByte(bytes, at, offset, limit, crcBefore)) return true;
+  if (offset + FRAME_HEAD_BYTES > limit) return false;
+  const recordEnd = offset + FRAME_HEAD_BYTES + readUint32(bytes, offset);
+  const paddingEnd = Math.min(limit, recordEnd + 7);
+  for (let at = Math.max(headEnd, recordEnd); at < paddingEnd; at++) {
+    if (tryByte(bytes, at, offset, limit, crcBefore)) return true;
+  }
+  return false;
+}
+
+function tryByte(bytes: Uint8Array, at: number, offset: number, limit: number, crcBefore: number): boolean {
+  const reader = new RecordReader();
+  const found = bytes[at]!;
+  for (let bit = 0; bit < 8; bit++) {
+    bytes[at] = found ^ (1 << bit);
+    const good =
+      reader.read(bytes, offset, limit) === "record" &&
+      reader.type !== RECORD_CRC &&
+      reader.chain(bytes, crcBefore) === reader.crc;
+    bytes[at] = found;
+    if (good) return isProof(bytes, at, reader.next);
+  }
+  return false;
+}
+
+/**
+ * A tear within a sector leaves old bytes from some place to the sector's end. Where a byte behind the changed one was
+ * written, or the changed one itself, the sector is not torn there.
+ */
+function isProof(bytes: Uint8Array, at: number, recordEnd: number): boolean {
+  if (bytes[at] !== 0) return true;
+  const sectorEnd = (Math.floor(at / TEAR_BYTES) + 1) * TEAR_BYTES;
+  for (let i = at + 1; i < Math.min(sectorEnd, recordEnd); i++) if (bytes[i] !== 0) return true;
+  return false;
+}

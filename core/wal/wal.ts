@@ -1,0 +1,671 @@
+// The write-ahead log: appends batches, makes them durable, gives up what checkpoints have made superfluous. Formats:
+// record.ts, payload.ts; what recovery makes of them: recover.ts; the whole story: docs/internals/wal.md.
+//
+// One write is in flight at a time. Batches that arrive meanwhile become one group and go out together:
+//
+//   commitBatch --> [open group] --launch--> [in flight] --durable--> done callbacks, in order
+//
+// An error of the disk ends it: nothing is retried, nothing that follows is written (fsyncgate: after a failed sync the
+// kernel may have dropped the pages and report success the next time).
+
+import { assert } from "../base/assert.ts";
+import type { Id64 } from "../base/ids.ts";
+import type { Clock, Disk, DiskDone, DiskError, DiskFile } from "../base/ports.ts";
+import { type DurableMark, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
+import { Group } from "./group.ts";
+import { EntryLocator } from "./locator.ts";
+import {
+  encodeMetadata,
+  encodeSnapshotMarker,
+  type HardState,
+  type LogMetadata,
+  METADATA_BYTES_MAX,
+  type SnapshotMarker,
+  STAMP_BATCH,
+  STAMP_HEAD,
+  STAMP_STATE,
+  StateFields,
+} from "./payload.ts";
+import { type EntrySink, readEntries } from "./read-entries.ts";
+import { moveGroup } from "./move-group.ts";
+import { RECORD_METADATA, RECORD_SNAPSHOT } from "./record.ts";
+import type { Recovery } from "./recover.ts";
+import { makeSegment, MARK_NAME, type Segment } from "./segment.ts";
+import { Spares } from "./spares.ts";
+import { SyncPacer } from "./sync-pacer.ts";
+
+/** A quiet log marks its end as durable after this long: what is damaged later is noticed. */
+const MARK_DELAY_MS = 50;
+/** Between two slices of a spare that is being filled. */
+const FILL_DELAY_MS = 20;
+/** The part of a segment after which a spare is made: a store that writes next to nothing needs none. */
+const SPARE_AFTER_FRACTION = 1 / 16;
+/** A new segment is filled with zeros this far ahead of the log; it is also what a full disk leaves to be used. */
+const AHEAD_BYTES_MIN = 512 * 1024;
+const AHEAD_SLICE_BYTES = 1024 * 1024;
+
+export interface WalOptions {
+  readonly disk: Disk;
+  /** Of the log's files, relative to the data directory. */
+  readonly directory: string;
+  readonly segmentSizeBytes: number;
+  readonly clock: Clock;
+}
+
+export interface LogIdentity {
+  readonly metadata: LogMetadata;
+  /** 64 bits of chance: no client can write what recovery would take for a batch. */
+  readonly logId: Id64;
+}
+
+/** Counters for metrics; read only. */
+export interface WalStats {
+  writtenBytes: number;
+  inlineSyncCount: number;
+  backgroundSyncCount: number;
+  rotationCount: number;
+  lastSyncMs: number;
+}
+
+/** What a log is made of when it starts. */
+interface WalStart {
+  readonly segments: Segment[];
+  readonly locator: EntryLocator;
+  readonly spares: Spares;
+  readonly markWriter: MarkWriter;
+  readonly mark: DurableMark;
+  readonly state: StateFields;
+  readonly metadata: Uint8Array;
+  readonly lastIndex: number;
+}
+
+export class Wal {
+  /** Index of the last entry that was handed in. */
+  #lastIndex: number;
+  /** Index of the last entry that is durable. */
+  #durableIndex: number;
+  readonly stats: WalStats = { writtenBytes: 0, inlineSyncCount: 0, backgroundSyncCount: 0, rotationCount: 0, lastSyncMs: 0 };
+  /** Called with the duration of each sync of the log, for the histogram. */
+  onSync: ((durationMs: number) => void) | undefined = undefined;
+  readonly #options: WalOptions;
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #segments: Segment[];
+  readonly #locator: EntryLocator;
+  readonly #spares: Spares;
+  readonly #markWriter: MarkWriter;
+  readonly #metadata: Uint8Array;
+  readonly #pacer = new SyncPacer();
+  /** The state last handed in, and the stamp of the next record. */
+  readonly #state: StateFields;
+  #mark: DurableMark;
+  #file: DiskFile | undefined = undefined;
+  #segmentSizeBytes = 0;
+  /** In the last segment: blocks before this offset are allocated. */
+  #filledEnd = 0;
+  /** End of the durable log, and the chain's value there. */
+  #tailOffset = 0;
+  #tailCrc = 0;
+  /** What precedes the next group in its block. */
+  readonly #tailBlock: Uint8Array;
+  /** Of the newest group, and of the last durable one. */
+  #batchSequence = 0;
+  #durableSequence = 0;
+  #open: Group;
+  #spareGroup: Group;
+  #inFlight: Group | undefined = undefined;
+  #inBatch = false;
+  /** Callers waiting for the group in flight, and for the open one. */
+  #flying: DiskDone[] = [];
+  #waiting: DiskDone[] = [];
+  #error: DiskError | undefined = undefined;
+  #closed = false;
+  #full = false;
+  #lastActivityMs = 0;
+  #markDueMs = Infinity;
+  #fillDueMs = Infinity;
+  readonly #onDone: DiskDone;
+  #launchedMs = 0;
+
+  /** Use `Wal.create` or `Wal.resume`. */
+  private constructor(options: WalOptions, start: WalStart) {
+    this.#options = options;
+    this.#disk = options.disk;
+    this.#clock = options.clock;
+    this.#segments = start.segments;
+    this.#locator = start.locator;
+    this.#spares = start.spares;
+    this.#markWriter = start.markWriter;
+    this.#mark = start.mark;
+    this.#state = start.state;
+    this.#metadata = start.metadata;
+    this.#lastIndex = start.lastIndex;
+    this.#durableIndex = start.lastIndex;
+    this.#tailBlock = new Uint8Array(Math.max(8, options.disk.alignmentBytes));
+    this.#open = new Group(options.disk);
+    this.#spareGroup = new Group(options.disk);
+    this.#onDone = (error) => this.#onWritten(error);
+  }
+
+  /** Makes a new log in an empty or half created directory; durable when it returns. */
+  static create(options: WalOptions, identity: LogIdentity): Wal {
+    const { disk, directory } = options;
+    disk.makeDirectory(directory);
+    // What a creation that was cut short has left; a log with anything in it would have been recovered.
+    for (const name of disk.list(directory)) disk.remove(`${directory}/${name}`);
+    const metadata = new Uint8Array(METADATA_BYTES_MAX);
+    const state = new StateFields();
+    state.logIdHi = identity.logId.hi;
+    state.logIdLo = identity.logId.lo;
+    const markWriter = MarkWriter.create(disk, `${directory}/${MARK_NAME}`);
+    const wal = new Wal(options, {
+      segments: [],
+      locator: new EntryLocator(),
+      spares: new Spares(disk, { directory, sizeBytes: standardSizeBytes(options), ready: [] }),
+      markWriter,
+      mark: emptyMark(identity.logId),
+      state,
+      metadata: metadata.slice(0, encodeMetadata(metadata, 0, identity.metadata)),
+      lastIndex: 0,
+    });
+    // First the mark, then the segment: a segment without a mark is damage.
+    wal.#writeMark({ lastSegment: NO_SEGMENT, endOffset: 0 });
+    disk.syncDirectory(directory);
+    wal.#syncParents(directory);
+    wal.#addSegment(0, 0);
+    return wal;
+  }
+
+  /** Continues a log that was recovered: cuts off a torn tail for good, removes what is left over. */
+  static resume(options: WalOptions, recovery: Recovery): Wal {
+    const { disk, directory } = options;
+    const { tail } = recovery;
+    const { replay } = tail;
+    for (const path of tail.leftovers) disk.remove(path);
+    const metadata = new Uint8Array(METADATA_BYTES_MAX);
+    const wal = new Wal(options, {
+      segments: tail.segments.slice(),
+      locator: tail.locator,
+      spares: new Spares(disk, { directory, sizeBytes: standardSizeBytes(options), ready: tail.spares }),
+      markWriter: new MarkWriter(disk, disk.open(`${directory}/${MARK_NAME}`, "log")),
+      mark: tail.mark,
+      state: replay.state,
+      metadata: metadata.slice(0, encodeMetadata(metadata, 0, recovery.metadata)),
+      lastIndex: recovery.lastIndex,
+    });
+    const last = tail.segments[tail.segments.length - 1]!;
+    wal.#file = disk.open(last.path, "log");
+    wal.#segmentSizeBytes = replay.segmentSizeBytes;
+    // How far a segment was filled is not recorded; filling is done again, ahead of the log only.
+    wal.#filledEnd = replay.segmentIsFilled ? replay.segmentSizeBytes : replay.offset;
+    wal.#tailOffset = replay.offset;
+    wal.#tailCrc = replay.crc;
+    // One number is left out: what remains of a torn batch has the one after the last good batch.
+    wal.#batchSequence = replay.batchSequence + 1;
+    wal.#durableSequence = replay.batchSequence;
+    wal.#restoreTailBlock(tail.lastBytes);
+    wal.#cutTail();
+    disk.syncDirectory(directory);
+    wal.#writeMark({ lastSegment: last.sequence, endOffset: wal.#tailOffset });
+    return wal;
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
+  get durableIndex(): number {
+    return this.#durableIndex;
+  }
+
+  /** Bytes handed in that are not durable: for back-pressure. */
+  get pendingBytes(): number {
+    const flying = this.#inFlight === undefined ? 0 : this.#inFlight.end - this.#inFlight.start;
+    return flying + (this.#open.isEmpty ? 0 : this.#open.end - this.#open.start);
+  }
+
+  /** The disk is full: what is left is for deletes and compactions (the NOSPACE alarm). */
+  get spaceIsLow(): boolean {
+    return this.#full || this.#spares.full;
+  }
+
+  /** Bytes of the log from the first segment kept to its end, for "a checkpoint is due". */
+  get sizeBytes(): number {
+    return (this.#segments.length - 1) * standardSizeBytes(this.#options) + this.#tailOffset;
+  }
+
+  /** Starts a batch; `hardState` when it changed. The log itself notes how far it is durable (design D4). */
+  beginBatch(hardState: HardState | undefined): void {
+    this.#assertUsable();
+    assert(!this.#inBatch, "one batch is written at a time");
+    this.#inBatch = true;
+    if (hardState !== undefined) this.#keepState(hardState);
+    if (this.#open.isEmpty) this.#openGroup();
+    else if (hardState !== undefined) this.#stateRecord(this.#open);
+  }
+
+  /** Adds an entry: after the last one, or in place of one above the commit index. Copies the data. */
+  entry(type: number, term: number, index: number, bytes: Uint8Array, start: number, end: number): void {
+    assert(this.#inBatch, "an entry belongs to a batch");
+    assert(index <= this.#lastIndex + 1, "entries follow each other");
+    assert(index > this.#state.commit, "a committed entry is not overwritten");
+    const group = this.#open;
+    const offset = group.endOffset;
+    const segment = this.#lastSegment().sequence;
+    if (index === this.#lastIndex + 1 && !this.#locator.isEmpty) this.#locator.note(index, segment, offset, group.crc);
+    else this.#locator.rewind(index, segment, offset, group.crc);
+    group.entry(type, term, index, bytes, start, end);
+    group.lastIndex = index;
+    this.#lastIndex = index;
+  }
+
+  /**
+   * Ends the batch. True: it is durable now, `done` is not called. False: `done` is called later, in order. Throws the
+   * disk's error when syncing at once failed; nothing may be asked of the log after any error.
+   */
+  commitBatch(done: DiskDone): boolean {
+    assert(this.#inBatch, "a batch is ended once");
+    this.#inBatch = false;
+    if (this.#inFlight !== undefined) {
+      this.#waiting.push(done);
+      return false;
+    }
+    try {
+      // Earlier batches of the same group wait for their callbacks; they are called from the loop only.
+      if (this.#waiting.length === 0 && this.#pacer.chooseInline(this.#disk.bulkPendingCount)) {
+        this.#writeInline();
+        return true;
+      }
+      this.#launch();
+    } catch (error) {
+      this.#error = error as DiskError;
+      throw error;
+    }
+    this.#flying.push(done);
+    return false;
+  }
+
+  /** Notes a durable snapshot or checkpoint, as etcd's tools look for it. Syncs at once, behind what is in flight. */
+  saveSnapshotMarker(marker: SnapshotMarker, done: DiskDone): boolean {
+    this.#assertUsable();
+    this.beginBatch(undefined);
+    const scratch = new Uint8Array(32 + (marker.confState?.length ?? 0));
+    this.#open.data(RECORD_SNAPSHOT, scratch, encodeSnapshotMarker(scratch, 0, marker));
+    if (marker.index > this.#lastIndex) {
+      // A snapshot from the leader takes the log's place; the next entry follows it.
+      this.#locator.clear();
+      this.#lastIndex = marker.index;
+      this.#open.lastIndex = marker.index;
+    }
+    return this.commitBatch(done);
+  }
+
+  /** Gives up the segments whose entries all lie before `index`; returns how many. */
+  truncateBefore(index: number): number {
+    this.#assertUsable();
+    assert(index <= this.#state.commit + 1, "only committed entries are given up");
+    let count = 0;
+    while (count + 1 < this.#segments.length && this.#segments[count + 1]!.firstIndex <= index) count++;
+    if (count === 0) return 0;
+    const first = this.#segments[count]!.sequence;
+    // The mark first: from then on recovery does not miss them.
+    this.#writeMark({ firstSegment: first });
+    for (const segment of this.#segments.splice(0, count)) {
+      const file = this.#disk.open(segment.path, "log");
+      const size = file.sizeBytes();
+      file.close();
+      this.#spares.recycle(segment.path, size);
+    }
+    this.#locator.dropSegmentsBelow(first);
+    return count;
+  }
+
+  /** Hands durable entries to `sink`, from the files; returns the index after the last one handed over, 0 when `first` is gone. */
+  readEntries(first: number, last: number, sink: EntrySink): number {
+    assert(last <= this.#durableIndex, "only durable entries are read");
+    return readEntries({ disk: this.#disk, segments: this.#segments, locator: this.#locator, first, last }, sink);
+  }
+
+  nextDeadlineMs(): number {
+    return Math.min(this.#markDueMs, this.#fillDueMs);
+  }
+
+  /** Work that is best done when nothing else is: the mark of a quiet log, the next slice of a spare. */
+  onDeadline(nowMs: number): void {
+    if (this.#closed || this.#error !== undefined) return;
+    if (nowMs >= this.#markDueMs) this.#maybeMark(nowMs);
+    if (nowMs >= this.#fillDueMs) this.#maybeFill(nowMs);
+  }
+
+  /** Ends cleanly: everything handed in is durable afterwards, and marked so. Nothing may be in flight. */
+  close(): void {
+    assert(!this.#inBatch, "a batch is ended before the log");
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#error === undefined && this.#inFlight === undefined) this.#writeMark({ endOffset: this.#tailOffset });
+    this.#spares.close();
+    this.#markWriter.close();
+    if (this.#inFlight === undefined) this.#file!.close();
+  }
+
+  // Batches and groups.
+
+  #openGroup(): void {
+    const group = this.#open;
+    const before = this.#inFlight;
+    group.open(before?.endOffset ?? this.#tailOffset, this.#tailBlock, before?.crc ?? this.#tailCrc);
+    group.lastIndexBefore = this.#lastIndex;
+    group.lastIndex = this.#lastIndex;
+    group.batchSequence = ++this.#batchSequence;
+    this.#stamp(STAMP_BATCH, group);
+    group.state(this.#state);
+  }
+
+  #stateRecord(group: Group): void {
+    this.#stamp(STAMP_STATE, group);
+    group.state(this.#state);
+  }
+
+  #stamp(kind: number, group: Group): void {
+    const state = this.#state;
+    state.kind = kind;
+    state.batchOffset = group.base + group.start;
+    state.segmentSequence = this.#lastSegment().sequence;
+    state.segmentSizeBytes = kind === STAMP_HEAD ? this.#segmentSizeBytes : 0;
+    state.batchSequence = group.batchSequence;
+    state.durableIndex = group.lastIndexBefore;
+  }
+
+  #keepState(hardState: HardState): void {
+    const state = this.#state;
+    assert(hardState.term >= state.term, "the term never goes back");
+    state.term = hardState.term;
+    state.voteHi = hardState.vote.hi;
+    state.voteLo = hardState.vote.lo;
+    // Never beyond what is durable when the batch is: a restart must find every entry that it believes committed.
+    const durable = this.#open.isEmpty ? this.#lastIndex : this.#open.lastIndexBefore;
+    state.commit = Math.max(state.commit, Math.min(hardState.commit, durable));
+  }
+
+  /** What may go out now: a second record, so that a following batch can be proved whole; room; the end mark. */
+  #prepareGroup(): number {
+    if (this.#open.recordCount === 1) this.#stateRecord(this.#open);
+    const end = this.#open.base + this.#open.seal();
+    if (end <= this.#segmentSizeBytes) {
+      this.#fillAhead(end);
+      const blocksAreThere = !this.#full || this.#filledEnd >= end || this.#spares.readyCount === 0;
+      if (blocksAreThere) return this.#open.seal();
+    }
+    this.#rotate();
+    this.#fillAhead(this.#open.base + this.#open.seal());
+    return this.#open.seal();
+  }
+
+  #writeInline(): void {
+    const sealed = this.#prepareGroup();
+    const group = this.#open;
+    const start = this.#writeStart(group);
+    const startMs = this.#clock.now();
+    this.#file!.write(group.bytes, start, sealed, group.base + start);
+    this.#file!.sync();
+    const nowMs = this.#clock.now();
+    this.stats.writtenBytes += sealed - start;
+    this.stats.inlineSyncCount++;
+    this.#pacer.noteInline(nowMs - startMs);
+    group.copyLastBlock(this.#tailBlock);
+    this.#finishGroup(group, nowMs, nowMs - startMs);
+  }
+
+  #launch(): void {
+    const sealed = this.#prepareGroup();
+    const group = this.#open;
+    this.#open = this.#spareGroup;
+    this.#spareGroup = group;
+    this.#open.clear();
+    this.#inFlight = group;
+    group.copyLastBlock(this.#tailBlock);
+    const flying = this.#flying;
+    this.#flying = this.#waiting;
+    this.#waiting = flying;
+    this.#launchedMs = this.#clock.now();
+    const start = this.#writeStart(group);
+    this.stats.writtenBytes += sealed - start;
+    this.#file!.writeAndSync(group.bytes, start, sealed, group.base + start, this.#onDone);
+  }
+
+  #maybeLaunch(): void {
+    if (this.#open.isEmpty || this.#inBatch) return;
+    try {
+      this.#launch();
+    } catch (error) {
+      this.#fail(error as DiskError);
+    }
+  }
+
+  #onWritten(error: DiskError | undefined): void {
+    const group = this.#inFlight!;
+    this.#inFlight = undefined;
+    if (error !== undefined || this.#error !== undefined) {
+      this.#fail(error ?? this.#error!);
+      return;
+    }
+    const nowMs = this.#clock.now();
+    const durationMs = nowMs - this.#launchedMs;
+    this.stats.backgroundSyncCount++;
+    this.#pacer.noteBackground(durationMs, this.#disk.bulkPendingCount);
+    this.#finishGroup(group, nowMs, durationMs);
+    if (this.#closed) {
+      this.#file!.close();
+      return;
+    }
+    const callers = this.#flying;
+    this.#flying = [];
+    // First the disk gets its next work, then the callers hear: they have much to do.
+    this.#maybeLaunch();
+    for (let i = 0; i < callers.length; i++) callers[i]!(undefined);
+  }
+
+  #finishGroup(group: Group, nowMs: number, durationMs: number): void {
+    this.#tailOffset = group.endOffset;
+    this.#tailCrc = group.crc;
+    this.#durableIndex = group.lastIndex;
+    this.#durableSequence = group.batchSequence;
+    this.stats.lastSyncMs = durationMs;
+    this.onSync?.(durationMs);
+    group.clear();
+    this.#lastActivityMs = nowMs;
+    if (this.#markDueMs === Infinity) this.#markDueMs = nowMs + MARK_DELAY_MS;
+    if (this.#fillDueMs === Infinity && this.#spareIsWanted()) this.#fillDueMs = nowMs + FILL_DELAY_MS;
+  }
+
+  #fail(error: DiskError): void {
+    this.#error = error;
+    const callers = [...this.#flying, ...this.#waiting];
+    this.#flying = [];
+    this.#waiting = [];
+    for (const done of callers) done(error);
+  }
+
+  /** With an alignment whole blocks are written, otherwise nothing is written twice. */
+  #writeStart(group: Group): number {
+    return this.#disk.alignmentBytes > 1 ? 0 : group.start;
+  }
+
+  // Segments.
+
+  /** Moves the open group to a new segment. Everything before it is durable: a named segment proves that of the one before. */
+  #rotate(): void {
+    assert(this.#inFlight === undefined, "a segment is opened when the one before is durable");
+    const group = this.#open;
+    const old = this.#file!;
+    // Checksums are varints: a record may grow by one padding unit when it is chained anew.
+    const neededBytes = group.end - group.start + 8 * group.recordCount;
+    this.#addSegment(neededBytes, group.lastIndexBefore + 1);
+    old.close();
+    this.stats.rotationCount++;
+    const moved = this.#spareGroup;
+    moved.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
+    moved.batchSequence = group.batchSequence;
+    moved.lastIndexBefore = group.lastIndexBefore;
+    moveGroup(group, moved, { segmentSequence: this.#lastSegment().sequence, locator: this.#locator });
+    this.#open = moved;
+    this.#spareGroup = group;
+    group.clear();
+  }
+
+  /** Opens a segment with room for `neededBytes` behind its head. Its name appears when its head is durable. */
+  #addSegment(neededBytes: number, firstIndex: number): void {
+    const last = this.#segments[this.#segments.length - 1];
+    const segment = makeSegment(this.#options.directory, last === undefined ? 0 : last.sequence + 1, firstIndex);
+    const alignment = this.#tailBlock.length;
+    const headBytesMax = 4096;
+    const wanted = Math.ceil((headBytesMax + neededBytes + alignment) / alignment) * alignment;
+    const size = Math.max(standardSizeBytes(this.#options), wanted);
+    const spare = this.#spares.take(size);
+    const path = spare ?? this.#spares.freshPath();
+    let file = spare === undefined ? this.#disk.create(path, "log") : this.#disk.open(path, "log");
+    if (spare === undefined) file.truncate(size);
+    this.#segmentSizeBytes = size;
+    this.#state.segmentIsFilled = spare === undefined ? 0 : 1;
+    this.#segments.push(segment);
+    const head = this.#spareGroup;
+    this.#writeHead(file, head, firstIndex === 0);
+    file.close();
+    this.#disk.rename(path, segment.path);
+    this.#disk.syncDirectory(this.#options.directory);
+    file = this.#disk.open(segment.path, "log");
+    this.#file = file;
+    this.#tailOffset = head.endOffset;
+    this.#tailCrc = head.crc;
+    head.copyLastBlock(this.#tailBlock);
+    this.#filledEnd = spare === undefined ? head.endOffset : size;
+    head.clear();
+    this.#writeMark({ lastSegment: segment.sequence, endOffset: this.#tailOffset });
+  }
+
+  #writeHead(file: DiskFile, head: Group, isFirst: boolean): void {
+    head.open(0, this.#tailBlock, this.#tailCrc);
+    head.chain();
+    head.data(RECORD_METADATA, this.#metadata, this.#metadata.length);
+    if (isFirst) {
+      const marker = new Uint8Array(8);
+      head.data(RECORD_SNAPSHOT, marker, encodeSnapshotMarker(marker, 0, { index: 0, term: 0, confState: undefined }));
+    }
+    head.batchSequence = this.#durableSequence;
+    head.lastIndexBefore = this.#durableIndex;
+    this.#stamp(STAMP_HEAD, head);
+    this.#state.batchOffset = head.endOffset;
+    head.state(this.#state);
+    const sealed = head.seal();
+    file.write(head.bytes, 0, sealed, 0);
+    file.sync();
+  }
+
+  /** Keeps the blocks ahead of the log allocated and zero; a full disk is a state while there is room for this write. */
+  #fillAhead(end: number): void {
+    if (this.#filledEnd >= this.#segmentSizeBytes || this.#filledEnd - end >= AHEAD_BYTES_MIN) return;
+    const alignment = this.#tailBlock.length;
+    const start = Math.ceil(Math.max(this.#filledEnd, end) / alignment) * alignment;
+    const count = Math.min(AHEAD_SLICE_BYTES, this.#segmentSizeBytes - start);
+    if (count <= 0) return;
+    try {
+      const zeros = this.#disk.allocate(count);
+      this.#file!.write(zeros, 0, count, start);
+      this.#file!.sync();
+      this.#filledEnd = start + count;
+      this.#full = false;
+    } catch (error) {
+      if ((error as DiskError).code !== "ENOSPC") throw error;
+      this.#full = true;
+    }
+  }
+
+  // Recovery's repair, the mark, the background.
+
+  #restoreTailBlock(lastBytes: Uint8Array): void {
+    const count = this.#tailOffset % this.#tailBlock.length;
+    assert(count <= lastBytes.length, "recovery kept the last block");
+    this.#tailBlock.set(lastBytes.subarray(lastBytes.length - count), 0);
+  }
+
+  /** Puts the end mark behind the last good record, so that what is torn is never read again, by etcd's tools neither. */
+  #cutTail(): void {
+    const group = this.#open;
+    group.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
+    const sealed = Math.min(group.seal(), this.#segmentSizeBytes - group.base);
+    const start = this.#writeStart(group);
+    if (sealed > start) this.#file!.write(group.bytes, start, sealed, group.base + start);
+    this.#file!.sync();
+  }
+
+  #syncParents(directory: string): void {
+    for (let end = directory.lastIndexOf("/"); end > 0; end = directory.lastIndexOf("/", end - 1)) {
+      this.#disk.syncDirectory(directory.slice(0, end));
+    }
+    this.#disk.syncDirectory("");
+  }
+
+  #writeMark(change: { firstSegment?: number; lastSegment?: number; endOffset?: number }): void {
+    const mark: DurableMark = {
+      ...this.#mark,
+      ...change,
+      counter: this.#mark.counter + 1,
+      batchSequence: this.#durableSequence,
+      lastIndex: this.#durableIndex,
+    };
+    this.#markWriter.write(mark);
+    this.#mark = mark;
+  }
+
+  #maybeMark(nowMs: number): void {
+    if (nowMs < this.#lastActivityMs + MARK_DELAY_MS || this.#inFlight !== undefined) {
+      this.#markDueMs = Math.max(this.#lastActivityMs, nowMs) + MARK_DELAY_MS;
+      return;
+    }
+    this.#markDueMs = Infinity;
+    if (this.#mark.endOffset !== this.#tailOffset) this.#writeMark({ endOffset: this.#tailOffset });
+  }
+
+  #spareIsWanted(): boolean {
+    if (!this.#spares.wantsSlice) return false;
+    return this.#segments.length > 1 || this.#tailOffset > this.#segmentSizeBytes * SPARE_AFTER_FRACTION;
+  }
+
+  #maybeFill(nowMs: number): void {
+    this.#fillDueMs = Infinity;
+    if (this.#spares.error !== undefined) {
+      this.#fail(this.#spares.error);
+      return;
+    }
+    if (this.#spareIsWanted()) this.#spares.fillSlice();
+    if (this.#spares.readyCount === 0) this.#fillDueMs = nowMs + FILL_DELAY_MS;
+  }
+
+  #lastSegment(): Segment {
+    return this.#segments[this.#segments.length - 1]!;
+  }
+
+  #assertUsable(): void {
+    assert(this.#error === undefined, "nothing is asked of a log after an error");
+    assert(!this.#closed, "nothing is asked of a closed log");
+  }
+}
+
+/** A multiple of the alignment, so that a whole block always fits; 64,000,000 is one of 4096. */
+function standardSizeBytes(options: WalOptions): number {
+  const alignment = Math.max(8, options.disk.alignmentBytes);
+  return Math.ceil(options.segmentSizeBytes / alignment) * alignment;
+}
+
+function emptyMark(logId: Id64): DurableMark {
+  return {
+    counter: -1,
+    firstSegment: 0,
+    lastSegment: NO_SEGMENT,
+    endOffset: 0,
+    batchSequence: 0,
+    lastIndex: 0,
+    logIdHi: logId.hi,
+    logIdLo: logId.lo,
+  };
+}
