@@ -1,0 +1,39 @@
+// The worker of the bulk lane. Handles are the process's, so it writes to files that the main thread has opened.
+
+import * as fs from "node:fs";
+import { parentPort } from "node:worker_threads";
+
+export interface BulkRequest {
+  readonly handle: number;
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+}
+
+/** `code` is empty when all went well. */
+export interface BulkReply {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A sync every so often keeps the device's queue short for the log beside it. */
+const SYNC_DISTANCE_BYTES = 1024 * 1024;
+
+function writeAndSync(request: BulkRequest): void {
+  const { handle, bytes, offset } = request;
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + SYNC_DISTANCE_BYTES);
+    while (at < end) at += fs.writeSync(handle, bytes, at, end - at, offset + at);
+    fs.fdatasyncSync(handle);
+  }
+}
+
+parentPort!.on("message", (request: BulkRequest) => {
+  let reply: BulkReply = { code: "", message: "" };
+  try {
+    writeAndSync(request);
+  } catch (error) {
+    const fault = error as NodeJS.ErrnoException;
+    reply = { code: fault.code ?? "EIO", message: fault.message };
+  }
+  parentPort!.postMessage(reply);
+});
