@@ -9,6 +9,7 @@ import type { Disk, DiskDone, DiskFile, DiskLane } from "../../core/base/ports.t
 import { AlignedMemory } from "./aligned-memory.ts";
 import { BulkLane } from "./bulk-lane.ts";
 import { diskError } from "./disk-error.ts";
+import { attempt, PlainFile, writeAll } from "./plain-file.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -106,68 +107,6 @@ export class NodeDisk implements Disk {
   }
 }
 
-function attempt<T>(name: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw diskError(error, name);
-  }
-}
-
-function writeAll(handle: number, source: Uint8Array, range: { start: number; end: number; offset: number }): void {
-  let { start, offset } = range;
-  while (start < range.end) {
-    const count = fs.writeSync(handle, source, start, range.end - start, offset);
-    start += count;
-    offset += count;
-  }
-}
-
-/** What both kinds of file share: one plain handle, whose writes go through the page cache. */
-abstract class NodeFile {
-  readonly path: string;
-  protected readonly handle: number;
-  /** Something was written through the page cache since the last sync. */
-  protected dirty = false;
-
-  constructor(name: string, handle: number) {
-    this.path = name;
-    this.handle = handle;
-  }
-
-  sizeBytes(): number {
-    return attempt(this.path, () => fs.fstatSync(this.handle).size);
-  }
-
-  read(target: Uint8Array, start: number, end: number, offset: number): number {
-    return attempt(this.path, () => {
-      let at = start;
-      while (at < end) {
-        const count = fs.readSync(this.handle, target, at, end - at, offset + at - start);
-        if (count === 0) break;
-        at += count;
-      }
-      return at - start;
-    });
-  }
-
-  write(source: Uint8Array, start: number, end: number, offset: number): void {
-    this.dirty = true;
-    attempt(this.path, () => writeAll(this.handle, source, { start, end, offset }));
-  }
-
-  sync(): void {
-    if (!this.dirty) return;
-    attempt(this.path, () => fs.fdatasyncSync(this.handle));
-    this.dirty = false;
-  }
-
-  truncate(sizeBytes: number): void {
-    this.dirty = true;
-    attempt(this.path, () => fs.ftruncateSync(this.handle, sizeBytes));
-  }
-}
-
 interface LogFileOptions {
   readonly path: string;
   readonly full: string;
@@ -176,14 +115,17 @@ interface LogFileOptions {
   readonly lane: LogLane;
 }
 
-class LogFile extends NodeFile implements DiskFile {
+class LogFile implements DiskFile {
+  readonly path: string;
+  readonly #plain: PlainFile;
   /** Writes through it are durable when they return. */
   readonly #durableHandle: number;
   readonly #memory: AlignedMemory | undefined;
   readonly #lane: LogLane;
 
   constructor(options: LogFileOptions) {
-    super(options.path, options.handle);
+    this.path = options.path;
+    this.#plain = new PlainFile(options.path, options.handle);
     this.#memory = options.memory;
     this.#lane = options.lane;
     const direct = options.memory === undefined ? 0 : fs.constants.O_DIRECT;
@@ -191,23 +133,37 @@ class LogFile extends NodeFile implements DiskFile {
     this.#durableHandle = attempt(options.path, () => fs.openSync(options.full, flags));
   }
 
-  override write(source: Uint8Array, start: number, end: number, offset: number): void {
-    if (!this.#isDurable(source, start, end, offset)) {
-      super.write(source, start, end, offset);
-      return;
-    }
-    attempt(this.path, () => writeAll(this.#durableHandle, source, { start, end, offset }));
+  sizeBytes(): number {
+    return this.#plain.sizeBytes();
+  }
+
+  read(target: Uint8Array, start: number, end: number, offset: number): number {
+    return this.#plain.read(target, start, end, offset);
+  }
+
+  write(source: Uint8Array, start: number, end: number, offset: number): void {
+    if (this.#isDurable(source, start, end, offset)) {
+      attempt(this.path, () => writeAll(this.#durableHandle, source, { start, end, offset }));
+    } else this.#plain.write(source, start, end, offset);
+  }
+
+  sync(): void {
+    this.#plain.sync();
   }
 
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
-    const isDurable = this.#isDurable(source, start, end, offset) && !this.dirty;
-    const handle = isDurable ? this.#durableHandle : this.handle;
+    const isDurable = this.#isDurable(source, start, end, offset) && !this.#plain.isDirty;
+    const handle = isDurable ? this.#durableHandle : this.#plain.handle;
     this.#lane.write({ path: this.path, handle, source, start, end, offset, sync: !isDurable, done });
+  }
+
+  truncate(sizeBytes: number): void {
+    this.#plain.truncate(sizeBytes);
   }
 
   close(): void {
     this.#lane.whenIdle(() => {
-      fs.closeSync(this.handle);
+      fs.closeSync(this.#plain.handle);
       fs.closeSync(this.#durableHandle);
     });
   }
@@ -221,20 +177,43 @@ class LogFile extends NodeFile implements DiskFile {
   }
 }
 
-class BulkFile extends NodeFile implements DiskFile {
+class BulkFile implements DiskFile {
+  readonly path: string;
+  readonly #plain: PlainFile;
   readonly #lane: BulkLane;
 
   constructor(name: string, handle: number, lane: BulkLane) {
-    super(name, handle);
+    this.path = name;
+    this.#plain = new PlainFile(name, handle);
     this.#lane = lane;
   }
 
+  sizeBytes(): number {
+    return this.#plain.sizeBytes();
+  }
+
+  read(target: Uint8Array, start: number, end: number, offset: number): number {
+    return this.#plain.read(target, start, end, offset);
+  }
+
+  write(source: Uint8Array, start: number, end: number, offset: number): void {
+    this.#plain.write(source, start, end, offset);
+  }
+
+  sync(): void {
+    this.#plain.sync();
+  }
+
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
-    this.#lane.write({ path: this.path, handle: this.handle, bytes: source.subarray(start, end), offset, done });
+    this.#lane.write({ path: this.path, handle: this.#plain.handle, bytes: source.subarray(start, end), offset, done });
+  }
+
+  truncate(sizeBytes: number): void {
+    this.#plain.truncate(sizeBytes);
   }
 
   close(): void {
-    this.#lane.whenIdle(() => fs.closeSync(this.handle));
+    this.#lane.whenIdle(() => fs.closeSync(this.#plain.handle));
   }
 }
 
