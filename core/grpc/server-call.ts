@@ -1,0 +1,200 @@
+// One call, as its handler sees it. Pooled: it belongs to the handler from `onUnary` or `onStreamOpen` until the one
+// `finish`, `fail` or `failWith`; what is written to it after the client went away vanishes silently.
+
+import { assert } from "../base/assert.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import { type Http2Stream, PRIORITY_LARGE, PRIORITY_UNARY, PRIORITY_WATCH, type Producer } from "../http2/stream.ts";
+import type { Method } from "../wire/service.ts";
+import { CODE, type Status } from "../wire/status.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import { MessageReader, type MessageSink, TOO_MANY_BYTES } from "./message-reader.ts";
+import { METHOD_NONE } from "./method-none.ts";
+import type { CallHead } from "./request-head.ts";
+import type { ServerHandler } from "./server-handler.ts";
+
+/** What a call needs of its connection. */
+export interface CallHost {
+  readonly peerAddress: string;
+  readonly peerCommonName: string;
+  beginMessage(call: ServerCall): ByteWriter;
+  endMessage(call: ServerCall): void;
+  sendLarge(call: ServerCall, sizeBytes: number, producer: Producer): void;
+  isWritable(call: ServerCall): boolean;
+  /** The handler is done with the call, whose `code` and `text` are set. */
+  finishCall(call: ServerCall): void;
+  keepBytes(change: number): boolean;
+  /** Five parameters: once per request. */
+  onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number, isLast: boolean): void;
+}
+
+/** Who has the call: nobody, the transport (a unary request is not complete), or the handler. */
+export type CallOwner = 0 | 1 | 2;
+export const OWNER_NONE = 0;
+export const OWNER_TRANSPORT = 1;
+export const OWNER_HANDLER = 2;
+
+export class ServerCall implements MessageSink {
+  method: Method = METHOD_NONE;
+  /** Two slots for the handler's own use, reset by the pool. */
+  slot = -1;
+  state: unknown = undefined;
+  /** Nothing that is written reaches anybody any more. */
+  cancelled = false;
+  /** Absolute, on the clock; Infinity without one. */
+  deadlineMs = Infinity;
+
+  // The transport's own; handlers leave these alone.
+  readonly stream: Http2Stream;
+  readonly reader: MessageReader;
+  handler: ServerHandler | undefined = undefined;
+  head: CallHead | undefined = undefined;
+  owner: CallOwner = OWNER_NONE;
+  /** A unary call's message when it came apart from the end of the stream. */
+  request: ByteWriter | undefined = undefined;
+  requestCount = 0;
+  /** The chunk at hand is the last. */
+  isLastChunk = false;
+  /** How the call ends, once that is known. */
+  code = 0;
+  text = "";
+  /** Set while the stream carries plain HTTP and no call. */
+  exchange: HttpExchange | undefined = undefined;
+  readonly #host: CallHost;
+
+  constructor(host: CallHost, stream: Http2Stream, messageSizeBytesMax: number) {
+    this.#host = host;
+    this.stream = stream;
+    this.reader = new MessageReader(this, messageSizeBytesMax);
+  }
+
+  get peerAddress(): string {
+    return this.#host.peerAddress;
+  }
+
+  /** The common name of the client's certificate; empty without one. */
+  get peerCommonName(): string {
+    return this.#host.peerCommonName;
+  }
+
+  /** Somebody has the call, and somebody waits for what it says. */
+  get isLive(): boolean {
+    return this.owner !== OWNER_NONE && !this.cancelled;
+  }
+
+  /** The handler has the call, and somebody waits for what it says. */
+  get isWanted(): boolean {
+    return this.owner === OWNER_HANDLER && !this.cancelled;
+  }
+
+  /** A request field such as `token`, `authorization`, `hasleader`; one character per byte. */
+  metadata(name: string): string | undefined {
+    return this.head?.block.get(name);
+  }
+
+  /** 0 control and watch, 1 unary, 2 large: whose bytes go first when not all fit. */
+  get priority(): number {
+    return this.stream.priority;
+  }
+
+  set priority(priority: number) {
+    assert(priority >= PRIORITY_WATCH && priority <= PRIORITY_LARGE, "a priority is 0, 1 or 2");
+    this.stream.priority = priority;
+  }
+
+  /** False while too many bytes wait; `onWritable` follows. */
+  get writable(): boolean {
+    return this.#host.isWritable(this);
+  }
+
+  /** Starts a response message: encode into the writer that comes back, then `endMessage`. Nothing else in between. */
+  beginMessage(): ByteWriter {
+    assert(this.owner === OWNER_HANDLER, "only the owner of a call writes");
+    return this.#host.beginMessage(this);
+  }
+
+  endMessage(): void {
+    this.#host.endMessage(this);
+  }
+
+  /**
+   * A message of `sizeBytes` whose bytes are pulled while the peer takes them. Only `finish` may follow, at once or
+   * later; the producer is abandoned if the client goes away. Goes out with priority 2 unless that was changed.
+   */
+  sendLarge(sizeBytes: number, producer: Producer): void {
+    assert(this.owner === OWNER_HANDLER, "only the owner of a call writes");
+    this.#host.sendLarge(this, sizeBytes, producer);
+  }
+
+  /** Trailers with OK; the call is not the handler's any more. */
+  finish(): void {
+    this.failWith(CODE.ok, "");
+  }
+
+  fail(status: Status): void {
+    this.failWith(status.code, status.text);
+  }
+
+  failWith(code: number, text: string): void {
+    assert(this.owner === OWNER_HANDLER, "a call is finished once, by its owner");
+    if (!this.cancelled) {
+      this.code = code;
+      this.text = text;
+    }
+    this.#host.finishCall(this);
+  }
+
+  /** The transport begins a call. */
+  begin(head: CallHead, handler: ServerHandler, nowMs: number): void {
+    assert(this.owner === OWNER_NONE, "a call that begins is free");
+    this.method = head.method;
+    this.head = head;
+    this.handler = handler;
+    this.owner = OWNER_TRANSPORT;
+    this.slot = -1;
+    this.state = undefined;
+    this.cancelled = false;
+    this.deadlineMs = nowMs + head.timeoutMs;
+    this.requestCount = 0;
+    this.code = CODE.ok;
+    this.text = "";
+    this.reader.reset();
+    this.stream.priority = head.method.kind === "bidi" ? PRIORITY_WATCH : PRIORITY_UNARY;
+  }
+
+  /** The transport takes the call back. */
+  release(): void {
+    this.owner = OWNER_NONE;
+    this.state = undefined;
+    this.head = undefined;
+    this.reader.reset();
+    this.reader.stop();
+    const request = this.request;
+    if (request === undefined) return;
+    if (request.position > 0) this.keepBytes(-request.position);
+    request.reset();
+    if (request.bytes.length > 65536) this.request = undefined;
+  }
+
+  /** Keeps a unary message whose stream has not ended yet. */
+  keepRequest(bytes: Uint8Array, start: number, end: number): void {
+    if (!this.keepBytes(end - start)) {
+      this.reader.stop();
+      return this.onBadMessage(TOO_MANY_BYTES);
+    }
+    if (this.request === undefined) this.request = new ByteWriter(Math.max(256, end - start));
+    this.request.raw(bytes, start, end);
+  }
+
+  onMessage(bytes: Uint8Array, start: number, end: number, isLast: boolean): void {
+    this.#host.onMessage(this, bytes, start, end, isLast && this.isLastChunk);
+  }
+
+  onBadMessage(status: Status): void {
+    this.code = status.code;
+    this.text = status.text;
+  }
+
+  keepBytes(change: number): boolean {
+    return this.#host.keepBytes(change);
+  }
+}
