@@ -19,7 +19,7 @@ import { type Id64, id64 } from "../base/ids.ts";
 import { ENTRY_HEADER_BYTES, entrySizeAt, entryTermAt, entryTypeAt } from "./arena.ts";
 import type { ConfState } from "./configuration.ts";
 import { EntryBatch } from "./entry-batch.ts";
-import { ENTRY_CONF_CHANGE_V2, ENTRY_NORMAL, type RaftLog } from "./log.ts";
+import { ENTRY_CONF_CHANGE_V2, type RaftLog } from "./log.ts";
 import * as kinds from "./message.ts";
 import { MESSAGE_NAMES, RaftMessage } from "./message.ts";
 
@@ -246,7 +246,7 @@ function checkForwarded(batch: EntryBatch): void {
   let at = batch.start;
   for (let i = 0; i < batch.count; i++) {
     if (entryTermAt(batch.bytes, at) !== 0) fail("a forwarded proposal has no term yet");
-    if (entryTypeAt(batch.bytes, at) !== ENTRY_NORMAL) fail("only normal entries are forwarded");
+    if (entryTypeAt(batch.bytes, at) > ENTRY_CONF_CHANGE_V2) fail(`type ${entryTypeAt(batch.bytes, at)} is no entry's`);
     at += ENTRY_HEADER_BYTES + entrySizeAt(batch.bytes, at);
   }
 }

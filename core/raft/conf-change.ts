@@ -42,7 +42,7 @@ export interface ConfChange {
 const CHANGE_COUNT_MAX = 64;
 const NO_BYTES = new Uint8Array(0);
 
-export function confChange(changes: readonly MemberChange[], context = NO_BYTES, requestId = ID64_ZERO): ConfChange {
+export function confChange(changes: readonly MemberChange[], context: Uint8Array = NO_BYTES, requestId = ID64_ZERO): ConfChange {
   return { transition: TRANSITION_AUTO, changes, context, requestId };
 }
 

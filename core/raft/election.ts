@@ -1,16 +1,29 @@
-// Elections (Raft 5.2, 5.4.1; pre-vote: thesis 9.6; the lease on votes: thesis 6.4.1 and 4.2.3).
+// Elections (Raft 5.2, 5.4.1), pre-vote (thesis 9.6) and the lease on votes (thesis 4.2.3): whoever heard a leader within
+// an election timeout helps nobody to depose it, unless the leader itself asked for that, or its connection closed.
 
 import { assert } from "../base/assert.ts";
-import { MESSAGE_PRE_VOTE, MESSAGE_VOTE } from "./message.ts";
+import { ID64_ZERO, type Id64, id64Equal } from "../base/ids.ts";
+import {
+  MESSAGE_PRE_VOTE,
+  MESSAGE_PRE_VOTE_REPLY,
+  MESSAGE_VOTE,
+  MESSAGE_VOTE_REPLY,
+  type RaftMessage,
+} from "./message.ts";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate, resetElection } from "./roles.ts";
 import type { RaftState } from "./state.ts";
+
+/**
+ * After the leader's connection closed, a member waits a random part of this before it asks for pre-votes. All members see
+ * it close at the same time; at once, two of them would collide. Ten round trips of a large cluster.
+ */
+const HINT_DELAY_MS_MAX = 30;
 
 /** Whether this member may campaign: it votes, and no change is committed that might say otherwise once it is applied. */
 export function isPromotable(state: RaftState): boolean {
   const self = state.self;
   if (self === undefined || self.isLearner || state.snapshot !== undefined) return false;
-  const change = state.log.firstUnappliedConfIndex;
-  return change === 0 || change > state.commitIndex;
+  return !hasCommittedChange(state);
 }
 
 export function campaign(state: RaftState, options: { readonly preVote: boolean; readonly forced: boolean }): void {
@@ -34,10 +47,99 @@ export function countOwnVote(state: RaftState): void {
   countVotes(state);
 }
 
-export function countVotes(state: RaftState): void {
+/** Whether a leader has the lease on this member's vote. */
+export function isInLease(state: RaftState): boolean {
+  if (state.role === "leader") return true;
+  if (state.leader.hi === 0 && state.leader.lo === 0) return false;
+  return !state.leaseVoid && state.nowMs - state.leaderContactMs < state.electionMs;
+}
+
+/** vote or preVote. Of a vote with a higher term, the term was taken over before. */
+export function onVoteRequest(state: RaftState, message: RaftMessage): void {
+  const preVote = message.kind === MESSAGE_PRE_VOTE;
+  assert(preVote || message.term <= state.term, "a vote's term was taken over");
+  const from: Id64 = { hi: message.fromHi, lo: message.fromLo };
+  const upToDate = state.log.isUpToDate(message.index, message.logTerm);
+  // Learners vote, too: they may be voters that do not know it yet (R19).
+  if (message.term >= state.term && upToDate && mayVoteFor(state, from, message)) {
+    if (!preVote) {
+      state.vote = from;
+      state.persistence.hardStateDirty = true;
+      resetElection(state);
+    }
+    return reply(state, message, false);
+  }
+  // An explicit no, also to lower terms: a candidate that hears nothing would try for ever (R20).
+  reply(state, message, true);
+  if (preVote && !upToDate && state.role === "follower" && !isInLease(state)) hurry(state);
+}
+
+function mayVoteFor(state: RaftState, from: Id64, message: RaftMessage): boolean {
+  if (message.kind === MESSAGE_PRE_VOTE) {
+    if (!message.force && isInLease(state)) return false;
+    if (message.term > state.term) return true;
+  }
+  if (id64Equal(state.vote, from)) return true; // asked twice, or the answer was lost
+  return id64Equal(state.vote, ID64_ZERO) && id64Equal(state.leader, ID64_ZERO);
+}
+
+function reply(state: RaftState, request: RaftMessage, reject: boolean): void {
+  const kind = request.kind === MESSAGE_PRE_VOTE ? MESSAGE_PRE_VOTE_REPLY : MESSAGE_VOTE_REPLY;
+  const message = state.send(kind, { hi: request.fromHi, lo: request.fromLo });
+  message.reject = reject;
+  // A pre-vote is granted for a term that does not exist yet; everything else speaks of our own.
+  if (!reject) message.term = request.term;
+}
+
+/** Answer to a vote or pre-vote of the term that is asked for now, or a refusal in the present one. */
+export function onVoteReply(state: RaftState, message: RaftMessage): void {
+  if (message.kind === MESSAGE_VOTE_REPLY) {
+    if (state.role !== "candidate" || message.term !== state.term) return;
+  } else {
+    if (state.role !== "preCandidate") return;
+    if (message.term !== (message.reject ? state.term : state.term + 1)) return;
+  }
+  const member = state.tracker.find(message.fromHi, message.fromLo);
+  if (member === undefined || member.vote !== 0) return;
+  member.vote = message.reject ? -1 : 1;
+  countVotes(state);
+}
+
+/** The leader asks this member to take over: no pre-vote, and others ignore their lease (thesis 3.10). */
+export function onTimeoutNow(state: RaftState): void {
+  if (state.role === "leader") return;
+  // The change that is being applied may be the reason for the order; the campaign follows it.
+  if (hasCommittedChange(state)) state.orderedTerm = state.term;
+  else if (isPromotable(state)) campaign(state, { preVote: false, forced: true });
+}
+
+/** A configuration was applied: an order to campaign may have waited for it. */
+export function campaignIfOrdered(state: RaftState): void {
+  if (state.orderedTerm !== state.term || hasCommittedChange(state)) return;
+  state.orderedTerm = 0;
+  if (state.role === "follower" && isPromotable(state)) campaign(state, { preVote: false, forced: true });
+}
+
+/** The connection to the leader closed, from its side: it is probably gone. */
+export function onLeaderDisconnected(state: RaftState): void {
+  state.leaseVoid = true;
+  hurry(state);
+}
+
+function hurry(state: RaftState): void {
+  const deadline = state.nowMs + state.prng.float() * HINT_DELAY_MS_MAX;
+  if (deadline < state.electionDeadlineMs) state.electionDeadlineMs = deadline;
+}
+
+function hasCommittedChange(state: RaftState): boolean {
+  const change = state.log.firstUnappliedConfIndex;
+  return change !== 0 && change <= state.commitIndex;
+}
+
+function countVotes(state: RaftState): void {
   const result = state.tracker.voteResult();
   if (result === "pending") return;
-  if (result === "lost") return becomeFollower(state, state.term, { hi: 0, lo: 0 });
+  if (result === "lost") return becomeFollower(state, state.term, ID64_ZERO);
   if (state.role === "preCandidate") campaign(state, { preVote: false, forced: false });
   else becomeLeader(state);
 }
@@ -46,7 +148,7 @@ function requestVotes(state: RaftState, kind: number): void {
   for (const member of state.tracker.members) {
     if (member === state.self || member.isLearner) continue;
     const message = state.send(kind, member);
-    message.term = kind === MESSAGE_PRE_VOTE ? state.term + 1 : state.term;
+    if (kind === MESSAGE_PRE_VOTE) message.term = state.term + 1;
     message.index = state.log.lastIndex;
     message.logTerm = state.log.lastTerm;
     message.force = state.forced;

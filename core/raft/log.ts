@@ -58,7 +58,7 @@ export class RaftLog {
     this.lastIndex = options.compactedIndex;
     this.#arenaBytes = options.arenaBytes;
     this.#arena = new EntryArena(options.arenaBytes);
-    const rows = 1024;
+    const rows = 64; // doubles as needed
     this.#mask = rows - 1;
     this.#chunk = new Int32Array(rows);
     this.#start = new Int32Array(rows);

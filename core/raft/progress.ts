@@ -30,8 +30,10 @@ export class Progress implements Id64 {
   paused = false;
   /** In `snapshot`: the snapshot's index once it is known, else 0. */
   snapshotIndex = 0;
-  /** A snapshot was asked for and the driver has not been told yet. */
+  /** A snapshot is wanted and the driver has not been told yet. */
   snapshotWanted = false;
+  /** When an append was sent last. */
+  sentMs = -Infinity;
   /** When the peer was heard last, in the leader's time; for check-quorum. -Infinity: never in this term. */
   contactMs = -Infinity;
   /** Highest of our heartbeats' sequence numbers that the peer answered in this term. */
@@ -89,6 +91,7 @@ export class Progress implements Id64 {
     this.paused = false;
     this.snapshotIndex = 0;
     this.snapshotWanted = false;
+    this.sentMs = -Infinity;
     this.contactMs = -Infinity;
     this.ackedSequence = 0;
     this.sentCommit = 0;

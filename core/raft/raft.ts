@@ -2,22 +2,23 @@
 // that must be kept and what may run in parallel, is docs/internals/raft.md.
 
 import { assert } from "../base/assert.ts";
-import type { Id64 } from "../base/ids.ts";
-import {
-  type ConfChange,
-  confChangeEntryType,
-  decodeConfChange,
-  encodeConfChange,
-} from "./conf-change.ts";
+import { type Id64, id64Equal } from "../base/ids.ts";
+import { type ConfChange, confChangeEntryType, decodeConfChange, encodeConfChange } from "./conf-change.ts";
 import { type ConfState, changedConfiguration } from "./configuration.ts";
-import { campaign, countOwnVote } from "./election.ts";
+import { campaign, countOwnVote, onLeaderDisconnected } from "./election.ts";
+import { flushAck } from "./follower.ts";
+import { onLeaderDeadline, transferCandidate, transferLeader } from "./leader.ts";
 import { ENTRY_NORMAL, type RaftLog } from "./log.ts";
-import { applyConfiguration, checkChange } from "./membership.ts";
-import { type HardState, RaftOutput } from "./output.ts";
+import { applyConfiguration, checkChange, maybeLeaveJoint, setConfiguration } from "./membership.ts";
+import type { RaftMessage } from "./message.ts";
+import { type HardState, RaftOutput, type SnapshotMeta } from "./output.ts";
+import { flushForwards, forward, proposalRefusal } from "./proposals.ts";
 import { addRead, expireReads, flushReads } from "./reads.ts";
-import { onSelfDurable } from "./replication.ts";
+import { onSelfDurable, replicate } from "./replication.ts";
 import { resetElection } from "./roles.ts";
+import { finishSnapshot, snapshotMessage, snapshotReported, takeSnapshotsWanted } from "./snapshots.ts";
 import { type RaftOptions, RaftState, type Refusal, type Role } from "./state.ts";
+import { step } from "./step.ts";
 
 export class Raft {
   readonly #state: RaftState;
@@ -30,8 +31,7 @@ export class Raft {
     this.#state = new RaftState(options);
     const state = this.#state;
     state.log.confApplied(options.appliedIndex);
-    state.tracker.configure(options.confState, state.log.lastIndex);
-    state.self = state.tracker.find(state.id.hi, state.id.lo);
+    setConfiguration(state, options.confState);
     resetElection(state);
   }
 
@@ -73,7 +73,9 @@ export class Raft {
   /** As it is now; what must be durable comes with an output. */
   get hardState(): HardState {
     const state = this.#state;
-    return { term: state.term, vote: state.vote, commit: state.commitIndex };
+    // What is not durable here is not stored as committed: its entries may still be lost, and the store would look damaged.
+    const commit = Math.min(state.commitIndex, state.persistence.durableIndex);
+    return { term: state.term, vote: state.vote, commit };
   }
   /** When onDeadline() is due; Infinity for never. Calling it early does no harm. */
   get nextDeadlineMs(): number {
@@ -109,17 +111,27 @@ export class Raft {
   /** Leader: appends an entry and returns its index; 0 when refused (see `refusal`). Sent and persisted by the next output. */
   propose(bytes: Uint8Array, start: number, end: number): number {
     const state = this.#state;
-    if (!this.#mayPropose(end - start)) return 0;
+    state.refusal = proposalRefusal(state, 1, end - start);
+    if (state.refusal !== "none") return 0;
     return state.log.append(ENTRY_NORMAL, state.term, bytes, start, end);
+  }
+
+  /**
+   * Follower: sends a proposal to the leader, exactly once; returns the number of the message it goes with, or 0 when refused.
+   * The number may come back in `forwardsRefused`; else its entry comes out of the log, or nobody knows.
+   */
+  // Five parameters, as everywhere on the way of an entry: no object per proposal.
+  forward(type: number, bytes: Uint8Array, start: number, end: number): number {
+    return forward(this.#state, type, bytes, start, end);
   }
 
   /** Leader: proposes a change of the configuration; returns its index or 0. It takes effect when it is applied. */
   proposeConfChange(change: ConfChange): number {
     const state = this.#state;
-    if (!this.#mayPropose(0)) return 0;
-    state.refusal = checkChange(state, change);
-    if (state.refusal !== "none") return 0;
     const bytes = encodeConfChange(change);
+    state.refusal = proposalRefusal(state, 1, bytes.length);
+    if (state.refusal === "none") state.refusal = checkChange(state, change);
+    if (state.refusal !== "none") return 0;
     return state.log.append(confChangeEntryType(change), state.term, bytes, 0, bytes.length);
   }
 
@@ -128,6 +140,56 @@ export class Raft {
     return addRead(this.#state, context);
   }
 
+  /** A message from a peer, decoded. It may be reused after the call. */
+  step(message: RaftMessage, nowMs: number): void {
+    this.#state.setNow(nowMs);
+    step(this.#state, message);
+  }
+
+  /** The connection to a peer closed from its side. Of a leader that means that it is probably gone. */
+  peerDisconnected(id: Id64, nowMs: number): void {
+    const state = this.#state;
+    state.setNow(nowMs);
+    if (state.role === "leader") this.reportUnreachable(id);
+    else if (id64Equal(id, state.leader)) onLeaderDisconnected(state);
+  }
+
+  /** A message could not be sent: what is on the way to this peer is probably lost. */
+  reportUnreachable(id: Id64): void {
+    const member = this.#state.tracker.find(id.hi, id.lo);
+    if (this.#state.role === "leader" && member?.state === "replicate") member.becomeProbe();
+  }
+
+  /** Leader: hands leadership to this voter; false when refused. Ends with a new leader, or after an election timeout. */
+  transferLeader(id: Id64): boolean {
+    return transferLeader(this.#state, id);
+  }
+
+  /** Leader: the voter that can take over soonest. */
+  transferCandidate(): Id64 | undefined {
+    return this.#state.role === "leader" ? transferCandidate(this.#state) : undefined;
+  }
+
+  /** Leader: up to where a member is known to have the log; 0 when unknown. */
+  matchIndexOf(id: Id64): number {
+    if (this.#state.role !== "leader") return 0;
+    return this.#state.tracker.find(id.hi, id.lo)?.match ?? 0;
+  }
+
+  /**
+   * Leader: the message that ends the stream of a snapshot to a peer that wanted one; undefined when it no longer does. The peer's
+   * driver steps it once it has all data.
+   */
+  snapshotMessage(peer: Id64, meta: SnapshotMeta): RaftMessage | undefined {
+    return snapshotMessage(this.#state, peer, meta);
+  }
+
+  /** Leader: the stream of a snapshot ended. Appends go on from the snapshot, or from where the peer was. */
+  snapshotReported(peer: Id64, ok: boolean): void {
+    snapshotReported(this.#state, peer, ok);
+  }
+
+  /** Campaigns now, if this member may; for tests and operators. */
   campaign(nowMs: number): void {
     this.#state.setNow(nowMs);
     campaign(this.#state, { preVote: true, forced: false });
@@ -138,15 +200,15 @@ export class Raft {
     const state = this.#state;
     state.setNow(nowMs);
     expireReads(state);
-    if (state.role !== "leader" && state.nowMs >= state.electionDeadlineMs) {
-      campaign(state, { preVote: true, forced: false });
-    }
+    if (state.role === "leader") onLeaderDeadline(state);
+    else if (state.nowMs >= state.electionDeadlineMs) campaign(state, { preVote: true, forced: false });
   }
 
   /** Every batch up to this number is durable. Late and repeated calls do no harm. */
   persisted(sequence: number): void {
     const state = this.#state;
     state.persistence.persisted(sequence);
+    finishSnapshot(state);
     if (state.role === "leader") onSelfDurable(state);
     else if (state.role === "candidate") countOwnVote(state);
   }
@@ -204,6 +266,12 @@ export class Raft {
     for (const message of output.messages) state.messagePool.push(message);
     output.clear();
     flushReads(state);
+    flushForwards(state);
+    state.forwardedBytes = 0;
+    if (state.role === "leader") {
+      maybeLeaveJoint(state);
+      replicate(state);
+    } else flushAck(state);
     let news = this.#handBatch(output);
     output.commitIndex = state.commitIndex;
     output.applyIndex = Math.max(state.appliedIndex, Math.min(state.commitIndex, state.persistence.durableIndex));
@@ -217,6 +285,7 @@ export class Raft {
   #handBatch(output: RaftOutput): boolean {
     const state = this.#state;
     const persistence = state.persistence;
+    if (state.snapshot !== undefined) return this.#handSnapshot(output, state.snapshot);
     const lastIndex = state.log.lastIndex;
     const first = persistence.handedIndex + 1;
     if (!persistence.hardStateDirty && first > lastIndex) return false;
@@ -229,9 +298,20 @@ export class Raft {
     return true;
   }
 
+  /** A snapshot is a batch of its own, and nothing follows before it is installed. */
+  #handSnapshot(output: RaftOutput, snapshot: SnapshotMeta): boolean {
+    const state = this.#state;
+    if (state.snapshotSequence !== 0) return false;
+    if (state.persistence.hardStateDirty) output.hardState = this.hardState;
+    output.snapshot = snapshot;
+    output.sequence = state.persistence.hand(snapshot.index, state.nowMs);
+    state.snapshotSequence = output.sequence;
+    return true;
+  }
+
   #handEvents(output: RaftOutput): boolean {
     const state = this.#state;
-    let news = false;
+    let news = takeSnapshotsWanted(state, output.snapshotsWanted);
     if (state.outbox.length > 0 && state.persistence.hardStateDurable) {
       const messages = output.messages;
       output.messages = state.outbox;
@@ -250,6 +330,12 @@ export class Raft {
       state.readsAborted = aborted;
       news = true;
     }
+    if (state.forwardsRefused.length > 0) {
+      const refused = output.forwardsRefused;
+      output.forwardsRefused = state.forwardsRefused;
+      state.forwardsRefused = refused;
+      news = true;
+    }
     if (state.leaderChanged) {
       state.leaderChanged = false;
       output.leaderChanged = true;
@@ -257,26 +343,4 @@ export class Raft {
     }
     return news;
   }
-
-  #mayPropose(sizeBytes: number): boolean {
-    const state = this.#state;
-    if (state.role !== "leader") state.refusal = "notLeader";
-    else if (state.transferTarget !== undefined) state.refusal = "transferring";
-    else if (!hasRoom(state, sizeBytes)) state.refusal = "tooMuch";
-    else {
-      state.refusal = "none";
-      return true;
-    }
-    return false;
-  }
-}
-
-/** Whether a proposal fits beside those that are not applied. Computed from the log, so that nothing can leak (R27). */
-function hasRoom(state: RaftState, sizeBytes: number): boolean {
-  const log = state.log;
-  const count = log.lastIndex - state.appliedIndex;
-  if (count >= state.limits.proposalCountMax) return false;
-  const waiting = log.totalBytes(log.lastIndex) - log.totalBytes(state.appliedIndex);
-  // One proposal always fits, however small the limit is.
-  return waiting === 0 || waiting + sizeBytes <= state.limits.proposalBytesMax;
 }

@@ -42,10 +42,9 @@ export function flushReads(state: RaftState): void {
 /** Leader: a follower's group. It waits with the reads of this turn. */
 export function onReadIndex(state: RaftState, message: RaftMessage): void {
   if (state.role !== "leader") return; // the follower's deadline hands the reads back
-  const group = openGroup(state);
   if (state.readCount >= state.limits.raftReadCountMax) return;
   state.readCount++;
-  group.remote.push({
+  openGroup(state).remote.push({
     hi: message.fromHi,
     lo: message.fromLo,
     incarnation: message.incarnation,

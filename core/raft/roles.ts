@@ -114,5 +114,6 @@ function clearLeaderState(state: RaftState): void {
   state.quorumDeadlineMs = Infinity;
   state.termFirstIndex = 0;
   state.transferTarget = undefined;
+  state.transferOrdered = false;
   state.transferDeadlineMs = Infinity;
 }

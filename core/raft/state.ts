@@ -35,6 +35,12 @@ export interface StoredEntries {
   readEntries(first: number, last: number, bytesMax: number, batch: EntryBatch): boolean;
 }
 
+/**
+ * Messages of one output. Only a disk that stands still while term or vote wait for it lets so many collect; then new
+ * ones are lost, as a network may lose any.
+ */
+const OUTBOX_COUNT_MAX = 16_384;
+
 export interface RaftOptions {
   readonly id: Id64;
   /** Differs at every start of this member (its boot counter), so that answers to an earlier life are known. */
@@ -120,8 +126,8 @@ export class RaftState {
   /** Whom leadership is being handed to; no proposals meanwhile (R29). */
   transferTarget: Progress | undefined = undefined;
   transferDeadlineMs = Infinity;
-  /** The change in the log that is not applied yet, when this leader proposed it; 0 none. */
-  pendingConfIndex = 0;
+  /** The target was told to campaign. */
+  transferOrdered = false;
 
   // Follower only.
   /** Our log equals the leader's up to here, as far as this term's appends showed. */
@@ -130,6 +136,8 @@ export class RaftState {
   ackedIndex = 0;
   /** An append wants an answer even if nothing new is durable. */
   ackOwed = false;
+  /** The term in which the leader ordered a campaign that waits for a change to be applied; 0 none. */
+  orderedTerm = 0;
   /** A snapshot that is to be installed; `snapshotSequence` is its batch once handed over. */
   snapshot: SnapshotMeta | undefined = undefined;
   snapshotSequence = 0;
@@ -142,8 +150,11 @@ export class RaftState {
   /** Waiting own reads, in all three lists; bounded by limits.raftReadCountMax. */
   readCount = 0;
   readNumber = 0;
-  readonly forwardBatch = new EntryBatch();
+  /** Proposals of this turn for the leader, and the number of the last message with such. */
+  forwardBatch = new EntryBatch();
   forwardNumber = 0;
+  /** Bytes forwarded since the last output. */
+  forwardedBytes = 0;
 
   // What goes into the next output.
   outbox: RaftMessage[] = [];
@@ -169,6 +180,7 @@ export class RaftState {
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
     this.commitIndex = Math.max(options.hardState.commit, options.appliedIndex, options.log.compactedIndex);
+    if (this.commitIndex > options.log.lastIndex) throw new LogLostError(this.commitIndex, options.log.lastIndex);
     this.appliedIndex = options.appliedIndex;
     this.nowMs = options.nowMs;
     assert(this.term >= this.log.lastTerm, "the term is at least that of the last entry");
@@ -193,13 +205,13 @@ export class RaftState {
     assert(!this.isSelf(to), "a member does not write to itself");
     const message = this.messagePool.pop() ?? new RaftMessage();
     message.reset();
+    if (this.outbox.length < OUTBOX_COUNT_MAX) this.outbox.push(message);
     message.kind = kind;
     message.toHi = to.hi;
     message.toLo = to.lo;
     message.fromHi = this.id.hi;
     message.fromLo = this.id.lo;
     message.term = this.term;
-    this.outbox.push(message);
     return message;
   }
 
