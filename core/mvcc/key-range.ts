@@ -1,0 +1,129 @@
+// The range that key and range_end of a request mean, and the walk over it.
+//
+//   range_end absent    the key alone
+//   range_end "\0"      from the key on
+//   otherwise           [key, range_end); empty when range_end is not above the key
+
+import { compareBytes } from "../base/bytes.ts";
+import type { NumberList } from "./column.ts";
+import { DELETED_BIT, ID_MASK } from "./key-tree.ts";
+import type { Store } from "./store.ts";
+
+/** Set with `set`, used for one walk. */
+export class KeyRange {
+  bytes: Uint8Array = new Uint8Array(0);
+  keyStart = 0;
+  keyEnd = 0;
+  rangeEndStart = 0;
+  rangeEndEnd = 0;
+  isSingle = false;
+  hasNoEnd = false;
+
+  set(bytes: Uint8Array, keyStart: number, keyEnd: number, rangeEndStart: number, rangeEndEnd: number): void {
+    this.bytes = bytes;
+    this.keyStart = keyStart;
+    this.keyEnd = keyEnd;
+    this.rangeEndStart = rangeEndStart;
+    this.rangeEndEnd = rangeEndEnd;
+    this.isSingle = rangeEndEnd === rangeEndStart;
+    this.hasNoEnd = rangeEndEnd - rangeEndStart === 1 && bytes[rangeEndStart] === 0;
+  }
+
+  get isEmpty(): boolean {
+    if (this.isSingle || this.hasNoEnd) return false;
+    return (
+      compareBytes(
+        this.bytes,
+        this.keyStart,
+        this.keyEnd,
+        this.bytes,
+        this.rangeEndStart,
+        this.rangeEndEnd,
+      ) >= 0
+    );
+  }
+}
+
+/** How many keys of the range there are at the current revision (changes of an open one included). */
+export function countLive(store: Store, range: KeyRange): number {
+  if (range.isSingle) return store.findLive(range.bytes, range.keyStart, range.keyEnd) === 0 ? 0 : 1;
+  if (range.isEmpty) return 0;
+  const { tree } = store;
+  const below = tree.rank(range.bytes, range.keyStart, range.keyEnd);
+  if (range.hasNoEnd) return tree.liveCount - below;
+  return tree.rank(range.bytes, range.rangeEndStart, range.rangeEndEnd) - below;
+}
+
+/** Appends the newest versions of the range's first `countMax` keys, in key order. */
+export function collectLive(store: Store, range: KeyRange, countMax: number, refs: NumberList): void {
+  if (range.isSingle) {
+    const ref = store.findLive(range.bytes, range.keyStart, range.keyEnd);
+    if (ref !== 0) refs.push(ref);
+    return;
+  }
+  if (range.isEmpty) return;
+  const { tree } = store;
+  const { newest } = store.keys;
+  seekEnd(store, range);
+  const lastLeaf = tree.leaf;
+  const lastPosition = tree.position;
+  tree.seek(range.bytes, range.keyStart, range.keyEnd);
+  let { leaf, position } = tree;
+  for (let left = countMax; ;) {
+    const isLast = leaf === lastLeaf;
+    const words = tree.leafWords(leaf);
+    const base = tree.leafBase(leaf);
+    const to = isLast ? lastPosition : tree.countOf(leaf);
+    for (; position < to; position++) {
+      const entry = words[base + position]!;
+      if ((entry & DELETED_BIT) !== 0) continue;
+      if (left-- === 0) return;
+      refs.push(newest.get(entry));
+    }
+    if (isLast) return;
+    leaf = tree.nextOf(leaf);
+    position = 0;
+  }
+}
+
+/** The same at an older revision; returns how many keys of the range there were, which takes a walk over all of it. */
+export function collectAt(
+  store: Store,
+  range: KeyRange,
+  revision: number,
+  options: { readonly countMax: number; readonly refs: NumberList },
+): number {
+  const { countMax, refs } = options;
+  if (range.isSingle) {
+    const ref = store.findAt(range.bytes, range.keyStart, range.keyEnd, revision);
+    if (ref === 0) return 0;
+    if (countMax > 0) refs.push(ref);
+    return 1;
+  }
+  if (range.isEmpty) return 0;
+  const { tree } = store;
+  seekEnd(store, range);
+  const lastLeaf = tree.leaf;
+  const lastPosition = tree.position;
+  tree.seek(range.bytes, range.keyStart, range.keyEnd);
+  let { leaf, position } = tree;
+  for (let count = 0; ;) {
+    const isLast = leaf === lastLeaf;
+    const words = tree.leafWords(leaf);
+    const base = tree.leafBase(leaf);
+    const to = isLast ? lastPosition : tree.countOf(leaf);
+    for (; position < to; position++) {
+      const ref = store.versionAt(words[base + position]! & ID_MASK, revision);
+      if (ref === 0) continue;
+      if (count++ < countMax) refs.push(ref);
+    }
+    if (isLast) return count;
+    leaf = tree.nextOf(leaf);
+    position = 0;
+  }
+}
+
+function seekEnd(store: Store, range: KeyRange): void {
+  if (range.hasNoEnd) store.tree.seekEnd();
+  else store.tree.seek(range.bytes, range.rangeEndStart, range.rangeEndEnd);
+}

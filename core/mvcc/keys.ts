@@ -1,0 +1,89 @@
+// Key ids: small integers for keys, used again when a key is compacted away. A key's bytes are read from its newest
+// record, so that there is no second copy of them.
+
+import { compareBytes, equalBytes, hashBytes } from "../base/bytes.ts";
+import { Column, NumberList } from "./column.ts";
+import type { RecordRef } from "./record.ts";
+import { WORD_KEY_SIZE, headerWordCount } from "./record.ts";
+import type { Slabs } from "./slabs.ts";
+
+export class Keys {
+  readonly slabs: Slabs;
+  /** The newest record of each key: a version or a tombstone; 0 for an id that is free. */
+  readonly newest: Column = new Column();
+  /** The lessor's slot of the key's lease plus 1, 0 without one. */
+  readonly leaseSlot: Column = new Column();
+  /** Ids below it have been given out. */
+  idCount = 0;
+  readonly #freeIds: NumberList = new NumberList();
+  readonly #hashSeed: number;
+
+  constructor(slabs: Slabs, hashSeed: number) {
+    this.slabs = slabs;
+    this.#hashSeed = hashSeed;
+  }
+
+  allocate(): number {
+    if (this.#freeIds.length > 0) return this.#freeIds.pop();
+    const id = this.idCount++;
+    this.newest.reserve(this.idCount);
+    this.leaseSlot.reserve(this.idCount);
+    return id;
+  }
+
+  release(id: number): void {
+    this.newest.set(id, 0);
+    this.leaseSlot.set(id, 0);
+    this.#freeIds.push(id);
+  }
+
+  /** After loading: ids without a record below `idCount` are free. */
+  restoreIds(idCount: number): void {
+    this.idCount = idCount;
+    for (let id = idCount - 1; id >= 0; id--) if (this.newest.get(id) === 0) this.#freeIds.push(id);
+  }
+
+  hash(bytes: Uint8Array, start: number, end: number): number {
+    return hashBytes(bytes, start, end, this.#hashSeed);
+  }
+
+  equals(id: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const ref = this.newest.get(id);
+    const slabs = this.slabs;
+    const words = slabs.words[ref >>> slabs.unitShift]!;
+    const at = (ref & slabs.unitMask) << 1;
+    const keyWord = words[at + WORD_KEY_SIZE]!;
+    const keyStart = (at + headerWordCount(keyWord)) << 2;
+    return equalBytes(
+      slabs.bytes[ref >>> slabs.unitShift]!,
+      keyStart,
+      keyStart + (keyWord >>> 8),
+      bytes,
+      start,
+      end,
+    );
+  }
+
+  /** Order of the key against `bytes[start, end)`, both without their first `skip` bytes. */
+  compare(id: number, bytes: Uint8Array, start: number, end: number, skip: number): number {
+    const ref = this.newest.get(id);
+    const keyStart = this.keyStartOf(ref);
+    const keyEnd = keyStart + this.keySizeOf(ref);
+    return compareBytes(this.bytesOf(ref), keyStart + skip, keyEnd, bytes, start + skip, end);
+  }
+
+  bytesOf(ref: RecordRef): Uint8Array {
+    return this.slabs.bytes[ref >>> this.slabs.unitShift]!;
+  }
+
+  keyStartOf(ref: RecordRef): number {
+    const slabs = this.slabs;
+    const at = (ref & slabs.unitMask) << 1;
+    return (at + headerWordCount(slabs.words[ref >>> slabs.unitShift]![at + WORD_KEY_SIZE]!)) << 2;
+  }
+
+  keySizeOf(ref: RecordRef): number {
+    const slabs = this.slabs;
+    return slabs.words[ref >>> slabs.unitShift]![((ref & slabs.unitMask) << 1) + WORD_KEY_SIZE]! >>> 8;
+  }
+}

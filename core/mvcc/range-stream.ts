@@ -1,0 +1,100 @@
+// KV.RangeStream (etcd 3.7, facts §1.4): the answer of a Range in several messages. Each holds only kvs; header, more
+// and count come with the last one. The revision is the first chunk's. Chunks start at 10 keys and grow while they stay
+// well below the size of a request.
+
+import type { ByteWriter } from "../base/byte-writer.ts";
+import type { HeaderSource } from "../wire/header.ts";
+import { writeHeader } from "../wire/header.ts";
+import { RangeFields, SORT_ASCEND, SORT_BY_KEY, SORT_NONE } from "../wire/hot.ts";
+import type { Status } from "../wire/status.ts";
+import { STATUS } from "../wire/status.ts";
+import type { NumberList } from "./column.ts";
+import { writeKeyValueField } from "./key-value.ts";
+import type { RangeQuery } from "./range-query.ts";
+import { TAG_KVS } from "./range-query.ts";
+import { RecordView } from "./record.ts";
+import type { Store } from "./store.ts";
+
+const FIRST_CHUNK_KEY_COUNT = 10;
+/** A chunk's keys are counted before their sizes are known, so the size aimed at stays below the largest one. */
+const CHUNK_FILL = 0.5;
+
+export interface RangeStreamOptions {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  readonly header: HeaderSource;
+  readonly chunkSizeBytesMax: number;
+}
+
+export class RangeStream {
+  readonly #header: HeaderSource;
+  readonly #revision: number;
+  readonly #refs: NumberList;
+  readonly #keysOnly: boolean;
+  readonly #more: boolean;
+  readonly #count: number;
+  readonly #bytes: readonly Uint8Array[];
+  readonly #words: readonly Uint32Array[];
+  readonly #unitShift: number;
+  readonly #unitMask: number;
+  readonly #chunkSizeBytes: number;
+  readonly #view = new RecordView();
+  #position = 0;
+  #chunkKeyCount = FIRST_CHUNK_KEY_COUNT;
+
+  private constructor(store: Store, query: RangeQuery, options: RangeStreamOptions) {
+    this.#header = options.header;
+    this.#revision = store.revision;
+    this.#more = query.more;
+    this.#count = query.count;
+    this.#keysOnly = query.keysOnly;
+    this.#refs = query.takeRefs();
+    this.#bytes = store.slabs.bytes.slice();
+    this.#words = store.slabs.words.slice();
+    this.#unitShift = store.slabs.unitShift;
+    this.#unitMask = store.slabs.unitMask;
+    this.#chunkSizeBytes = options.chunkSizeBytesMax * CHUNK_FILL;
+  }
+
+  static open(store: Store, query: RangeQuery, options: RangeStreamOptions): RangeStream | Status {
+    const fields = new RangeFields();
+    fields.parse(options.bytes, options.start, options.end);
+    const isKeyOrder = fields.sortOrder === SORT_NONE || fields.sortOrder === SORT_ASCEND;
+    if (fields.sortTarget !== SORT_BY_KEY || !isKeyOrder) return STATUS.rangeStreamSortOrders;
+    const { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision } = fields;
+    if (minModRevision || maxModRevision || minCreateRevision || maxCreateRevision)
+      return STATUS.rangeStreamRevisionFilters;
+    fields.sortOrder = SORT_NONE; // the same order, and the limit is known before fetching
+    return query.execute(options.bytes, fields, store.revision) ?? new RangeStream(store, query, options);
+  }
+
+  /** Writes the next message; true when it was the last. */
+  next(reply: ByteWriter): boolean {
+    const refs = this.#refs;
+    const start = reply.position;
+    const to = Math.min(refs.length, this.#position + this.#chunkKeyCount);
+    const isLast = to === refs.length;
+    // The last message carries the header, which comes first.
+    if (isLast) writeHeader(reply, this.#header, this.#revision);
+    for (; this.#position < to; this.#position++) {
+      const ref = refs.get(this.#position);
+      const slot = ref >>> this.#unitShift;
+      this.#view.read(this.#bytes[slot]!, this.#words[slot]!, (ref & this.#unitMask) << 1);
+      writeKeyValueField(reply, TAG_KVS, this.#view, this.#keysOnly);
+    }
+    const size = reply.position - start;
+    if (size * 2 <= this.#chunkSizeBytes) this.#chunkKeyCount *= 2;
+    else if (size > this.#chunkSizeBytes && this.#chunkKeyCount > 1) this.#chunkKeyCount >>>= 1;
+    if (!isLast) return false;
+    if (this.#more) {
+      reply.byte(0x18);
+      reply.byte(1);
+    }
+    if (this.#count > 0) {
+      reply.byte(0x20);
+      reply.varint(this.#count);
+    }
+    return true;
+  }
+}
