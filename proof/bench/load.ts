@@ -37,6 +37,8 @@ export interface LoadOptions {
   /** Ends the run early, with a report of what was seen. */
   readonly signal: AbortSignal;
   readonly onSecond?: (live: Live) => void;
+  /** The warm-up is over: what is measured beside the load begins. */
+  readonly onMeasured?: () => void;
 }
 
 /** What the progress line shows: the operations that ended in the last second. */
@@ -127,16 +129,24 @@ export class Load {
       this.#kindLatencies.push(new Histogram());
       this.#kindErrors.push(0);
     }
-    const cpuBefore = process.cpuUsage();
-    const loopBefore = performance.eventLoopUtilization();
+    let cpuBefore = process.cpuUsage();
+    let loopBefore = performance.eventLoopUtilization();
+    const measured = (): void => {
+      cpuBefore = process.cpuUsage();
+      loopBefore = performance.eventLoopUtilization();
+      this.#options.onMeasured?.();
+    };
     const finished = new Promise<void>((resolve) => (this.#finished = resolve));
     const stop = (): void => this.#stop();
     this.#options.signal.addEventListener("abort", stop);
     const timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#reportSecond(), 1000)];
+    const warmup = this.#options.warmupUs > 0 ? setTimeout(measured, this.#options.warmupUs / 1000) : undefined;
+    if (warmup === undefined) measured();
     this.#begin();
     if (this.#options.signal.aborted) this.#stop();
     await finished;
     for (const timer of timers) clearInterval(timer);
+    clearTimeout(warmup);
     this.#options.signal.removeEventListener("abort", stop);
     await this.#ticker?.stop();
     const cpu = process.cpuUsage(cpuBefore);

@@ -97,7 +97,7 @@ const RUN_FLAGS = {
 export interface RunOptions {
   readonly workload: WorkloadName;
   /** Whose protocol: etcd's, ZooKeeper's or Consul's. */
-  readonly store: "etcd" | "zookeeper" | "consul";
+  readonly store: "etcd" | "zookeeper" | "zookeeper-npm" | "consul";
   readonly endpoints: readonly string[];
   readonly tls: TlsFiles;
   readonly user: string | undefined;
@@ -244,7 +244,7 @@ function build(workload: WorkloadName, read: Reader, env: Readonly<Record<string
   if (sloWindowUs < 1_000_000 || sloWindowUs % 1_000_000 !== 0) throw new UsageError("--slo-window must be whole seconds");
   return {
     workload,
-    store: read.oneOf("store", ["etcd", "zookeeper", "consul"], "etcd"),
+    store: read.oneOf("store", ["etcd", "zookeeper", "zookeeper-npm", "consul"], "etcd"),
     endpoints: parseEndpoints(read.text("endpoints") ?? env["ETCDCTL_ENDPOINTS"]),
     tls: tlsOf((name) => read.text(name), read.is("insecure-skip-tls-verify")),
     user: read.text("user"),

@@ -154,7 +154,7 @@ interface Watched {
   readonly pid: number;
   readonly name: string;
   readonly endpoint: string | undefined;
-  readonly first: Reading;
+  first: Reading;
   firstScrape: Scrape;
   last: Reading;
   lastScrape: Scrape;
@@ -179,8 +179,8 @@ export class ProcessSampler {
     this.#metricsEverySecond = options.metricsEverySecond;
   }
 
-  /** Watches the processes given, and those that listen on local endpoints. */
-  async start(endpoints: readonly string[], pids: readonly number[]): Promise<void> {
+  /** Finds the processes given, and those that listen on local endpoints. */
+  async find(endpoints: readonly string[], pids: readonly number[]): Promise<void> {
     const found = new Map<number, string | undefined>(pids.map((pid) => [pid, undefined]));
     for (const endpoint of endpoints) {
       const port = localPortOf(endpoint);
@@ -193,6 +193,17 @@ export class ProcessSampler {
       const firstScrape = endpoint === undefined ? NO_SCRAPE : await scrape(endpoint);
       const name = readable(`/proc/${pid}/comm`).trim();
       this.#watched.push({ pid, name, endpoint, first, firstScrape, last: first, lastScrape: firstScrape, rssBytesMax: first.rssBytes });
+    }
+  }
+
+  /** What was used before this does not count. */
+  begin(): void {
+    for (const one of this.#watched) {
+      const reading = readProcess(one.pid);
+      if (!reading) continue;
+      one.first = reading;
+      one.last = reading;
+      one.rssBytesMax = reading.rssBytes;
     }
     this.#timer = setInterval(() => void this.#tick(), 1000);
     this.#timer.unref();

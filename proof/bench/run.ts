@@ -29,7 +29,6 @@ export interface RunHooks {
 /** Slots of the preload: enough to fill any store's batches. */
 const PRELOAD_CLIENTS = 100;
 const CONTROL_SLOTS = 64;
-/** The largest answer that a slot's stream needs: watchers and keep-alives have streams of their own. */
 
 interface Opened {
   readonly rpc: Rpc | undefined;
@@ -51,12 +50,12 @@ export async function runOnce(options: RunOptions, hooks: RunHooks): Promise<Run
 
 async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Promise<RunResult> {
   if (options.preload) await preload(opened, options, hooks);
-  const load = newLoad(options, hooks);
+  const sampler = new ProcessSampler({ metricsEverySecond: options.reportFile !== undefined });
+  const load = newLoad(options, hooks, () => sampler.begin());
   const material = materialOf(options, (slot, failure) => load.done(slot, failure));
   const workload = workloadOf(opened, options, material, load.slots);
-  const sampler = new ProcessSampler({ metricsEverySecond: options.reportFile !== undefined });
   await workload.prepare();
-  await sampler.start(options.endpoints, options.pids);
+  await sampler.find(options.endpoints, options.pids);
   hooks.onPhase(`${options.workload}: running`);
   const startedAt = new Date();
   const result = await load.run(workload);
@@ -101,7 +100,7 @@ function modeOf(options: RunOptions): LoopMode {
   return { kind: "open", ratePerSecond: options.ratePerSecond, arrival, slots: options.inFlightMax, precise };
 }
 
-function newLoad(options: RunOptions, hooks: RunHooks): Load {
+function newLoad(options: RunOptions, hooks: RunHooks, onMeasured: () => void): Load {
   return new Load({
     mode: modeOf(options),
     durationUs: options.durationUs,
@@ -111,6 +110,7 @@ function newLoad(options: RunOptions, hooks: RunHooks): Load {
     prng: new Prng(options.seed).split("schedule"),
     signal: hooks.signal,
     onSecond: hooks.onSecond,
+    onMeasured,
   });
 }
 
