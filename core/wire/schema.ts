@@ -140,7 +140,7 @@ export function required<V, K extends Kind>(element: Field<V, K, "one">): Field<
 export function message<const F extends Readonly<Record<string, Field>>>(
   name: string,
   fields: F,
-): Schema<{ [K in keyof F]: FieldValue<F[K]> }> {
+): Schema<{ -readonly [K in keyof F]: FieldValue<F[K]> }> {
   const named = Object.entries(fields)
     .map(([fieldName, it]): NamedField => ({ ...it, name: fieldName, tag: it.number * 8 + wireTypeOf(it) }))
     .sort((a, b) => a.number - b.number);
