@@ -4,7 +4,10 @@ import type { Id64 } from "../base/ids.ts";
 import type { ConfState } from "./configuration.ts";
 import type { RaftMessage } from "./message.ts";
 
-/** What must survive a crash besides the entries. `commit` only saves work after a restart. */
+/**
+ * What must survive a crash besides the entries. `commit` is never beyond the entries that were durable before; it
+ * matters for configuration changes and otherwise only saves work after a restart.
+ */
 export interface HardState {
   readonly term: number;
   /** 0:0 for none. */
@@ -31,7 +34,7 @@ export interface ReadGroup {
 export class RaftOutput {
   /** Number of the batch to persist; 0 when there is nothing to persist. Answer with persisted(sequence). */
   sequence = 0;
-  /** Term and vote to persist with the batch; undefined when they did not change. */
+  /** To persist with the batch; undefined when nothing of it has to be durable. */
   hardState: HardState | undefined = undefined;
   /** Entries of `raft.log` to persist with the batch; 0, 0 for none. They replace stored ones from entriesFirst on. */
   entriesFirst = 0;

@@ -21,16 +21,22 @@ export class Persistence {
   ackedSequence = 0;
   /** Term or vote changed since they were handed over. */
   hardStateDirty = false;
+  /** The commit index that was handed over last, and the highest that is durable. */
+  handedCommit: number;
+  durableCommit: number;
   /** The batch that carried term and vote last. */
   #hardStateSequence = 0;
-  // Batches on their way: last index of each (its claim), when it was handed over; from #head on.
+  // Batches on their way: last index of each (its claim), commit index it carries, when it was handed over; from #head on.
   readonly #lastIndexes: number[] = [];
+  readonly #commits: number[] = [];
   readonly #handedMs: number[] = [];
   #head = 0;
 
-  constructor(durableIndex: number) {
+  constructor(durableIndex: number, durableCommit: number) {
     this.durableIndex = durableIndex;
     this.handedIndex = durableIndex;
+    this.handedCommit = durableCommit;
+    this.durableCommit = durableCommit;
   }
 
   /** Term and vote as they are now would survive a crash (R5: until then nothing leaves that was said under them). */
@@ -47,17 +53,22 @@ export class Persistence {
     return this.#head < this.#handedMs.length ? this.#handedMs[this.#head]! : Infinity;
   }
 
-  /** Hands over entries up to `lastIndex` and, when they changed, term and vote. Returns the batch's number. */
+  /** The next batch carries the hard state, with this commit index. */
+  handHardState(commit: number): void {
+    this.handedCommit = commit;
+    if (!this.hardStateDirty) return;
+    this.hardStateDirty = false;
+    this.#hardStateSequence = this.sequence + 1;
+  }
+
+  /** Hands over entries up to `lastIndex`. Returns the batch's number. */
   hand(lastIndex: number, nowMs: number): number {
     assert(this.batchCount < BATCH_COUNT_MAX, "the driver acknowledges what it was handed");
     assert(lastIndex >= this.handedIndex, "a batch continues the one before");
     this.handedIndex = lastIndex;
     this.sequence++;
-    if (this.hardStateDirty) {
-      this.hardStateDirty = false;
-      this.#hardStateSequence = this.sequence;
-    }
     this.#lastIndexes.push(lastIndex);
+    this.#commits.push(this.handedCommit);
     this.#handedMs.push(nowMs);
     return this.sequence;
   }
@@ -67,8 +78,11 @@ export class Persistence {
     assert(sequence <= this.sequence, "only what was handed over becomes durable");
     while (this.ackedSequence < sequence) {
       this.ackedSequence++;
-      const last = this.#lastIndexes[this.#head++]!;
+      const last = this.#lastIndexes[this.#head]!;
+      const commit = this.#commits[this.#head]!;
+      this.#head++;
       if (last > this.durableIndex) this.durableIndex = last;
+      if (commit > this.durableCommit) this.durableCommit = commit;
     }
     if (this.#head > 64 && this.#head * 2 > this.#lastIndexes.length) this.#compact();
     else if (this.#head === this.#lastIndexes.length) this.#compact();
@@ -93,6 +107,7 @@ export class Persistence {
 
   #compact(): void {
     this.#lastIndexes.splice(0, this.#head);
+    this.#commits.splice(0, this.#head);
     this.#handedMs.splice(0, this.#head);
     this.#head = 0;
   }

@@ -90,16 +90,23 @@ export class Raft {
     );
   }
 
+  /** This member belongs to nothing yet: bootstrap() it if it starts a cluster (also when an earlier bootstrap was cut off), else it waits for a leader. */
+  get needsBootstrap(): boolean {
+    const state = this.#state;
+    return state.commitIndex === 0 && state.tracker.members.length === 0 && state.log.lastTerm <= 1;
+  }
+
   /**
    * Starts a new cluster: its configuration as the first entries, committed because every first member is started with the
-   * same ones. Once, on a log and state that are empty; the entries come out like any others.
+   * same ones. They have term 1, which no leader ever has, and come out like any others. What an earlier attempt left is replaced.
    */
   bootstrap(changes: readonly ConfChange[]): void {
     const state = this.#state;
-    assert(state.log.lastIndex === 0, "only an empty log is bootstrapped");
-    assert(state.term === 0, "only a member without a past is bootstrapped");
+    assert(this.needsBootstrap, "only a member without a past is bootstrapped");
     assert(changes.length > 0, "a cluster has a member");
-    state.term = 1;
+    state.log.truncateAfter(0);
+    state.persistence.truncateAfter(0);
+    if (state.term === 0) state.term = 1;
     state.persistence.hardStateDirty = true;
     for (const change of changes) {
       const bytes = encodeConfChange(change);
@@ -274,7 +281,7 @@ export class Raft {
     } else flushAck(state);
     let news = this.#handBatch(output);
     output.commitIndex = state.commitIndex;
-    output.applyIndex = Math.max(state.appliedIndex, Math.min(state.commitIndex, state.persistence.durableIndex));
+    output.applyIndex = applicableIndex(state);
     if (output.commitIndex !== this.#commitTold || output.applyIndex !== this.#applyTold) news = true;
     this.#commitTold = output.commitIndex;
     this.#applyTold = output.applyIndex;
@@ -288,8 +295,9 @@ export class Raft {
     if (state.snapshot !== undefined) return this.#handSnapshot(output, state.snapshot);
     const lastIndex = state.log.lastIndex;
     const first = persistence.handedIndex + 1;
-    if (!persistence.hardStateDirty && first > lastIndex) return false;
-    if (persistence.hardStateDirty) output.hardState = this.hardState;
+    const hasHardState = persistence.hardStateDirty || wantsDurableCommit(state);
+    if (!hasHardState && first > lastIndex) return false;
+    if (hasHardState) this.#handHardState(output);
     if (first <= lastIndex) {
       output.entriesFirst = first;
       output.entriesLast = lastIndex;
@@ -298,11 +306,17 @@ export class Raft {
     return true;
   }
 
+  #handHardState(output: RaftOutput): void {
+    const { hardState } = this;
+    output.hardState = hardState;
+    this.#state.persistence.handHardState(hardState.commit);
+  }
+
   /** A snapshot is a batch of its own, and nothing follows before it is installed. */
   #handSnapshot(output: RaftOutput, snapshot: SnapshotMeta): boolean {
     const state = this.#state;
     if (state.snapshotSequence !== 0) return false;
-    if (state.persistence.hardStateDirty) output.hardState = this.hardState;
+    if (state.persistence.hardStateDirty) this.#handHardState(output);
     output.snapshot = snapshot;
     output.sequence = state.persistence.hand(snapshot.index, state.nowMs);
     state.snapshotSequence = output.sequence;
@@ -343,4 +357,22 @@ export class Raft {
     }
     return news;
   }
+}
+
+/**
+ * Up to where entries may be applied. A configuration change only once it is durable that it is committed: after a restart
+ * this member would otherwise act under the configuration before it, alone where others are to be asked now (a single
+ * voter could commit without the voters it had added).
+ */
+function applicableIndex(state: RaftState): number {
+  const last = Math.min(state.commitIndex, state.persistence.durableIndex);
+  const change = state.log.firstUnappliedConfIndex;
+  const isHeld = change !== 0 && change <= last && state.persistence.durableCommit < change;
+  return Math.max(state.appliedIndex, isHeld ? change - 1 : last);
+}
+
+function wantsDurableCommit(state: RaftState): boolean {
+  const change = state.log.firstUnappliedConfIndex;
+  if (change === 0 || change > state.commitIndex || change > state.persistence.durableIndex) return false;
+  return state.persistence.handedCommit < change;
 }

@@ -104,8 +104,8 @@ export function startLeaderTimers(state: RaftState): void {
 /** Draws a new timeout and waits for it from now on (R28: a fresh draw each time keeps members apart). */
 export function resetElection(state: RaftState): void {
   state.electionTimeoutMs = state.electionMs + state.prng.below(state.electionMs);
-  // Nobody to wait for: a sole voter campaigns at once.
-  const wait = state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
+  // Nobody to wait for: a sole voter campaigns at once. As a candidate it waits for its own disk only.
+  const wait = state.role === "follower" && state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
   state.electionDeadlineMs = state.nowMs + wait;
 }
 

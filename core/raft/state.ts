@@ -175,7 +175,7 @@ export class RaftState {
     this.limits = options.limits;
     this.log = options.log;
     this.storage = options.storage;
-    this.persistence = new Persistence(options.log.lastIndex);
+    this.persistence = new Persistence(options.log.lastIndex, options.hardState.commit);
     this.tracker = new Tracker(options.limits.raftInflightCountMax, options.limits.raftInflightBytesMax);
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
