@@ -129,3 +129,12 @@ export class MessageReader {
 function unexpectedFormat(flag: number): Status {
   return { code: CODE.internal, text: `grpc: received unexpected payload format ${flag}` };
 }
+
+/** Writes a message's prefix once its length is known. */
+export function patchPrefix(bytes: Uint8Array, at: number, length: number): void {
+  bytes[at] = 0;
+  bytes[at + 1] = length >>> 24;
+  bytes[at + 2] = length >>> 16;
+  bytes[at + 3] = length >>> 8;
+  bytes[at + 4] = length;
+}

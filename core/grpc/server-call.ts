@@ -3,7 +3,13 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
-import { type Http2Stream, PRIORITY_LARGE, PRIORITY_UNARY, PRIORITY_WATCH, type Producer } from "../http2/stream.ts";
+import {
+  type Http2Stream,
+  PRIORITY_LARGE,
+  PRIORITY_UNARY,
+  PRIORITY_WATCH,
+  type Producer,
+} from "../http2/stream.ts";
 import type { Method } from "../wire/service.ts";
 import { CODE, type Status } from "../wire/status.ts";
 import type { HttpExchange } from "./http-exchange.ts";

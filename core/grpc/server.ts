@@ -19,8 +19,9 @@ import {
   type Producer,
 } from "../http2/stream.ts";
 import { CODE, type Status } from "../wire/status.ts";
+import { HeaderCache } from "./header-cache.ts";
 import { HttpExchange, type HttpFields, type HttpHandler } from "./http-exchange.ts";
-import { MESSAGE_PREFIX_SIZE_BYTES } from "./message-reader.ts";
+import { MESSAGE_PREFIX_SIZE_BYTES, patchPrefix } from "./message-reader.ts";
 import { encodePercent } from "./percent.ts";
 import { type CallHead, requestHeadOf } from "./request-head.ts";
 import { type CallHost, OWNER_HANDLER, OWNER_NONE, OWNER_TRANSPORT, ServerCall } from "./server-call.ts";
@@ -68,8 +69,8 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   #keptBytes = 0;
   /** No call's deadline is before this; it may be too early, never too late. */
   #callDeadlineMs = Infinity;
-  readonly #responseHead: CachedBlock = { bytes: new Uint8Array(0), insertCount: -1 };
-  readonly #okTrailers: CachedBlock = { bytes: new Uint8Array(0), insertCount: -1 };
+  readonly #responseHead = new HeaderCache();
+  readonly #okTrailers = new HeaderCache();
 
   constructor(options: GrpcServerOptions) {
     const limits = options.limits;
@@ -354,17 +355,13 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     this.#http2.endHeaders(stream, false);
   }
 
-  #writeCached(cached: CachedBlock, write: (http2: Http2Connection) => void): void {
-    const http2 = this.#http2;
-    const out = http2.out;
-    if (cached.insertCount === http2.encoder.insertCount) return out.raw(cached.bytes, 0, cached.bytes.length);
+  #writeCached(cache: HeaderCache, write: (http2: Http2Connection) => void): void {
+    const { out, encoder } = this.#http2;
+    if (cache.copyTo(out, encoder)) return;
     const start = out.position;
-    const insertCount = http2.encoder.insertCount;
-    write(http2);
-    // A block that inserts is good for this once.
-    if (http2.encoder.insertCount !== insertCount) return;
-    cached.insertCount = insertCount;
-    cached.bytes = out.bytes.slice(start, out.position);
+    const insertCount = encoder.insertCount;
+    write(this.#http2);
+    cache.encoded(out, start, encoder, insertCount);
   }
 
   // ---- Plain HTTP --------------------------------------------------------------------------------------------------
@@ -382,7 +379,9 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   #onHttpRequest(call: ServerCall, exchange: HttpExchange): void {
     const onHttp = this.#options.onHttp;
     if (onHttp === undefined) return this.#respond(call, exchange, { status: 404, fields: {}, body: "" });
-    onHttp(exchange.request(), (status, fields, body) => this.#respond(call, exchange, { status, fields, body }));
+    onHttp(exchange.request(), (status, fields, body) =>
+      this.#respond(call, exchange, { status, fields, body }),
+    );
   }
 
   #respond(call: ServerCall, exchange: HttpExchange, response: HttpResponse): void {
@@ -418,12 +417,6 @@ interface HttpResponse {
   readonly body: string | Uint8Array;
 }
 
-/** Header bytes that are the same for every call as long as the encoder's table is. */
-interface CachedBlock {
-  bytes: Uint8Array;
-  insertCount: number;
-}
-
 function writeResponseHead(http2: Http2Connection): void {
   http2.encoder.repeated(http2.out, ":status", "200");
   http2.encoder.repeated(http2.out, "content-type", "application/grpc");
@@ -431,14 +424,6 @@ function writeResponseHead(http2: Http2Connection): void {
 
 function writeOkTrailers(http2: Http2Connection): void {
   http2.encoder.repeated(http2.out, "grpc-status", "0");
-}
-
-function patchPrefix(bytes: Uint8Array, at: number, length: number): void {
-  bytes[at] = 0;
-  bytes[at + 1] = length >>> 24;
-  bytes[at + 2] = length >>> 16;
-  bytes[at + 3] = length >>> 8;
-  bytes[at + 4] = length;
 }
 
 /** Holds a producer to its word: the length went out before the bytes. */

@@ -328,13 +328,15 @@ export class Http2Connection {
   }
 
   #spend(budget: TokenBucket): void {
-    if (!budget.take(this.nowMs)) throw new ConnectionError(ENHANCE_YOUR_CALM, "too many frames that ask for nothing");
+    if (!budget.take(this.nowMs))
+      throw new ConnectionError(ENHANCE_YOUR_CALM, "too many frames that ask for nothing");
   }
 
   #onData(bytes: Uint8Array, payload: number, end: number, flags: number, id: number): void {
     const sizeBytes = end - payload; // padding counts: RFC 9113 6.9.1
     this.#receiveWindowBytes -= sizeBytes;
-    if (this.#receiveWindowBytes < 0) throw new ConnectionError(FLOW_CONTROL_ERROR, "more than the connection's window");
+    if (this.#receiveWindowBytes < 0)
+      throw new ConnectionError(FLOW_CONTROL_ERROR, "more than the connection's window");
     this.#refillConnection();
     let start = payload;
     if ((flags & FLAG_PADDED) !== 0) {
@@ -389,7 +391,8 @@ export class Http2Connection {
   /** Never opened: RFC 9113 5.1.1. */
   #isIdle(id: number): boolean {
     if (id === 0) return true;
-    if ((id & 1) === 1) return this.#options.isServer ? id > this.#peerStreamIdLast : id >= this.#streamIdNext;
+    if ((id & 1) === 1)
+      return this.#options.isServer ? id > this.#peerStreamIdLast : id >= this.#streamIdNext;
     return true;
   }
 
@@ -401,7 +404,8 @@ export class Http2Connection {
     }
     let dependsOnSelf = false;
     if ((flags & FLAG_PRIORITY) !== 0) {
-      if (end - start < 5) throw new ConnectionError(FRAME_SIZE_ERROR, "HEADERS without room for its priority");
+      if (end - start < 5)
+        throw new ConnectionError(FRAME_SIZE_ERROR, "HEADERS without room for its priority");
       dependsOnSelf = readUint31(bytes, start) === id;
       start += 5;
     }
@@ -418,7 +422,8 @@ export class Http2Connection {
   }
 
   #onContinuation(bytes: Uint8Array, start: number, end: number, flags: number, id: number): void {
-    if (this.#headersStreamId === 0) throw new ConnectionError(PROTOCOL_ERROR, "CONTINUATION without HEADERS");
+    if (this.#headersStreamId === 0)
+      throw new ConnectionError(PROTOCOL_ERROR, "CONTINUATION without HEADERS");
     const sizeBytes = this.#headerBytes.position + end - start;
     // Checked before anything is kept (CVE-2024-27983, CVE-2023-33953).
     if (++this.#continuationCount > this.#limits.continuationCountMax) tooLargeBlock();
@@ -487,7 +492,8 @@ export class Http2Connection {
   #onPriority(bytes: Uint8Array, payload: number, end: number, id: number): void {
     if (id === 0) throw new ConnectionError(PROTOCOL_ERROR, "PRIORITY on stream 0");
     if (end - payload !== 5) throw new ConnectionError(FRAME_SIZE_ERROR, "PRIORITY is five bytes");
-    if (readUint31(bytes, payload) === id) throw new ConnectionError(PROTOCOL_ERROR, "a stream that depends on itself");
+    if (readUint31(bytes, payload) === id)
+      throw new ConnectionError(PROTOCOL_ERROR, "a stream that depends on itself");
     this.#spend(this.#idleFrameBudget); // CVE-2019-9513
   }
 
@@ -555,7 +561,8 @@ export class Http2Connection {
     for (let i = payload + 8; i < end && i < payload + 264; i++) text += String.fromCharCode(bytes[i]!);
     this.#events.onGoaway(streamIdLast, readUint32(bytes, payload + 4), text);
     if (!this.#options.isServer) {
-      for (const stream of this.#streams.all()) if (stream.id > streamIdLast) this.#cutOff(stream, REFUSED_STREAM);
+      for (const stream of this.#streams.all())
+        if (stream.id > streamIdLast) this.#cutOff(stream, REFUSED_STREAM);
     }
     this.#closeWhenIdle();
   }
@@ -567,7 +574,8 @@ export class Http2Connection {
     if (id === 0) {
       if (increment === 0) throw new ConnectionError(PROTOCOL_ERROR, "WINDOW_UPDATE by nothing");
       this.#sendWindowBytes += increment; // far below 2^53, so the sum is exact (CVE-2026-21714)
-      if (this.#sendWindowBytes > WINDOW_SIZE_MAX) throw new ConnectionError(FLOW_CONTROL_ERROR, "window overflow");
+      if (this.#sendWindowBytes > WINDOW_SIZE_MAX)
+        throw new ConnectionError(FLOW_CONTROL_ERROR, "window overflow");
       return;
     }
     const stream = this.#streams.find(id);
@@ -768,7 +776,8 @@ export class Http2Connection {
     }
     assert(stream.producer === undefined, "nothing is written behind a large message before it is complete");
     // While others wait their turn, direct writers get half of the slice at most, so that none starves.
-    const slice = this.#sendQueue.count === 0 ? this.#limits.outputSliceBytes : this.#limits.outputSliceBytes / 2;
+    const slice =
+      this.#sendQueue.count === 0 ? this.#limits.outputSliceBytes : this.#limits.outputSliceBytes / 2;
     const hasWindow = stream.sendWindowBytes > 0 && this.#sendWindowBytes > 0;
     if (hasWindow && stream.queuedBytes() === 0 && this.out.position < slice) return this.out;
     return this.#queueOf(stream);
@@ -845,8 +854,10 @@ export class Http2Connection {
     if (stream.local !== HALF_OPEN) return;
     const at = this.messageStart - FRAME_HEADER_SIZE_BYTES;
     let isLast = this.messageWriter === this.out && at >= 0 && this.messageStart <= this.out.position;
-    if (isLast) isLast = this.out.bytes[at + 3] === FRAME_DATA && readUint31(this.out.bytes, at + 5) === stream.id;
-    if (!isLast || stream.queuedBytes() > 0 || stream.producer !== undefined) return this.endStream(stream, END_DATA);
+    if (isLast)
+      isLast = this.out.bytes[at + 3] === FRAME_DATA && readUint31(this.out.bytes, at + 5) === stream.id;
+    if (!isLast || stream.queuedBytes() > 0 || stream.producer !== undefined)
+      return this.endStream(stream, END_DATA);
     this.out.bytes[at + 4] = FLAG_END_STREAM;
     stream.local = HALF_ENDED;
   }
@@ -988,7 +999,8 @@ export class Http2Connection {
 
   // A peer that grants no window while more than the limit waits, or that lets output pile up beyond all bounds.
   #watchForStall(): void {
-    if (this.#queuedBytes > this.#limits.outputBytesKill) return this.fail(ENHANCE_YOUR_CALM, "too much unread output");
+    if (this.#queuedBytes > this.#limits.outputBytesKill)
+      return this.fail(ENHANCE_YOUR_CALM, "too much unread output");
     if (this.#queuedBytes <= this.#options.connectionOutputBytesMax) this.#stalledSinceMs = Infinity;
     else if (this.#stalledSinceMs === Infinity) this.#stalledSinceMs = this.#options.clock.now();
   }
@@ -1008,7 +1020,8 @@ export class Http2Connection {
     if (this.closed) return;
     this.nowMs = nowMs;
     if (nowMs >= this.#handshakeDeadlineMs) return this.fail(SETTINGS_TIMEOUT, "no SETTINGS in time");
-    if (nowMs >= this.#frameDeadlineMs) return this.fail(ENHANCE_YOUR_CALM, "a frame was not finished in time");
+    if (nowMs >= this.#frameDeadlineMs)
+      return this.fail(ENHANCE_YOUR_CALM, "a frame was not finished in time");
     if (nowMs >= this.#stalledSinceMs + this.#options.stalledReaderMs) {
       return this.fail(ENHANCE_YOUR_CALM, "output is not read");
     }
@@ -1023,7 +1036,8 @@ export class Http2Connection {
 /** Of a frame's header; more than we take is an error before anything is kept (RFC 9113 4.2). */
 function frameLength(bytes: Uint8Array, at: number): number {
   const length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
-  if (length > FRAME_PAYLOAD_SIZE_BYTES_MAX) throw new ConnectionError(FRAME_SIZE_ERROR, "a frame above 16384 bytes");
+  if (length > FRAME_PAYLOAD_SIZE_BYTES_MAX)
+    throw new ConnectionError(FRAME_SIZE_ERROR, "a frame above 16384 bytes");
   return length;
 }
 

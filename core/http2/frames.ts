@@ -60,8 +60,8 @@ export const HTTP_1_1_REQUIRED = 13;
 
 /** What a client says first (RFC 9113 3.4): "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n". */
 export const PREFACE: Uint8Array = Uint8Array.from([
-  0x50, 0x52, 0x49, 0x20, 0x2a, 0x20, 0x48, 0x54, 0x54, 0x50, 0x2f, 0x32, 0x2e, 0x30, 0x0d, 0x0a, 0x0d, 0x0a, 0x53,
-  0x4d, 0x0d, 0x0a, 0x0d, 0x0a,
+  0x50, 0x52, 0x49, 0x20, 0x2a, 0x20, 0x48, 0x54, 0x54, 0x50, 0x2f, 0x32, 0x2e, 0x30, 0x0d, 0x0a, 0x0d, 0x0a,
+  0x53, 0x4d, 0x0d, 0x0a, 0x0d, 0x0a,
 ]);
 
 /** The peer broke the protocol: the whole connection ends with GOAWAY (RFC 9113 5.4.1). Caught inside `Http2Connection`. */
@@ -130,7 +130,14 @@ export function writeGoaway(writer: ByteWriter, lastStreamId: number, code: numb
   writer.uint32Be(lastStreamId);
   writer.uint32Be(code);
   writer.utf8(text);
-  patchFrameHeader(writer.bytes, start, writer.position - start - FRAME_HEADER_SIZE_BYTES, FRAME_GOAWAY, 0, 0);
+  patchFrameHeader(
+    writer.bytes,
+    start,
+    writer.position - start - FRAME_HEADER_SIZE_BYTES,
+    FRAME_GOAWAY,
+    0,
+    0,
+  );
 }
 
 /** An unsigned 32-bit integer, most significant byte first. */

@@ -99,7 +99,8 @@ export class HeaderBlock {
 
   #addContentLength(value: string): void {
     const length = /^\d{1,15}$/.test(value) ? Number(value) : -1;
-    if (length < 0 || (this.contentLength >= 0 && this.contentLength !== length)) this.malformed = "bad content-length";
+    if (length < 0 || (this.contentLength >= 0 && this.contentLength !== length))
+      this.malformed = "bad content-length";
     this.contentLength = length;
   }
 

@@ -10,7 +10,9 @@ const SLOT_COUNT = 16;
 const BLOCK_SIZE_BYTES_MAX = 256;
 
 export class HeaderMemo {
-  readonly #blocks: (HeaderBlock | undefined)[] = new Array<HeaderBlock | undefined>(SLOT_COUNT).fill(undefined);
+  readonly #blocks: (HeaderBlock | undefined)[] = new Array<HeaderBlock | undefined>(SLOT_COUNT).fill(
+    undefined,
+  );
   readonly #versions = new Int32Array(SLOT_COUNT);
   readonly #lengths = new Int32Array(SLOT_COUNT);
   #bytes = new Uint8Array(0);

@@ -84,8 +84,10 @@ export class HpackDecoder {
     for (let count = 0; this.#position < this.#end; count++) {
       if ((this.#bytes[this.#position]! & 0xe0) !== 0x20) return;
       const size = this.#integer(5);
-      if (count === 2) throw new ConnectionError(COMPRESSION_ERROR, "more than two table size updates in a block");
-      if (size > HEADER_TABLE_SIZE_BYTES) throw new ConnectionError(COMPRESSION_ERROR, "table size above the limit");
+      if (count === 2)
+        throw new ConnectionError(COMPRESSION_ERROR, "more than two table size updates in a block");
+      if (size > HEADER_TABLE_SIZE_BYTES)
+        throw new ConnectionError(COMPRESSION_ERROR, "table size above the limit");
       this.#sizeBytesMax = size;
       this.#evict(0);
       this.version++;
@@ -180,7 +182,8 @@ export class HpackDecoder {
     let value = this.#bytes[this.#position++]! & mask;
     if (value < mask) return value;
     for (let shift = 0; shift <= 21; shift += 7) {
-      if (this.#position >= this.#end) throw new ConnectionError(COMPRESSION_ERROR, "the block ends in an integer");
+      if (this.#position >= this.#end)
+        throw new ConnectionError(COMPRESSION_ERROR, "the block ends in an integer");
       const byte = this.#bytes[this.#position++]!;
       value += (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
@@ -190,7 +193,8 @@ export class HpackDecoder {
 
   /** A string literal (RFC 7541 5.2); `use` says which characters are valid. */
   #text(use: number): string {
-    if (this.#position >= this.#end) throw new ConnectionError(COMPRESSION_ERROR, "the block ends before a text");
+    if (this.#position >= this.#end)
+      throw new ConnectionError(COMPRESSION_ERROR, "the block ends before a text");
     const isHuffman = this.#bytes[this.#position]! >= 0x80;
     const length = this.#integer(7);
     const end = this.#position + length;
@@ -227,7 +231,8 @@ export class HpackDecoder {
       for (let shift = 4; shift >= 0; shift -= 4) {
         const step = HUFFMAN_STEPS[(state << 4) | ((byte >> shift) & 15)]!;
         if ((step & (HUFFMAN_EMITS | HUFFMAN_FAILS)) !== 0) {
-          if ((step & HUFFMAN_FAILS) !== 0) throw new ConnectionError(COMPRESSION_ERROR, "end of string in a text");
+          if ((step & HUFFMAN_FAILS) !== 0)
+            throw new ConnectionError(COMPRESSION_ERROR, "end of string in a text");
           const symbol = (step >> 9) & 0xff;
           valid &= CHARACTER_USE[symbol]!;
           if (symbol === 0x3a && use === IN_NAME && text.length > 0) valid = 0;
@@ -236,7 +241,8 @@ export class HpackDecoder {
         state = step & 0x1ff;
       }
     }
-    if (HUFFMAN_ACCEPTS[state] === 0) throw new ConnectionError(COMPRESSION_ERROR, "bad padding of a Huffman text");
+    if (HUFFMAN_ACCEPTS[state] === 0)
+      throw new ConnectionError(COMPRESSION_ERROR, "bad padding of a Huffman text");
     this.#textValid = valid !== 0;
     this.#textSizeBytes = text.length;
     return text;

@@ -47,7 +47,8 @@ export class HpackEncoder {
       return this.#integer(writer, 0x80, 7, STATIC_COUNT + this.insertCount - entry);
     }
     const sizeBytes = name.length + value.length + ENTRY_OVERHEAD_BYTES;
-    if (!this.#isDynamic || this.#sizeBytes + sizeBytes > TABLE_SIZE_BYTES_MAX) return this.once(writer, name, value);
+    if (!this.#isDynamic || this.#sizeBytes + sizeBytes > TABLE_SIZE_BYTES_MAX)
+      return this.once(writer, name, value);
     this.#sizeBytes += sizeBytes;
     this.#entries.set(key, this.insertCount++);
     this.#nameAndValue(writer, { pattern: 0x40, prefixBits: 6 }, name, value);

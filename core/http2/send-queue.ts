@@ -90,7 +90,8 @@ class StreamRing {
 
   #grow(): void {
     const grown = new Array<Http2Stream | undefined>(this.#streams.length * 2).fill(undefined);
-    for (let i = 0; i < this.count; i++) grown[i] = this.#streams[(this.#head + i) & (this.#streams.length - 1)];
+    for (let i = 0; i < this.count; i++)
+      grown[i] = this.#streams[(this.#head + i) & (this.#streams.length - 1)];
     this.#streams = grown;
     this.#head = 0;
   }

@@ -53,7 +53,8 @@ export class PeerSettings {
         this.streamCountMax = value;
         return;
       case SETTING_INITIAL_WINDOW_SIZE:
-        if (value > WINDOW_SIZE_MAX) throw new ConnectionError(FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE above 2^31-1");
+        if (value > WINDOW_SIZE_MAX)
+          throw new ConnectionError(FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE above 2^31-1");
         this.initialWindowBytes = value;
         return;
       case SETTING_FRAME_SIZE_MAX:

@@ -34,7 +34,9 @@ function collect(request: http.IncomingMessage, response: http.ServerResponse, o
   request.on("end", () => {
     if (sizeBytes > sizeBytesMax) return send(response, 413, {}, "");
     if (onHttp === undefined) return send(response, 404, {}, "");
-    onHttp(toRequest(request, Buffer.concat(chunks)), (status, fields, body) => send(response, status, fields, body));
+    onHttp(toRequest(request, Buffer.concat(chunks)), (status, fields, body) =>
+      send(response, status, fields, body),
+    );
   });
 }
 

@@ -13,7 +13,9 @@ export async function listenOn(url: string, create: (isTls: boolean) => net.Serv
   const { scheme, isTls, target } = parseListenUrl(url);
   const server = create(isTls);
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(new Error(`Cannot listen on ${url}: ${cause.message}`, { cause })));
+    server.once("error", (cause) =>
+      reject(new Error(`Cannot listen on ${url}: ${cause.message}`, { cause })),
+    );
     server.listen(target, () => resolve());
   });
   server.removeAllListeners("error");

@@ -25,7 +25,11 @@ const SERVICE = grpc.makeGenericClientConstructor(
   "echo",
 );
 
-function definition(path: string, requestStream: boolean, responseStream: boolean): grpc.MethodDefinition<Buffer, Buffer> {
+function definition(
+  path: string,
+  requestStream: boolean,
+  responseStream: boolean,
+): grpc.MethodDefinition<Buffer, Buffer> {
   return {
     path,
     requestStream,
@@ -56,7 +60,11 @@ before(async () => {
     limits: DEFAULT_LIMITS,
     clock: systemClock,
     onHttp: (request, respond) => {
-      respond(200, { "content-type": "text/plain" }, `${request.method} ${request.path} ${request.body.length}`);
+      respond(
+        200,
+        { "content-type": "text/plain" },
+        `${request.method} ${request.path} ${request.body.length}`,
+      );
     },
   });
   const target = server.addresses[0]!.slice("http://".length);
@@ -109,7 +117,10 @@ test("grpc-js sees the texts of unknown methods and services", async () => {
     code: 12,
     details: "unknown method Nope for service etcdserverpb.KV",
   });
-  await assert.rejects(call("unknownService", Buffer.from("x")), { code: 12, details: "unknown service nope.Nope" });
+  await assert.rejects(call("unknownService", Buffer.from("x")), {
+    code: 12,
+    details: "unknown service nope.Nope",
+  });
 });
 
 test("grpc-js is told that a message is too large before it has been read", async () => {
@@ -146,7 +157,10 @@ test("grpc-js gets 500 messages of a bidirectional stream back, in order", async
   for (let i = 0; i < 500; i++) stream.write(Buffer.alloc(i * 7));
   stream.end();
   await ended;
-  assert.deepEqual(replies, Array.from({ length: 500 }, (_, i) => i * 7));
+  assert.deepEqual(
+    replies,
+    Array.from({ length: 500 }, (_, i) => i * 7),
+  );
 });
 
 test("grpc-js gets a large message that is pulled in pieces", async () => {

@@ -74,7 +74,8 @@ export class NetServer {
     this.flush();
   };
   readonly #onTimer = (): void => this.#sweep();
-  readonly #onOutput = (connection: GrpcServerConnection): void => this.markDirty(connection.owner as ServerSocket);
+  readonly #onOutput = (connection: GrpcServerConnection): void =>
+    this.markDirty(connection.owner as ServerSocket);
 
   constructor(options: ServeOptions) {
     this.#options = options;

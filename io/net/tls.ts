@@ -2,7 +2,7 @@
 // restart (etcd does the same); the CA is read once.
 
 import { readFileSync } from "node:fs";
-import type net from "node:net";
+import net from "node:net";
 import tls from "node:tls";
 
 export interface ServerTls {
@@ -99,4 +99,33 @@ class ContextReader {
       return false;
     }
   }
+}
+
+export interface ClientTls {
+  /** The system's own when missing. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Expect this name instead of the endpoint's host. */
+  readonly serverName?: string;
+  /** Take any certificate: for tests only. */
+  readonly insecureSkipVerify?: boolean;
+}
+
+/** The files are read for every connection, so that they can be rotated. */
+export function clientTlsOptions(options: ClientTls, host: string): tls.ConnectionOptions {
+  const { caFile, certFile, keyFile, serverName, insecureSkipVerify } = options;
+  const name = serverName ?? host;
+  return {
+    ALPNProtocols: ["h2"],
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: insecureSkipVerify !== true,
+    // Addresses are not sent as a server name (RFC 6066 3), but are checked against the certificate all the same.
+    ...(net.isIP(name) === 0
+      ? { servername: name }
+      : { checkServerIdentity: (_, it) => tls.checkServerIdentity(name, it) }),
+    ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
+    ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),
+    ...(keyFile === undefined ? {} : { key: readFileSync(keyFile) }),
+  };
 }
