@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Disk } from "../base/ports.ts";
-import { ENTRY_HEAD_BYTES_MAX, encodeEntryHead, encodeState, STATE_BYTES_MAX, type StateFields } from "./payload.ts";
+import { ENTRY_HEAD_BYTES_MAX, encodeEntryHead, encodeState, STATE_BYTES_MAX, StateFields } from "./payload.ts";
 import { beginFrame, endFrame, FRAME_OVERHEAD_BYTES_MAX, RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "./record.ts";
 
 const SIZE_BYTES_MIN = 64 * 1024;
@@ -35,6 +35,8 @@ export class Group {
   /** Index of the last entry before this group, and with it. */
   lastIndexBefore = 0;
   lastIndex = 0;
+  /** The last state that it records. */
+  readonly lastState = new StateFields();
   readonly #disk: Disk;
   readonly #alignment: number;
 

@@ -5,6 +5,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskError, DiskFile } from "../base/ports.ts";
+import { asDiskError } from "./wal-error.ts";
 
 const SLICE_BYTES = 1024 * 1024;
 /** More are removed: one covers a rotation, and the next truncation brings the next. */
@@ -81,7 +82,7 @@ export class Spares {
     try {
       if (this.#filling === undefined) this.#startFilling();
     } catch (error) {
-      this.#onError(error as DiskError);
+      this.#onError(asDiskError(error));
       return;
     }
     this.#zeros ??= this.#disk.allocate(SLICE_BYTES);
@@ -121,7 +122,7 @@ export class Spares {
       this.#disk.rename(this.#fillingName, spare);
       this.#ready.push(spare);
     } catch (fault) {
-      this.error = fault as DiskError;
+      this.error = asDiskError(fault);
     }
     this.#filling = undefined;
     this.#zeros = undefined;

@@ -1,5 +1,7 @@
 // What the log says when it cannot be trusted. The member does not start, or stops; nothing is repaired by guessing.
 
+import { DiskError } from "../base/ports.ts";
+
 /** `damaged`: an acknowledged region was lost or changed. `unusable`: the directory is not a log that we can read. */
 export type WalErrorCode = "damaged" | "unusable";
 
@@ -26,4 +28,10 @@ const REMEDY =
 
 export function damaged(file: string, offset: number, what: string): WalError {
   return new WalError("damaged", file, offset, `Cannot start: ${what}, so acknowledged writes are lost or changed. ${REMEDY}`);
+}
+
+/** What was caught, if it is a fault of the disk; anything else is a bug and goes on. */
+export function asDiskError(error: unknown): DiskError {
+  if (error instanceof DiskError) return error;
+  throw error;
 }

@@ -33,6 +33,7 @@ import type { Recovery } from "./recover.ts";
 import { makeSegment, MARK_NAME, type Segment } from "./segment.ts";
 import { Spares } from "./spares.ts";
 import { SyncPacer } from "./sync-pacer.ts";
+import { asDiskError } from "./wal-error.ts";
 
 /** A quiet log marks its end as durable after this long: what is damaged later is noticed. */
 const MARK_DELAY_MS = 50;
@@ -98,6 +99,8 @@ export class Wal {
   readonly #pacer = new SyncPacer();
   /** The state last handed in, and the stamp of the next record. */
   readonly #state: StateFields;
+  /** The state as far as it is durable: what opens a segment must not run ahead of the entries before it. */
+  readonly #durableState = new StateFields();
   #mark: DurableMark;
   #file: DiskFile | undefined = undefined;
   #segmentSizeBytes = 0;
@@ -138,6 +141,7 @@ export class Wal {
     this.#markWriter = start.markWriter;
     this.#mark = start.mark;
     this.#state = start.state;
+    copyState(start.state, this.#durableState);
     this.#metadata = start.metadata;
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
@@ -278,7 +282,7 @@ export class Wal {
       }
       this.#launch();
     } catch (error) {
-      this.#error = error as DiskError;
+      this.#error = asDiskError(error);
       throw error;
     }
     this.#flying.push(done);
@@ -303,7 +307,7 @@ export class Wal {
   /** Gives up the segments whose entries all lie before `index`; returns how many. */
   truncateBefore(index: number): number {
     this.#assertUsable();
-    assert(index <= this.#state.commit + 1, "only committed entries are given up");
+    assert(index <= this.#durableIndex + 1, "only durable entries are given up");
     let count = 0;
     while (count + 1 < this.#segments.length && this.#segments[count + 1]!.firstIndex <= index) count++;
     if (count === 0) return 0;
@@ -357,17 +361,18 @@ export class Wal {
     group.lastIndexBefore = this.#lastIndex;
     group.lastIndex = this.#lastIndex;
     group.batchSequence = ++this.#batchSequence;
-    this.#stamp(STAMP_BATCH, group);
+    this.#stamp(STAMP_BATCH, group, this.#state);
     group.state(this.#state);
+    copyState(this.#state, group.lastState);
   }
 
   #stateRecord(group: Group): void {
-    this.#stamp(STAMP_STATE, group);
+    this.#stamp(STAMP_STATE, group, this.#state);
     group.state(this.#state);
+    copyState(this.#state, group.lastState);
   }
 
-  #stamp(kind: number, group: Group): void {
-    const state = this.#state;
+  #stamp(kind: number, group: Group, state: StateFields): void {
     state.kind = kind;
     state.batchOffset = group.base + group.start;
     state.segmentSequence = this.#lastSegment().sequence;
@@ -438,7 +443,7 @@ export class Wal {
     try {
       this.#launch();
     } catch (error) {
-      this.#fail(error as DiskError);
+      this.#fail(asDiskError(error));
     }
   }
 
@@ -470,6 +475,7 @@ export class Wal {
     this.#tailCrc = group.crc;
     this.#durableIndex = group.lastIndex;
     this.#durableSequence = group.batchSequence;
+    copyState(group.lastState, this.#durableState);
     this.stats.lastSyncMs = durationMs;
     this.onSync?.(durationMs);
     group.clear();
@@ -507,6 +513,7 @@ export class Wal {
     moved.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
     moved.batchSequence = group.batchSequence;
     moved.lastIndexBefore = group.lastIndexBefore;
+    copyState(group.lastState, moved.lastState);
     moveGroup(group, moved, { segmentSequence: this.#lastSegment().sequence, locator: this.#locator });
     this.#open = moved;
     this.#spareGroup = group;
@@ -526,7 +533,7 @@ export class Wal {
     let file = spare === undefined ? this.#disk.create(path, "log") : this.#disk.open(path, "log");
     if (spare === undefined) file.truncate(size);
     this.#segmentSizeBytes = size;
-    this.#state.segmentIsFilled = spare === undefined ? 0 : 1;
+    this.#durableState.segmentIsFilled = spare === undefined ? 0 : 1;
     this.#segments.push(segment);
     const head = this.#spareGroup;
     this.#writeHead(file, head, firstIndex === 0);
@@ -553,9 +560,10 @@ export class Wal {
     }
     head.batchSequence = this.#durableSequence;
     head.lastIndexBefore = this.#durableIndex;
-    this.#stamp(STAMP_HEAD, head);
-    this.#state.batchOffset = head.endOffset;
-    head.state(this.#state);
+    const state = this.#durableState;
+    this.#stamp(STAMP_HEAD, head, state);
+    state.batchOffset = head.endOffset;
+    head.state(state);
     const sealed = head.seal();
     file.write(head.bytes, 0, sealed, 0);
     file.sync();
@@ -575,7 +583,7 @@ export class Wal {
       this.#filledEnd = start + count;
       this.#full = false;
     } catch (error) {
-      if ((error as DiskError).code !== "ENOSPC") throw error;
+      if (asDiskError(error).code !== "ENOSPC") throw error;
       this.#full = true;
     }
   }
@@ -649,6 +657,16 @@ export class Wal {
     assert(this.#error === undefined, "nothing is asked of a log after an error");
     assert(!this.#closed, "nothing is asked of a closed log");
   }
+}
+
+/** Raft's part of a state, and the log's id. */
+function copyState(from: StateFields, to: StateFields): void {
+  to.term = from.term;
+  to.voteHi = from.voteHi;
+  to.voteLo = from.voteLo;
+  to.commit = from.commit;
+  to.logIdHi = from.logIdHi;
+  to.logIdLo = from.logIdLo;
 }
 
 /** A multiple of the alignment, so that a whole block always fits; 64,000,000 is one of 4096. */
