@@ -30,6 +30,8 @@ export interface Limits {
   readonly sliceRecordCount: number;
   /** Quota on the data's size, bytes; 0 means etcd's 2 GiB, negative none. */
   readonly quotaBytes: number;
+  /** Keep-alives of one stream that wait for their answer. */
+  readonly keepAliveCountMax: number;
   /** Nesting of protobuf messages and transactions. */
   readonly nestingDepthMax: number;
   /** Entry bytes of one append message; etcd's 1 MiB: large enough to fill a link, small enough not to block it. */
@@ -44,6 +46,18 @@ export interface Limits {
   readonly raftArenaBytes: number;
   /** Linearizable reads, and groups of reads of followers, that wait for a confirmation. */
   readonly raftReadCountMax: number;
+  /** Watchers of one member, about 120 bytes each; a creation above it is refused. */
+  readonly watcherCountMax: number;
+  /** Control messages written to a watch stream whose client reads nothing; above it the stream is ended. */
+  readonly watchControlBacklogMax: number;
+  /** Work of one slice of watching: a record looked at or an event handed to a watcher is one unit. */
+  readonly watchSliceUnits: number;
+  /** Encoded events after which watch messages are finished, at the end of the revision. */
+  readonly watchBatchBytes: number;
+  /** Lagging watchers that share one catch-up pass; etcd's 512. */
+  readonly watchGroupCount: number;
+  /** Revisions of one catch-up pass; etcd's 1000. */
+  readonly watchPassRevisionCount: number;
 }
 
 const MIB = 1024 * 1024;
@@ -64,6 +78,7 @@ export const DEFAULT_LIMITS: Limits = {
   dataSegmentSizeBytes: 8 * MIB,
   sliceRecordCount: 2_000,
   quotaBytes: 0,
+  keepAliveCountMax: 100_000,
   nestingDepthMax: 32,
   raftAppendBytesMax: MIB,
   raftInflightCountMax: 512,
@@ -71,4 +86,10 @@ export const DEFAULT_LIMITS: Limits = {
   raftMemoryBytesMax: 16 * MIB,
   raftArenaBytes: MIB,
   raftReadCountMax: 100_000,
+  watcherCountMax: 4_000_000,
+  watchControlBacklogMax: 16_384,
+  watchSliceUnits: 4_096,
+  watchBatchBytes: MIB,
+  watchGroupCount: 512,
+  watchPassRevisionCount: 1_000,
 };

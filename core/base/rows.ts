@@ -52,7 +52,8 @@ export class Rows {
       return free;
     }
     const slot = this.#end++;
-    if (slot >>> CHUNK_BITS >= this.#chunks.length) this.#chunks.push(new Int32Array(CHUNK_ROWS * this.fieldCount));
+    if (slot >>> CHUNK_BITS >= this.#chunks.length)
+      this.#chunks.push(new Int32Array(CHUNK_ROWS * this.fieldCount));
     return slot;
   }
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ServerCall } from "../grpc/server.ts";
+import type { Call } from "./call.ts";
 import { PendingCalls } from "./pending.ts";
 
-const call = (): ServerCall => ({ slot: 0 }) as unknown as ServerCall;
+const call = (): Call => ({ slot: 0 }) as unknown as Call;
 
 test("a waiting call is found by its number once, and by no other number", () => {
   const pending = new PendingCalls(3);

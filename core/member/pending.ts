@@ -2,11 +2,11 @@
 // is allocated or hashed per request. All calls have the same time limit, so the oldest expires first.
 
 import { assert } from "../base/assert.ts";
-import type { ServerCall } from "../grpc/server.ts";
+import type { Call } from "./call.ts";
 
 export class PendingCalls {
   readonly #mask: number;
-  readonly #calls: (ServerCall | undefined)[];
+  readonly #calls: (Call | undefined)[];
   readonly #startedMs: Float64Array;
   /** The sequence number of the next request, a 32-bit counter that wraps. */
   #next = 1;
@@ -17,7 +17,7 @@ export class PendingCalls {
   constructor(countMax: number) {
     const size = 2 ** Math.ceil(Math.log2(countMax + 1));
     this.#mask = size - 1;
-    this.#calls = new Array<ServerCall | undefined>(size).fill(undefined);
+    this.#calls = new Array<Call | undefined>(size).fill(undefined);
     this.#startedMs = new Float64Array(size);
   }
 
@@ -31,7 +31,7 @@ export class PendingCalls {
   }
 
   /** Registers a call and returns its sequence number. `call.slot` holds it until the call ends. */
-  add(call: ServerCall, nowMs: number): number {
+  add(call: Call, nowMs: number): number {
     assert(this.hasRoom, "room was checked before a call is registered");
     const sequence = this.#next;
     this.#next = (sequence + 1) >>> 0;
@@ -44,7 +44,7 @@ export class PendingCalls {
   }
 
   /** The call with this number, which no longer waits; undefined when it gave up before. */
-  take(sequence: number): ServerCall | undefined {
+  take(sequence: number): Call | undefined {
     const at = sequence & this.#mask;
     const call = this.#calls[at];
     if (call === undefined || call.slot !== sequence) return undefined;
@@ -53,8 +53,12 @@ export class PendingCalls {
     return call;
   }
 
+  has(sequence: number): boolean {
+    return this.#calls[sequence & this.#mask]?.slot === sequence;
+  }
+
   /** Takes the oldest call when it has waited for `limitMs`; to be called until it gives none. */
-  takeExpired(nowMs: number, limitMs: number): ServerCall | undefined {
+  takeExpired(nowMs: number, limitMs: number): Call | undefined {
     this.#advanceOldest();
     if (this.#count === 0) return undefined;
     const at = this.#oldest & this.#mask;
@@ -63,7 +67,7 @@ export class PendingCalls {
   }
 
   /** Takes any call; for the end, when all have to be answered. */
-  takeAny(): ServerCall | undefined {
+  takeAny(): Call | undefined {
     this.#advanceOldest();
     return this.#count === 0 ? undefined : this.take(this.#oldest);
   }

@@ -3,7 +3,7 @@
 // to an older one cannot confirm a younger one (R3, etcd #20418).
 
 import { ByteWriter } from "../base/byte-writer.ts";
-import type { ServerCall } from "../grpc/server.ts";
+import type { Call } from "./call.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 
 /** Asked again after this long without an answer, as etcd does; under a new number. */
@@ -21,7 +21,7 @@ export class ReadGroup {
   askedMs = 0;
   /** The requests' bytes, copied because the input buffer is reused. */
   readonly requests = new ByteWriter(4096);
-  readonly calls: ServerCall[] = [];
+  readonly calls: Call[] = [];
   readonly starts: number[] = [];
   readonly probes: ReadProbe[] = [];
 
@@ -39,7 +39,7 @@ export class ReadGroup {
 }
 
 /** Answers one read from the applied state. */
-export type ServeRead = (call: ServerCall, bytes: Uint8Array, start: number, end: number) => void;
+export type ServeRead = (call: Call, bytes: Uint8Array, start: number, end: number) => void;
 
 export class ReadQueue {
   readonly #free: ReadGroup[] = [];
@@ -63,7 +63,7 @@ export class ReadQueue {
     return !this.#arriving.isEmpty;
   }
 
-  add(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+  add(call: Call, bytes: Uint8Array, start: number, end: number): void {
     const group = this.#arriving;
     group.calls.push(call);
     group.starts.push(group.requests.position);

@@ -1,0 +1,167 @@
+// Committed entries become state, in the order of the log, the same on every member: what an entry does depends on the
+// entry and on the state before it, and on nothing else.
+
+import { assert } from "../base/assert.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
+import { id64Equal, id64FromBigInt, id64Hex } from "../base/ids.ts";
+import { ADD_LEARNER, ADD_VOTER, REMOVE_MEMBER } from "../raft/conf-change.ts";
+import { ENTRY_NORMAL } from "../raft/log.ts";
+import * as m from "../wire/messages.ts";
+import { REQUEST_KIND, RequestEnvelope } from "../wire/raft-request.ts";
+import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
+import { decode, encode } from "../wire/schema.ts";
+import { OK, STATUS, type Status } from "../wire/status.ts";
+import type { Call } from "./call.ts";
+import { answerConfChange } from "./cluster-api.ts";
+import { applyAlarm } from "./maintenance-api.ts";
+import type { Member } from "./member.ts";
+import { parseMemberContext } from "./membership.ts";
+
+/** Our own kinds of entries (design D10). */
+export const PRIVATE_KIND = {
+  /** Many expired leases in one entry; each is a revision of its own, see lease-requests.ts. */
+  leaseRevokeBatch: REQUEST_KIND.privateFirst + 1,
+} as const;
+
+export class Applier {
+  readonly #member: Member;
+  readonly #envelope = new RequestEnvelope();
+  #reply = new ByteWriter(4096);
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  /** Applies one entry. The caller moves the applied index. */
+  apply(index: number): void {
+    const { log } = this.#member.raft;
+    if (log.type(index) !== ENTRY_NORMAL) return this.#applyConfChange(index);
+    const bytes = log.bytes(index);
+    const start = log.start(index);
+    const end = log.end(index);
+    // An empty entry opens a leader's term.
+    if (start === end) return;
+    const envelope = this.#envelope;
+    envelope.parse(bytes, start, end);
+    const call = this.#member.takeWaiting(envelope.idHi, envelope.idLo);
+    const { payloadStart, payloadEnd } = envelope;
+    if (call === undefined) this.#applyRequest(envelope.kind, bytes, payloadStart, payloadEnd, null);
+    else this.#applyForCall(call, bytes);
+  }
+
+  #applyForCall(call: Call, bytes: Uint8Array): void {
+    const { kind, payloadStart, payloadEnd } = this.#envelope;
+    // Beside the connection's buffer, because an entry may be refused half way; a reply is small to copy.
+    const reply = this.#reply;
+    reply.reset();
+    const status = this.#applyRequest(kind, bytes, payloadStart, payloadEnd, reply);
+    if (status !== OK) return call.fail(status);
+    call.beginMessage().raw(reply.bytes, 0, reply.position);
+    call.endMessage();
+    call.finish();
+  }
+
+  // (bytes, start, end) and the reply beside the kind: an object per request would cost on the hottest path.
+  #applyRequest(kind: number, bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
+    const { kv, alarms } = this.#member;
+    switch (kind) {
+      case REQUEST_KIND.put:
+        if (alarms.isNoSpace) return STATUS.noSpace;
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        return kv.applyPut(bytes, start, end, reply) ?? OK;
+      case REQUEST_KIND.deleteRange:
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        return kv.applyDelete(bytes, start, end, reply) ?? OK;
+      case REQUEST_KIND.txn:
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        if (alarms.isNoSpace && kv.txnHasPut(bytes, start, end)) return STATUS.noSpace;
+        return kv.applyTxn(bytes, start, end, reply) ?? OK;
+      case REQUEST_KIND.compaction:
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        // Watchers that are up to date are told everything before history goes (W5).
+        this.#member.hub.settle();
+        return kv.applyCompact(bytes, start, end, reply) ?? OK;
+      default:
+        return this.#applyRare(kind, bytes, start, end, reply);
+    }
+  }
+
+  #applyRare(kind: number, bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
+    const member = this.#member;
+    const { leases, alarms } = member;
+    switch (kind) {
+      case REQUEST_KIND.leaseGrant:
+        if (alarms.isNoSpace) return STATUS.noSpace;
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        return leases.applyGrant(bytes, start, end, member.nowMs, reply) ?? OK;
+      case REQUEST_KIND.leaseRevoke:
+        if (alarms.isCorrupt) return STATUS.corrupt;
+        return member.afterLeaseEntry(leases.applyRevoke(bytes, start, end, reply) ?? OK);
+      case REQUEST_KIND.leaseCheckpoint:
+        leases.applyCheckpoint(bytes, start, end);
+        return member.afterLeaseEntry(OK);
+      case PRIVATE_KIND.leaseRevokeBatch:
+        if (!alarms.isCorrupt) leases.applyRevokeBatch(bytes, start, end);
+        return member.afterLeaseEntry(OK);
+      case REQUEST_KIND.alarm: {
+        const response = applyAlarm(member, bytes, start, end);
+        if (reply !== null) encode(m.AlarmResponse, response, reply);
+        return OK;
+      }
+      case REQUEST_KIND.clusterVersionSet:
+        member.clusterVersion = decode(ClusterVersionSetRequest, bytes, start, end).ver;
+        member.options.events.info("set cluster version", { "cluster-version": member.clusterVersion });
+        return OK;
+      case REQUEST_KIND.clusterMemberAttrSet:
+        this.#applyMemberAttributes(bytes, start, end);
+        return OK;
+      default:
+        // A member that does not know an entry may not skip it: its state would differ from then on.
+        assert(false, "every kind of entry that the cluster version allows is known");
+    }
+  }
+
+  #applyMemberAttributes(bytes: Uint8Array, start: number, end: number): void {
+    const request = decode(ClusterMemberAttrSetRequest, bytes, start, end);
+    const attributes = request.member_attributes;
+    if (attributes === undefined) return;
+    this.#member.membership.setAttributes(id64FromBigInt(request.member_ID), attributes.name, attributes.client_urls);
+  }
+
+  #applyConfChange(index: number): void {
+    const member = this.#member;
+    const change = member.raft.confChangeAt(index);
+    member.raft.applyConfChange(index, change);
+    for (const one of change.changes) {
+      if (one.type === REMOVE_MEMBER) this.#removeMember(one.id);
+      else if (change.context.length > 0) {
+        const context = parseMemberContext(one.id, decodeUtf8(change.context, 0, change.context.length));
+        this.#putMember(one.type, context);
+      }
+    }
+    member.onMembershipChanged();
+    const call = member.takeWaiting(change.requestId.hi, change.requestId.lo);
+    if (call !== undefined) answerConfChange(member, call, change.changes[0]!.id);
+  }
+
+  #putMember(type: number, context: ReturnType<typeof parseMemberContext>): void {
+    const { membership } = this.#member;
+    if (membership.isRemoved(context.id)) return;
+    const known = membership.get(context.id);
+    // A promotion or an update carries what it changes; name and client URLs stay what the member published.
+    const name = known?.name || context.name;
+    const clientUrls = known !== undefined && known.clientUrls.length > 0 ? known.clientUrls : context.clientUrls;
+    const peerUrls = context.isPromote && known !== undefined ? known.peerUrls : context.peerUrls;
+    const isLearner = type === ADD_LEARNER || (type !== ADD_VOTER && (known?.isLearner ?? false));
+    membership.put({ id: context.id, name, clientUrls, peerUrls, isLearner });
+    this.#member.options.events.info("added member", { "added-peer-id": id64Hex(context.id), "added-peer-peer-urls": peerUrls.join(",") });
+  }
+
+  #removeMember(id: { readonly hi: number; readonly lo: number }): void {
+    const member = this.#member;
+    member.membership.remove(id);
+    member.options.events.info("removed member", { "removed-remote-peer-id": id64Hex(id) });
+    if (id64Equal(id, member.options.memberId)) member.onRemoved();
+  }
+}

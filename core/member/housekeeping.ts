@@ -1,0 +1,121 @@
+// What nobody waits for, in slices: watchers, ended leases, checkpoints, compaction, hashes; and what waits for a leader.
+// `turn` may propose and is followed by a pump; `background` runs when the acknowledgements are on their way.
+
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { Id64 } from "../base/ids.ts";
+import { id64ToBigInt } from "../base/ids.ts";
+import * as m from "../wire/messages.ts";
+import { REQUEST_KIND } from "../wire/raft-request.ts";
+import { encode } from "../wire/schema.ts";
+import { CODE, type Status } from "../wire/status.ts";
+import { ALARM_NOSPACE } from "./alarms.ts";
+import { AutoCompaction } from "./auto-compaction.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import type { ForwardDone } from "./forwarding.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { Member } from "./member.ts";
+import { Parking } from "./parking.ts";
+
+export interface HashResult {
+  readonly hash: number;
+  readonly compactRevision: number;
+  readonly hashRevision: number;
+}
+export type HashDone = (result: HashResult | undefined, failure: Status | undefined) => void;
+
+/** A NOSPACE alarm that was proposed is not proposed again for so long. */
+const ALARM_RETRY_MS = 1_000;
+
+export class Housekeeping {
+  readonly #member: Member;
+  readonly #leases: LeaseKeeper;
+  readonly #autoCompaction: AutoCompaction;
+  readonly checkpointer: Checkpointer;
+  readonly #parking: Parking;
+  #alarmProposedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(member: Member) {
+    this.#member = member;
+    this.#leases = new LeaseKeeper(member);
+    this.#autoCompaction = new AutoCompaction(member);
+    this.checkpointer = new Checkpointer(member);
+    this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
+  }
+
+  turn(nowMs: number): void {
+    const member = this.#member;
+    if (!this.#parking.isEmpty) this.#unpark(nowMs);
+    if (member.isLeader) {
+      member.promoteLessorWhenReady();
+      member.proposeClusterVersion();
+      this.#leases.turn(nowMs);
+      this.#autoCompaction.turn(nowMs);
+    }
+    member.publishAttributes(nowMs);
+  }
+
+  /** True when there is more to do at once. */
+  background(): boolean {
+    const member = this.#member;
+    let more = member.hub.turn(member.clock.now());
+    
+    more = this.checkpointer.slice() || more;
+    return more;
+  }
+
+  nextDeadlineMs(): number {
+    const { hub } = this.#member;
+    return Math.min(
+      this.#leases.nextDeadlineMs(),
+      this.#autoCompaction.nextDeadlineMs(),
+      this.#parking.nextDeadlineMs(),
+      hub.nextDeadlineMs(),
+    );
+  }
+
+  onLeaderChanged(): void {
+    this.#member.counters.leaderChanges.add(1);
+  }
+
+  startHash(_revision: number, done: HashDone): void {
+    done(undefined, { code: CODE.unimplemented, text: "HashKV is not built yet" });
+  }
+
+  /** A renewal waits for an entry that clears a remainder. */
+  wantClears(): void {
+    this.#leases.clearsWanted = true;
+  }
+
+  raiseNoSpace(): void {
+    const member = this.#member;
+    const { memberId, events } = member.options;
+    if (member.nowMs - this.#alarmProposedMs < ALARM_RETRY_MS) return;
+    this.#alarmProposedMs = member.nowMs;
+    events.warn("database space exceeded, raising NOSPACE", { size: member.store.sizeBytes, quota: member.quotaBytes });
+    const writer = new ByteWriter(32);
+    encode(m.AlarmRequest, { action: 1, memberID: id64ToBigInt(memberId), alarm: ALARM_NOSPACE }, writer);
+    member.proposeInternal(REQUEST_KIND.alarm, writer.bytes, 0, writer.position);
+  }
+
+  park(bytes: Uint8Array, sizeBytes: number): boolean {
+    return this.#parking.park(bytes, sizeBytes);
+  }
+
+  waitForLeader(ask: () => void, done: ForwardDone): void {
+    const { nowMs, requestTimeoutMs } = this.#member;
+    this.#parking.ask({ ask, done, deadlineMs: nowMs + requestTimeoutMs });
+  }
+
+  /** The leader certainly did not take this forwarded proposal; its caller learns it from the time limit. */
+  forwardRefused(_number: number): void {
+    this.#member.counters.proposalsFailed.add(1);
+  }
+
+  onPeerFrame(_from: Id64, _kind: number, _bytes: Uint8Array, _start: number, _end: number): void {}
+
+  #unpark(nowMs: number): void {
+    this.#parking.expire(nowMs);
+    if (!this.#member.hasLeader) return;
+    this.#parking.release((bytes, start, end) => this.#member.proposeParked(bytes, start, end));
+  }
+}

@@ -1,0 +1,150 @@
+// The Lease service. Grants and revocations are proposals; renewals and remaining times are known to the leader alone,
+// so other members forward those questions to it.
+
+import { LeaseKeepAliveResponse } from "../wire/messages.ts";
+import { decode } from "../wire/schema.ts";
+import { METHOD } from "../wire/service.ts";
+import { LeaseIdFields } from "../wire/hot.ts";
+import { REQUEST_KIND } from "../wire/raft-request.ts";
+import { STATUS, type Status } from "../wire/status.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { Call } from "./call.ts";
+import type { Member } from "./member.ts";
+
+const fields = new LeaseIdFields();
+const scratch = new ByteWriter(64);
+
+export function leaseGrant(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  scratch.reset();
+  const refusal = member.leases.prepareGrant(bytes, start, end, scratch, member.options.prng) ?? member.refusalToGrow(64);
+  if (refusal !== undefined) return call.fail(refusal);
+  member.propose(call, REQUEST_KIND.leaseGrant, scratch.bytes, 0, scratch.position);
+}
+
+export function leaseTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
+  member.leases.timeToLive(bytes, start, end, member.nowMs, call.beginMessage());
+  call.endMessage();
+  call.finish();
+}
+
+/** Local and without a leader, as etcd has it. */
+export function leaseLeases(member: Member, call: Call): void {
+  member.leases.leases(member.nowMs, call.beginMessage());
+  call.endMessage();
+  call.finish();
+}
+
+/** A keep-alive that another member forwarded. */
+export function leaseKeepAliveOnce(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  if (!member.isLeader) return call.fail(STATUS.notPrimaryLessor);
+  keepAlive(member, bytes, start, end, (failure, hi, lo, ttlSeconds) => {
+    if (failure !== undefined) return call.fail(failure);
+    member.leases.writeKeepAlive(call.beginMessage(), hi, lo, ttlSeconds);
+    call.endMessage();
+    call.finish();
+  });
+}
+
+type KeepAliveDone = (failure: Status | undefined, hi: number, lo: number, ttlSeconds: number) => void;
+
+/** One keep-alive stream: answers come in the order of the requests. */
+export class KeepAliveStream {
+  readonly #member: Member;
+  readonly #call: Call;
+  /** Answers that are not due yet because an earlier one is outstanding; undefined: not known yet. */
+  readonly #answers: ({ hi: number; lo: number; ttlSeconds: number } | undefined)[] = [];
+  /** Number of the first one in #answers. */
+  #first = 0;
+  #next = 0;
+  #halfClosed = false;
+  #ended = false;
+
+  constructor(member: Member, call: Call) {
+    this.#member = member;
+    this.#call = call;
+  }
+
+  onMessage(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#ended) return;
+    const member = this.#member;
+    if (this.#answers.length >= member.limits.keepAliveCountMax) return this.end(STATUS.tooManyRequests);
+    const number = this.#next++;
+    this.#answers.push(undefined);
+    const done: KeepAliveDone = (failure, hi, lo, ttlSeconds) => {
+      if (failure !== undefined) this.end(failure);
+      else this.#answer(number, hi, lo, ttlSeconds);
+    };
+    if (member.isLeader) keepAlive(member, bytes, start, end, done);
+    else this.#forward(bytes, start, end, done);
+  }
+
+  /** A keep-alive stream ends when the client is done, once every request is answered. */
+  onHalfClose(): void {
+    this.#halfClosed = true;
+    if (this.#answers.length === 0) this.end(undefined);
+  }
+
+  end(failure: Status | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#member.keepAliveStreams.delete(this);
+    if (failure === undefined) this.#call.finish();
+    else this.#call.fail(failure);
+  }
+
+  #forward(bytes: Uint8Array, start: number, end: number, done: KeepAliveDone): void {
+    fields.parse(bytes, start, end);
+    const { leaseHi, leaseLo } = fields;
+    const copy = bytes.slice(start, end);
+    this.#member.askLeader(METHOD.leaseKeepAlive.id, copy, (failure, answer, from, to) => {
+      if (failure !== undefined) return done(failure, leaseHi, leaseLo, 0);
+      done(undefined, leaseHi, leaseLo, decode(LeaseKeepAliveResponse, answer, from, to).TTL);
+    });
+  }
+
+  #answer(number: number, hi: number, lo: number, ttlSeconds: number): void {
+    if (this.#ended) return;
+    this.#answers[number - this.#first] = { hi, lo, ttlSeconds };
+    while (this.#answers.length > 0 && this.#answers[0] !== undefined) {
+      const answer = this.#answers.shift()!;
+      this.#first++;
+      this.#member.leases.writeKeepAlive(this.#call.beginMessage(), answer.hi, answer.lo, answer.ttlSeconds);
+      this.#call.endMessage();
+    }
+    if (this.#halfClosed && this.#answers.length === 0) this.end(undefined);
+  }
+}
+
+/** Renews at the leader; asks again when a log entry must be applied first. */
+function keepAlive(member: Member, bytes: Uint8Array, start: number, end: number, done: KeepAliveDone): void {
+  fields.parse(bytes, start, end);
+  renew(member, fields.leaseHi, fields.leaseLo, done);
+}
+
+function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): void {
+  const renewal = member.lessor.renew(hi, lo, member.nowMs);
+  switch (renewal) {
+    case "renewed": {
+      const ttlSeconds = member.lessor.renewedTtlSeconds;
+      // A leader that was deposed while it was paused must not promise a lease that the new one let end (L2).
+      member.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
+      return;
+    }
+    case "unknown":
+      return done(undefined, hi, lo, 0);
+    case "not-primary":
+      return done(STATUS.notPrimaryLessor, hi, lo, 0);
+    case "needs-clear":
+    case "expired":
+      member.afterLeaseChange((failure) => {
+        if (failure === undefined) renew(member, hi, lo, done);
+        else done(failure, hi, lo, 0);
+      });
+      return;
+    default: {
+      const impossible: never = renewal;
+      return impossible;
+    }
+  }
+}

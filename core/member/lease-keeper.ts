@@ -1,0 +1,76 @@
+// The leader's duties for leases: ended ones are revoked, many in one log entry; remainders are written down from time to
+// time; both in portions, so that 100,000 leases that end in the same second hold neither the loop nor the writers.
+
+import { ByteWriter } from "../base/byte-writer.ts";
+import { writeCheckpoint, writeRevokeBatch } from "../lease/lease-requests.ts";
+import { LeaseIds } from "../lease/lessor.ts";
+import { REQUEST_KIND } from "../wire/raft-request.ts";
+import { PRIVATE_KIND } from "./apply.ts";
+import type { Member } from "./member.ts";
+
+/** Leases in one entry. Small, because applying an entry is not interrupted: about 1 ms of work with a key each. */
+const PORTION_COUNT = 500;
+/** After an unplaced revocation (no room in the log, hand-over), tried again so much later. */
+const RETRY_MS = 100;
+
+export class LeaseKeeper {
+  readonly #member: Member;
+  readonly #ids = new LeaseIds(PORTION_COUNT);
+  readonly #scratch = new ByteWriter(16 * 1024);
+  #retryAtMs = 0;
+  /** Set when a renewal waits for an entry that clears a remainder. */
+  clearsWanted = false;
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  /** One portion of each kind. */
+  turn(nowMs: number): void {
+    const { lessor } = this.#member;
+    if (!lessor.isPrimary || nowMs < this.#retryAtMs) return;
+    if (this.clearsWanted) this.#proposeClears();
+    if (nowMs < lessor.nextDeadlineMs()) return;
+    lessor.takeExpired(nowMs, this.#ids);
+    if (this.#ids.count > 0) this.#proposeRevocations(nowMs);
+    if (lessor.checkpointDue(nowMs)) {
+      lessor.takeCheckpoint(nowMs, this.#ids);
+      if (this.#ids.count > 0) this.#proposeCheckpoint();
+    }
+  }
+
+  nextDeadlineMs(): number {
+    return Math.max(this.#member.lessor.nextDeadlineMs(), this.#retryAtMs);
+  }
+
+  #proposeRevocations(nowMs: number): void {
+    const { lessor } = this.#member;
+    this.#scratch.reset();
+    writeRevokeBatch(this.#scratch, this.#ids);
+    if (this.#propose(PRIVATE_KIND.leaseRevokeBatch)) {
+      this.#member.counters.leaseExpired.add(this.#ids.count);
+      return;
+    }
+    for (let i = 0; i < this.#ids.count; i++) lessor.release(this.#ids.hi[i]!, this.#ids.lo[i]!);
+    this.#retryAtMs = nowMs + RETRY_MS;
+  }
+
+  #proposeCheckpoint(): void {
+    this.#scratch.reset();
+    writeCheckpoint(this.#scratch, this.#ids);
+    this.#propose(REQUEST_KIND.leaseCheckpoint);
+  }
+
+  #proposeClears(): void {
+    const { lessor } = this.#member;
+    this.clearsWanted = false;
+    while (lessor.clearCount > 0) {
+      lessor.takeClears(this.#ids);
+      this.#proposeCheckpoint();
+    }
+  }
+
+  #propose(kind: number): boolean {
+    return this.#member.proposeAsLeader(kind, this.#scratch.bytes, 0, this.#scratch.position);
+  }
+}

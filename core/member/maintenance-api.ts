@@ -1,0 +1,89 @@
+// The Maintenance service: status, alarms, hashes, defragmentation, leadership.
+
+import { id64FromBigInt, id64ToBigInt, id64Equal } from "../base/ids.ts";
+import * as m from "../wire/messages.ts";
+import { REQUEST_KIND } from "../wire/raft-request.ts";
+import { decode, type Input, type MessageOf } from "../wire/schema.ts";
+import { STATUS, type Status } from "../wire/status.ts";
+import { type Alarm, ALARM_NONE } from "./alarms.ts";
+import { type Call, respond } from "./call.ts";
+import type { Member } from "./member.ts";
+
+const ACTION_GET = 0;
+const ACTION_ACTIVATE = 1;
+
+export function status(member: Member, call: Call): void {
+  const leader = member.raft.leader;
+  const errors = member.alarms.statusLines();
+  if (leader.hi === 0 && leader.lo === 0) errors.unshift(STATUS.noLeader.text);
+  respond(call, m.StatusResponse, {
+    header: member.responseHeader(),
+    version: member.options.reportedVersion,
+    // Never 0: etcdctl divides by it.
+    dbSize: Math.max(1, member.store.sizeBytes),
+    dbSizeInUse: member.store.sizeInUseBytes,
+    dbSizeQuota: member.quotaBytes,
+    leader: id64ToBigInt(leader),
+    raftIndex: member.raft.commitIndex,
+    raftTerm: member.raft.term,
+    raftAppliedIndex: member.appliedIndex,
+    errors,
+    isLearner: member.isLearner,
+    storageVersion: member.storageVersion,
+    downgradeInfo: {},
+  });
+}
+
+/** Also GET goes through the log, as etcd has it: the answer is linearizable. */
+export function alarm(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  member.propose(call, REQUEST_KIND.alarm, bytes, start, end);
+}
+
+export function applyAlarm(member: Member, bytes: Uint8Array, start: number, end: number): Input<MessageOf<typeof m.AlarmResponse>> {
+  const request = decode(m.AlarmRequest, bytes, start, end);
+  const memberId = id64FromBigInt(request.memberID);
+  let alarms: readonly Alarm[];
+  if (request.action === ACTION_GET) alarms = member.alarms.list(request.alarm);
+  else {
+    const changed =
+      request.action === ACTION_ACTIVATE
+        ? member.alarms.activate(memberId, request.alarm)
+        : member.alarms.deactivate(memberId, request.alarm);
+    alarms = changed === undefined || changed.type === ALARM_NONE ? [] : [changed];
+  }
+  return {
+    header: member.responseHeader(),
+    alarms: alarms.map((it) => ({ memberID: id64ToBigInt(it.memberId), alarm: it.type })),
+  };
+}
+
+/** The hash of the history at a revision; its rows are read in slices, so the answer comes when they are done. */
+export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  const { revision } = decode(m.HashKVRequest, bytes, start, end);
+  member.startHash(revision, (result, failure) => {
+    if (failure !== undefined) return call.fail(failure);
+    respond(call, m.HashKVResponse, {
+      header: member.responseHeader(),
+      hash: result!.hash,
+      compact_revision: result!.compactRevision,
+      hash_revision: result!.hashRevision,
+    });
+  });
+}
+
+/** Cleans segments and answers when done: what an operator's compact, defrag, disarm relies on. The answer has no header. */
+export function defragment(member: Member, call: Call): void {
+  member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
+}
+
+export function moveLeader(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  const target = id64FromBigInt(decode(m.MoveLeaderRequest, bytes, start, end).targetID);
+  if (!member.isLeader) return call.fail(STATUS.notLeader);
+  const info = member.membership.get(target);
+  if (info === undefined || info.isLearner) return call.fail(STATUS.badLeaderTransferee);
+  if (id64Equal(target, member.options.memberId)) return respond(call, m.MoveLeaderResponse, {});
+  member.transferLeadership(target, (failure: Status | undefined) => {
+    if (failure === undefined) respond(call, m.MoveLeaderResponse, {});
+    else call.fail(failure);
+  });
+}

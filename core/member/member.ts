@@ -1,0 +1,707 @@
+// One server as a machine: requests and messages of peers go in, a batch per turn; log writes, messages and replies come
+// out. It opens no socket and reads no clock; `io` and the simulator drive it (docs/internals/member.md).
+//
+//   onUnary/onStream…, onPeerFrame ──> turn() ──> log batch ──durable──> apply ──> replies ──> background(): watchers, checkpoints
+//
+// The state is here, as fields that the files of this folder share; what they do with it is in dispatch.ts (requests),
+// apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody waits for).
+
+import { ByteWriter } from "../base/byte-writer.ts";
+import { type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
+import type { Limits } from "../base/limits.ts";
+import type { Clock } from "../base/ports.ts";
+import { LeaseRequests } from "../lease/lease-requests.ts";
+import { Lessor } from "../lease/lessor.ts";
+import { KvMachine } from "../mvcc/kv-machine.ts";
+import type { Store } from "../mvcc/store.ts";
+import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
+import { ENTRY_NORMAL } from "../raft/log.ts";
+import { decodeMessage, encodeMessage } from "../raft/codec.ts";
+import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
+import type { RaftOutput } from "../raft/output.ts";
+import type { Raft } from "../raft/raft.ts";
+import type { Wal } from "../wal/wal.ts";
+import { WatchHub } from "../watch/hub.ts";
+import type { HeaderSource } from "../wire/header.ts";
+import { RangeFields } from "../wire/hot.ts";
+import * as m from "../wire/messages.ts";
+import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
+import { beginRequest, REQUEST_KIND, RequestEnvelope, writeRequestBody } from "../wire/raft-request.ts";
+import { decode, encode, type Input, type MessageOf } from "../wire/schema.ts";
+import { METHOD } from "../wire/service.ts";
+import { STATUS, type Status } from "../wire/status.ts";
+import { Alarms } from "./alarms.ts";
+import { Applier } from "./apply.ts";
+import type { Call } from "./call.ts";
+import { memberList as answerMemberList } from "./cluster-api.ts";
+import { onUnary, refusalOf } from "./dispatch.ts";
+import { type ForwardDone, Forwarding } from "./forwarding.ts";
+import { KeepAliveStream } from "./lease-api.ts";
+import type { Membership } from "./membership.ts";
+import { MemberCounters, registerGauges } from "./counters.ts";
+import { type HashDone, Housekeeping } from "./housekeeping.ts";
+import type { MemberOptions } from "./options.ts";
+import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
+import { PendingCalls } from "./pending.ts";
+import { type ReadProbe, ReadQueue } from "./reads.ts";
+
+/** What `recovery.ts` puts together before a member can run. */
+export interface MemberParts {
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
+  readonly clusterVersion: string;
+  /** Differs at every start of this member. */
+  readonly bootCounter: number;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+}
+
+const CLUSTER_VERSION = "3.6.0";
+
+export class Member {
+  readonly options: MemberOptions;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly store: Store;
+  readonly kv: KvMachine;
+  readonly lessor: Lessor;
+  readonly leases: LeaseRequests;
+  readonly hub: WatchHub;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
+  readonly header: HeaderSource;
+  readonly pending: PendingCalls;
+  readonly reads: ReadQueue;
+  readonly forwarding: Forwarding;
+  readonly keepAliveStreams = new Set<KeepAliveStream>();
+  readonly housekeeping: Housekeeping;
+  /** Empty until the cluster has agreed on one. */
+  clusterVersion: string;
+  /** Entries up to here are in the state. */
+  appliedIndex: number;
+  appliedTerm: number;
+  /** The clock, read once a turn. */
+  nowMs: number;
+  isStopping = false;
+  readonly #applier: Applier;
+  readonly #scratch = new ByteWriter(4096);
+  readonly #envelope = new RequestEnvelope();
+  readonly #rangeFields = new RangeFields();
+  readonly counters: MemberCounters;
+  readonly #requestIdHi: number;
+  /** Since when each peer has been connected, by hexadecimal id. */
+  readonly #connectedSinceMs = new Map<string, number>();
+  /** Waits for the next applied lease entry. */
+  #leaseWaiters: ReadProbe[] = [];
+  #transfer: { readonly target: Id64; readonly done: (failure: Status | undefined) => void; readonly deadlineMs: number } | undefined;
+  #leaderlessSinceMs = 0;
+  #attributesProposedMs = Number.NEGATIVE_INFINITY;
+  #wasLeader = false;
+  #isSoleVoter = false;
+  /** The term in which this leader proposed a cluster version. */
+  #versionProposedTerm = 0;
+  /** The log could not be written; the next turn throws it. */
+  #fault: Error | undefined;
+
+  constructor(options: MemberOptions, parts: MemberParts) {
+    this.options = options;
+    this.limits = options.limits;
+    this.clock = options.clock;
+    this.raft = parts.raft;
+    this.wal = parts.wal;
+    this.store = parts.store;
+    this.lessor = parts.lessor;
+    this.membership = parts.membership;
+    this.alarms = parts.alarms;
+    this.clusterVersion = parts.clusterVersion;
+    this.appliedIndex = parts.appliedIndex;
+    this.appliedTerm = parts.appliedTerm;
+    this.nowMs = options.clock.now();
+    this.header = headerSource(options, parts.raft.term);
+    parts.store.leases = parts.lessor;
+    this.kv = new KvMachine({ store: parts.store, header: this.header, limits: options.limits });
+    this.leases = new LeaseRequests(parts.lessor, parts.store, this.header);
+    this.hub = new WatchHub({
+      store: parts.store,
+      header: this.header,
+      limits: options.limits,
+      progressMs: options.watchProgressMs,
+      seed: options.prng.uint32(),
+    });
+    this.pending = new PendingCalls(options.limits.proposalCountMax);
+    this.reads = new ReadQueue(options.limits.proposalCountMax);
+    this.forwarding = new Forwarding(options.limits.proposalCountMax);
+    this.counters = new MemberCounters(options.metrics);
+    this.housekeeping = new Housekeeping(this);
+    this.#applier = new Applier(this);
+    this.#requestIdHi = (((options.memberId.lo & 0xffff) << 16) | (parts.bootCounter & 0xffff)) >>> 0;
+    this.#leaderlessSinceMs = this.nowMs;
+    this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
+    this.onMembershipChanged();
+    registerGauges(this, options.metrics);
+  }
+
+  get isLeader(): boolean {
+    return this.raft.isLeader;
+  }
+
+  get hasLeader(): boolean {
+    const { hi, lo } = this.raft.leader;
+    return (hi | lo) !== 0;
+  }
+
+  get isLearner(): boolean {
+    return this.membership.get(this.options.memberId)?.isLearner ?? false;
+  }
+
+  get quotaBytes(): number {
+    const { quotaBytes } = this.limits;
+    return quotaBytes === 0 ? 2 * 1024 * 1024 * 1024 : quotaBytes;
+  }
+
+  get storageVersion(): string {
+    return this.clusterVersion;
+  }
+
+  /** How long a client's request may take, as etcd has it: 5 s and two election timeouts. */
+  get requestTimeoutMs(): number {
+    return 5_000 + 2 * this.options.electionMs;
+  }
+
+  responseHeader(): Input<MessageOf<typeof m.ResponseHeader>> {
+    return { ...this.clusterHeader(), revision: this.store.revision };
+  }
+
+  /** The Cluster service's headers carry no revision. */
+  clusterHeader(): Input<MessageOf<typeof m.ResponseHeader>> {
+    return {
+      cluster_id: id64ToBigInt(this.options.clusterId),
+      member_id: id64ToBigInt(this.options.memberId),
+      raft_term: this.raft.term,
+    };
+  }
+
+  // ServerHandler: what the transport hands in.
+
+  onUnary(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    onUnary(this, call, bytes, start, end);
+    this.options.waker.wake();
+  }
+
+  onStreamOpen(call: Call): void {
+    const refusal = refusalOf(this, call);
+    if (refusal !== undefined) return call.fail(refusal);
+    if (call.method === METHOD.watch) this.hub.open(call);
+    else if (call.method === METHOD.leaseKeepAlive) {
+      const stream = new KeepAliveStream(this, call);
+      call.state = stream;
+      this.keepAliveStreams.add(stream);
+    }
+  }
+
+  onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
+    else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
+    this.options.waker.wake();
+  }
+
+  onStreamHalfClose(call: Call): void {
+    // A watch goes on: the HTTP gateway closes its half after the first request.
+    if (call.state instanceof KeepAliveStream) call.state.onHalfClose();
+    this.options.waker.wake();
+  }
+
+  onCancel(call: Call): void {
+    if (call.method === METHOD.watch) this.hub.close(call);
+    else if (call.state instanceof KeepAliveStream) call.state.end(STATUS.contextCanceled);
+    // Unary calls are finished by what they wait for: a proposal cannot be taken back.
+  }
+
+  onWritable(call: Call): void {
+    if (call.method === METHOD.watch) this.hub.onWritable(call);
+    this.options.waker.wake();
+  }
+
+  // Peers.
+
+  onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
+    this.nowMs = this.clock.now();
+    if (kind === FRAME_RAFT) this.raft.step(decodeMessage(bytes, start, end), this.nowMs);
+    else if (kind === FRAME_CALL) {
+      const source = { peer: from, start, writerTo: (peer: Id64) => this.options.peers.writer(peer, LANE_CONTROL) };
+      this.forwarding.onFrame(source, bytes, end, (call, body, from_, to) => onUnary(this, call, body, from_, to));
+    } else this.housekeeping.onPeerFrame(from, kind, bytes, start, end);
+    this.options.waker.wake();
+  }
+
+  onPeerConnected(peer: Id64): void {
+    this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
+    this.options.waker.wake();
+  }
+
+  onPeerDisconnected(peer: Id64): void {
+    this.#connectedSinceMs.delete(id64Hex(peer));
+    this.raft.peerDisconnected(peer, this.clock.now());
+    this.options.waker.wake();
+  }
+
+  /** How long this peer has been connected, 0 when it is not. */
+  connectedForMs(peer: Id64): number {
+    const sinceMs = this.#connectedSinceMs.get(id64Hex(peer));
+    return sinceMs === undefined ? 0 : Math.max(1, this.clock.now() - sinceMs);
+  }
+
+  matchIndexOf(peer: Id64): number {
+    return this.raft.matchIndexOf(peer);
+  }
+
+  // Proposals.
+
+  /** Proposes a client's request; the call is answered when its entry is applied here. */
+  propose(call: Call, kind: number, bytes: Uint8Array, start: number, end: number): void {
+    if (!this.pending.hasRoom) return call.fail(STATUS.tooManyRequests);
+    const scratch = this.#scratch;
+    scratch.reset();
+    const sequence = this.pending.add(call, this.nowMs);
+    beginRequest(scratch, this.#requestIdHi, sequence);
+    writeRequestBody(scratch, kind, bytes, start, end);
+    const refusal =
+      scratch.position > this.limits.requestSizeBytesMax
+        ? STATUS.requestTooLarge
+        : this.#append(scratch.bytes, scratch.position);
+    if (refusal === undefined) return;
+    this.pending.take(sequence);
+    call.fail(refusal);
+  }
+
+  /** Proposes what no client waits for, from whatever member. Whether it happens is seen when it is applied. */
+  proposeInternal(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const scratch = this.#internalRequest(kind, bytes, start, end);
+    this.options.waker.wake();
+    return this.#append(scratch.bytes, scratch.position) === undefined;
+  }
+
+  /**
+   * Proposes what only a leader may decide. Never forwarded, never kept for later: a revocation that a deposed leader
+   * hands to the next one would end a lease that was renewed there.
+   */
+  proposeAsLeader(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.isLeader) return false;
+    const scratch = this.#internalRequest(kind, bytes, start, end);
+    this.options.waker.wake();
+    return this.raft.propose(scratch.bytes, 0, scratch.position) > 0;
+  }
+
+  /** A parked proposal, if somebody still waits for it. */
+  proposeParked(bytes: Uint8Array, start: number, end: number): void {
+    this.#envelope.parse(bytes, start, end);
+    const { idHi, idLo } = this.#envelope;
+    if (idLo !== 0 && !(idHi === this.#requestIdHi && this.pending.has(idLo))) return;
+    this.#append(bytes.subarray(start, end), end - start);
+  }
+
+  #internalRequest(kind: number, bytes: Uint8Array, start: number, end: number): ByteWriter {
+    const scratch = this.#scratch;
+    scratch.reset();
+    beginRequest(scratch, this.#requestIdHi, 0);
+    writeRequestBody(scratch, kind, bytes, start, end);
+    return scratch;
+  }
+
+  proposeConfChange(call: Call, type: number, id: Id64, context: Uint8Array): void {
+    if (!this.pending.hasRoom) return call.fail(STATUS.tooManyRequests);
+    const sequence = this.pending.add(call, this.nowMs);
+    const change = confChange([{ type, id }], context, { hi: this.#requestIdHi, lo: sequence });
+    const refusal = this.#appendConfChange(change);
+    if (refusal === undefined) return;
+    this.pending.take(sequence);
+    call.fail(refusal);
+  }
+
+  #append(bytes: Uint8Array, sizeBytes: number): Status | undefined {
+    if (this.raft.propose(bytes, 0, sizeBytes) > 0) return undefined;
+    return this.#appendElsewhere(bytes, sizeBytes);
+  }
+
+  // Without a leader the proposal waits here, as in etcd, until there is one or the call's time is over.
+  #appendElsewhere(bytes: Uint8Array, sizeBytes: number): Status | undefined {
+    const { refusal } = this.raft;
+    if (refusal === "notLeader" && this.hasLeader) {
+      if (this.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes) > 0) return undefined;
+      if (this.raft.refusal === "tooMuch") return STATUS.tooManyRequests;
+    } else if (refusal === "tooMuch") return STATUS.tooManyRequests;
+    return this.housekeeping.park(bytes, sizeBytes) ? undefined : STATUS.tooManyRequests;
+  }
+
+  #appendConfChange(change: ConfChange): Status | undefined {
+    if (this.raft.proposeConfChange(change) > 0) return undefined;
+    if (this.raft.refusal === "notLeader" && this.hasLeader) {
+      const encoded = encodeConfChange(change);
+      if (this.raft.forward(confChangeEntryType(change), encoded, 0, encoded.length) > 0) return undefined;
+    }
+    return STATUS.unhealthy;
+  }
+
+  /** The call that waits for the request with this id; undefined when it is another member's, or nobody waits. */
+  takeWaiting(idHi: number, idLo: number): Call | undefined {
+    return idHi === this.#requestIdHi && idLo !== 0 ? this.pending.take(idLo) : undefined;
+  }
+
+  /** Why a request that adds to the store is refused; raises the alarm when it is the first. */
+  refusalToGrow(sizeBytes: number): Status | undefined {
+    if (this.alarms.isNoSpace) return STATUS.noSpace;
+    if (this.quotaBytes < 0 || this.store.sizeBytes + sizeBytes <= this.quotaBytes) return undefined;
+    this.housekeeping.raiseNoSpace();
+    return STATUS.noSpace;
+  }
+
+  // Reads.
+
+  range(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const refusal = this.kv.checkRange(bytes, start, end);
+    if (refusal !== undefined) return call.fail(refusal);
+    this.#rangeFields.parse(bytes, start, end);
+    const { serializable } = this.#rangeFields;
+    if (this.isLearner && !serializable) return call.fail(STATUS.notSupportedForLearner);
+    this.#readWhenConfirmed(call, bytes, start, end, serializable);
+  }
+
+  readOnlyTxn(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    this.#readWhenConfirmed(call, bytes, start, end, this.kv.isSerializableTxn(bytes, start, end));
+  }
+
+  memberList(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const { linearizable } = decode(m.MemberListRequest, bytes, start, end);
+    this.#readWhenConfirmed(call, bytes, start, end, !linearizable);
+  }
+
+  // (call, bytes, start, end) and the flag: every read passes here.
+  #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
+    if (serializable || this.#canReadNow) return this.#serve(call, bytes, start, end);
+    if (!this.reads.hasRoom) return call.fail(STATUS.tooManyRequests);
+    this.reads.add(call, bytes, start, end);
+  }
+
+  // A leader that is the only voter needs nobody's confirmation, once an entry of its term is applied (R2).
+  get #canReadNow(): boolean {
+    return this.#isSoleVoter && this.raft.isLeader && this.appliedTerm === this.raft.term;
+  }
+
+  readonly #serveRead = (call: Call, bytes: Uint8Array, start: number, end: number): void => this.#serve(call, bytes, start, end);
+
+  #serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    if (call.method === METHOD.memberList) return answerMemberList(this, call);
+    const failure =
+      call.method === METHOD.range ? this.kv.range(bytes, start, end, call) : this.#readTxn(call, bytes, start, end);
+    if (failure === undefined) call.finish();
+    else call.fail(failure);
+  }
+
+  // Beside the connection's buffer: a later operation of the transaction may refuse it.
+  #readTxn(call: Call, bytes: Uint8Array, start: number, end: number): Status | undefined {
+    const reply = this.#scratch;
+    reply.reset();
+    const failure = this.kv.applyTxn(bytes, start, end, reply);
+    if (failure !== undefined) return failure;
+    call.beginMessage().raw(reply.bytes, 0, reply.position);
+    call.endMessage();
+    return undefined;
+  }
+
+  /** Calls back once this member's state is known to be the latest, or with why it cannot be known. */
+  linearizableRead(probe: ReadProbe): void {
+    if (this.#canReadNow) return probe(undefined);
+    if (!this.reads.hasRoom) return probe(STATUS.tooManyRequests);
+    this.reads.addProbe(probe);
+    this.options.waker.wake();
+  }
+
+  /** Calls back once a quorum has confirmed that this member still leads. */
+  confirmLeadership(probe: ReadProbe): void {
+    this.linearizableRead((failure) => probe(failure ?? (this.isLeader ? undefined : STATUS.notPrimaryLessor)));
+  }
+
+  // The leader.
+
+  forwardToLeader(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const copy = bytes.slice(start, end);
+    this.askLeader(call.method.id, copy, (failure, answer, from, to) => {
+      if (failure !== undefined) return call.fail(failure);
+      call.beginMessage().raw(answer, from, to);
+      call.endMessage();
+      call.finish();
+    });
+  }
+
+  askLeader(methodId: number, request: Uint8Array, done: ForwardDone): void {
+    if (!this.hasLeader) return this.housekeeping.waitForLeader(() => this.askLeader(methodId, request, done), done);
+    const writer = this.options.peers.writer(this.raft.leader, LANE_CONTROL);
+    const deadlineMs = this.nowMs + this.requestTimeoutMs;
+    this.forwarding.ask(writer, { methodId, bytes: request, start: 0, end: request.length, deadlineMs }, done);
+  }
+
+  transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void {
+    if (this.#transfer !== undefined || !this.raft.transferLeader(target)) return done(STATUS.badLeaderTransferee);
+    this.#transfer = { target, done, deadlineMs: this.nowMs + this.requestTimeoutMs };
+    this.options.waker.wake();
+  }
+
+  /** Calls back when the next entry that concerns leases is applied. */
+  afterLeaseChange(probe: ReadProbe): void {
+    this.#leaseWaiters.push(probe);
+    this.housekeeping.wantClears();
+  }
+
+  afterLeaseEntry(status: Status): Status {
+    this.#wakeLeaseWaiters(undefined);
+    return status;
+  }
+
+  startHash(revision: number, done: HashDone): void {
+    this.housekeeping.startHash(revision, done);
+  }
+
+  startDefragmentation(done: () => void): void {
+    this.housekeeping.checkpointer.defragment(done);
+  }
+
+  // The turn.
+
+  /** Works off all input of this turn. Throws on a fault of the disk and on a bug: the process must end then. */
+  turn(): void {
+    if (this.#fault !== undefined) throw this.#fault;
+    const nowMs = this.clock.now();
+    this.nowMs = nowMs;
+    if (nowMs >= this.wal.nextDeadlineMs()) this.wal.onDeadline(nowMs);
+    if (nowMs >= this.raft.nextDeadlineMs) this.raft.onDeadline(nowMs);
+    this.#askReads(nowMs);
+    this.#pump(nowMs);
+    this.reads.serve(this.appliedIndex, this.#serveRead);
+    this.#expire(nowMs);
+    this.housekeeping.turn(nowMs);
+    // Housekeeping proposes, too.
+    this.#pump(nowMs);
+  }
+
+  /** A slice of what nobody waits for; true when there is more. */
+  background(): boolean {
+    return this.housekeeping.background();
+  }
+
+  nextDeadlineMs(): number {
+    return Math.min(
+      this.raft.nextDeadlineMs,
+      this.wal.nextDeadlineMs(),
+      this.pending.nextDeadlineMs(this.requestTimeoutMs),
+      this.reads.nextDeadlineMs(this.requestTimeoutMs),
+      this.forwarding.nextDeadlineMs(),
+      this.housekeeping.nextDeadlineMs(),
+      this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  #askReads(nowMs: number): void {
+    if (this.reads.hasArrivals) this.raft.readIndex(this.reads.closeArrivals(nowMs));
+    for (const context of this.reads.retries(nowMs)) this.raft.readIndex(context);
+  }
+
+  #pump(nowMs: number): void {
+    for (;;) {
+      const output = this.raft.takeOutput(nowMs);
+      if (output === undefined) return;
+      this.#send(output.messages);
+      if (output.sequence !== 0) this.#persist(output);
+      if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);
+      for (const group of output.reads) for (const context of group.contexts) this.reads.confirm(context, group.index);
+      for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
+      if (output.leaderChanged) this.#onLeaderChanged(nowMs);
+    }
+  }
+
+  #send(messages: readonly RaftMessage[]): void {
+    for (const message of messages) {
+      const lane = message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
+      const writer = this.options.peers.writer({ hi: message.toHi, lo: message.toLo }, lane);
+      if (writer === undefined) {
+        this.raft.reportUnreachable({ hi: message.toHi, lo: message.toLo });
+        continue;
+      }
+      const frame = beginFrame(writer, FRAME_RAFT);
+      encodeMessage(writer, message, this.raft.log);
+      endFrame(writer, frame);
+    }
+  }
+
+  #persist(output: RaftOutput): void {
+    const { wal, raft } = this;
+    const { sequence, hardState, entriesFirst, entriesLast } = output;
+    wal.beginBatch(hardState);
+    if (entriesFirst > 0) {
+      const { log } = raft;
+      for (let index = entriesFirst; index <= entriesLast; index++) {
+        wal.entry(log.type(index), log.term(index), index, log.bytes(index), log.start(index), log.end(index));
+      }
+    }
+    const durable = wal.commitBatch((error) => {
+      // A fault of the disk ends the member: what was written since the last good sync is unknown (S2).
+      if (error !== undefined) this.#fault = error;
+      else raft.persisted(sequence);
+      this.options.waker.wake();
+    });
+    if (durable) raft.persisted(sequence);
+  }
+
+  #apply(last: number): void {
+    const { raft } = this;
+    for (let index = this.appliedIndex + 1; index <= last; index++) {
+      this.#applier.apply(index);
+      this.appliedIndex = index;
+    }
+    this.appliedTerm = raft.log.term(last);
+    raft.appliedTo(last);
+    this.hub.advance();
+  }
+
+  #expire(nowMs: number): void {
+    for (let call = this.pending.takeExpired(nowMs, this.requestTimeoutMs); call !== undefined; ) {
+      // A write that never met a leader ends as a deadline in etcd; one whose fate is unknown is Unavailable.
+      call.fail(this.hasLeader ? STATUS.timeout : STATUS.contextDeadlineExceeded);
+      call = this.pending.takeExpired(nowMs, this.requestTimeoutMs);
+    }
+    this.reads.fail(nowMs, this.requestTimeoutMs, STATUS.timeout);
+    this.forwarding.expire(nowMs);
+    const transfer = this.#transfer;
+    if (transfer !== undefined && nowMs >= transfer.deadlineMs) {
+      this.#transfer = undefined;
+      transfer.done(STATUS.timeoutLeaderTransfer);
+    }
+    if (!this.hasLeader && nowMs - this.#leaderlessSinceMs >= 3 * this.options.electionMs) this.#failForNoLeader();
+  }
+
+  #failForNoLeader(): void {
+    this.hub.failThoseThatNeedALeader(STATUS.noLeader);
+  }
+
+  #onLeaderChanged(nowMs: number): void {
+    this.header.term = this.raft.term;
+    const leader = this.raft.leader;
+    if (!this.hasLeader) this.#leaderlessSinceMs = nowMs;
+    this.forwarding.failAll(STATUS.leaderChanged);
+    this.reads.leaderChanged(nowMs);
+    if (this.#wasLeader && !this.isLeader) this.#stepDown();
+    if (!this.#wasLeader && this.isLeader) {
+      this.#wasLeader = true;
+      this.options.events.info("became leader", { term: this.raft.term });
+    }
+    this.housekeeping.onLeaderChanged();
+    const transfer = this.#transfer;
+    if (transfer !== undefined && this.hasLeader && !this.isLeader) {
+      this.#transfer = undefined;
+      transfer.done(id64Equal(leader, transfer.target) ? undefined : STATUS.timeoutLeaderTransfer);
+    }
+  }
+
+  #stepDown(): void {
+    this.#wasLeader = false;
+    if (this.lessor.isPrimary) this.lessor.demote();
+    this.#wakeLeaseWaiters(STATUS.notPrimaryLessor);
+    this.options.events.info("stepped down", { term: this.raft.term });
+  }
+
+  /** Leases end only at a leader that has applied everything of the leaders before it. */
+  promoteLessorWhenReady(): void {
+    if (this.isLeader && !this.lessor.isPrimary && this.appliedTerm === this.raft.term) {
+      this.lessor.promote(this.nowMs, this.options.electionMs);
+    }
+  }
+
+  #wakeLeaseWaiters(failure: Status | undefined): void {
+    if (this.#leaseWaiters.length === 0) return;
+    const waiters = this.#leaseWaiters;
+    this.#leaseWaiters = [];
+    for (const waiter of waiters) waiter(failure);
+  }
+
+  /** Tells the others this member's name and client URLs, until the log says so. */
+  publishAttributes(nowMs: number): void {
+    const own = this.membership.get(this.options.memberId);
+    if (own === undefined || !this.hasLeader) return;
+    if (own.name === this.options.name && own.clientUrls.join() === this.options.clientUrls.join()) return;
+    if (nowMs - this.#attributesProposedMs < this.options.electionMs) return;
+    this.#attributesProposedMs = nowMs;
+    const writer = new ByteWriter(256);
+    encode(ClusterMemberAttrSetRequest, {
+      member_ID: id64ToBigInt(this.options.memberId),
+      member_attributes: { name: this.options.name, client_urls: this.options.clientUrls },
+    }, writer);
+    this.proposeInternal(REQUEST_KIND.clusterMemberAttrSet, writer.bytes, 0, writer.position);
+  }
+
+  proposeClusterVersion(): void {
+    if (!this.isLeader || this.clusterVersion !== "" || this.#versionProposedTerm === this.raft.term) return;
+    this.#versionProposedTerm = this.raft.term;
+    const writer = new ByteWriter(32);
+    encode(ClusterVersionSetRequest, { ver: CLUSTER_VERSION }, writer);
+    this.proposeAsLeader(REQUEST_KIND.clusterVersionSet, writer.bytes, 0, writer.position);
+  }
+
+  onMembershipChanged(): void {
+    const { voters, votersOutgoing } = this.raft.confState;
+    this.#isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
+    const { memberId } = this.options;
+    const others = this.membership.list().filter((info) => !id64Equal(info.id, memberId));
+    this.options.peers.setPeers(others.map((info) => ({ id: info.id, urls: info.peerUrls })));
+  }
+
+  onRemoved(): void {
+    this.options.events.stop("this member was removed from the cluster");
+  }
+
+  /** Whom to hand leadership to before a stop: the voter that is furthest; undefined when there is none or none is needed. */
+  handOverTarget(): Id64 | undefined {
+    if (!this.isLeader) return undefined;
+    let best: Id64 | undefined;
+    let bestMatch = 0;
+    for (const info of this.membership.list()) {
+      if (info.isLearner || id64Equal(info.id, this.options.memberId) || this.connectedForMs(info.id) === 0) continue;
+      const match = this.matchIndexOf(info.id);
+      if (best === undefined || match > bestMatch) {
+        best = info.id;
+        bestMatch = match;
+      }
+    }
+    return best;
+  }
+
+  /** Releases the log, durably marked. Nothing may be asked of the member afterwards. */
+  close(): void {
+    this.wal.close();
+  }
+
+  /** Answers everything that waits, with Unavailable, so that clients go to another member. */
+  stop(): void {
+    this.isStopping = true;
+    for (let call = this.pending.takeAny(); call !== undefined; call = this.pending.takeAny()) call.fail(STATUS.stopped);
+    this.reads.fail(this.nowMs, 0, STATUS.stopped);
+    this.forwarding.failAll(STATUS.stopped);
+    this.#wakeLeaseWaiters(STATUS.stopped);
+    for (const stream of this.keepAliveStreams) stream.end(STATUS.stopped);
+    this.hub.failAll(STATUS.stopped);
+  }
+}
+
+function headerSource(options: MemberOptions, term: number): HeaderSource {
+  return {
+    clusterHi: options.clusterId.hi,
+    clusterLo: options.clusterId.lo,
+    memberHi: options.memberId.hi,
+    memberLo: options.memberId.lo,
+    term,
+  };
+}

@@ -1,0 +1,182 @@
+// From a data directory to a running member: the newest checkpoint, the log behind it, and what they say. A directory
+// without a log is a new member; one that belongs to somebody else is refused.
+//
+//   <data>/member/identity       format version, member id and cluster id; written first, never changed
+//   <data>/member/boot           how often this member was started: makes its request ids its own
+//   <data>/member/wal/           the log (core/wal)
+//   <data>/member/data/          checkpoints (core/mvcc)
+
+import { type Id64, id64, id64Equal, id64Hex, parseId64Hex } from "../base/ids.ts";
+import type { Disk } from "../base/ports.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
+import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
+import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
+import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
+import { RaftLog } from "../raft/log.ts";
+import { EMPTY_HARD_STATE } from "../raft/output.ts";
+import { Raft } from "../raft/raft.ts";
+import { recoverWal, type Recovery } from "../wal/recover.ts";
+import { Wal, type WalOptions } from "../wal/wal.ts";
+import { Alarms } from "./alarms.ts";
+import { type CheckpointState, loadState } from "./checkpoint-state.ts";
+import { Member } from "./member.ts";
+import { Membership, memberContextJson } from "./membership.ts";
+import type { MemberOptions } from "./options.ts";
+
+export const WAL_DIRECTORY = "member/wal";
+export const DATA_DIRECTORY = "member/data";
+const BOOT_PATH = "member/boot";
+const IDENTITY_PATH = "member/identity";
+/** Of the whole directory; a newer one is refused by name (design D10). */
+const FORMAT_VERSION = 1;
+
+/** The data directory is not this member's, or cannot be used as asked. The text is for the operator. */
+export class DataDirectoryError extends Error {
+  override readonly name = "DataDirectoryError";
+}
+
+export interface Identity {
+  readonly memberId: Id64;
+  readonly clusterId: Id64;
+}
+
+/** Whose directory this is; undefined for a new one. Once there is data the cluster flags are ignored, as in etcd. */
+export function storedIdentity(disk: Disk): Identity | undefined {
+  if (!disk.exists(IDENTITY_PATH)) return undefined;
+  const text = readSmallFile(disk, IDENTITY_PATH);
+  const match = /^holdfast (\d+)\nmember ([0-9a-f]+)\ncluster ([0-9a-f]+)\n$/.exec(text);
+  if (match === null) throw new DataDirectoryError(`${IDENTITY_PATH} is damaged: restore the directory from a backup`);
+  if (Number(match[1]) > FORMAT_VERSION) {
+    throw new DataDirectoryError(`The data directory has format ${match[1]}, this program reads up to ${FORMAT_VERSION}: use a newer one`);
+  }
+  return { memberId: parseId64Hex(match[2]!)!, clusterId: parseId64Hex(match[3]!)! };
+}
+
+/** Reads what is there, or makes a new member. Throws WalError and CheckpointError for damage, DataDirectoryError for a foreign one. */
+export function openMember(options: MemberOptions): Member {
+  const { disk, limits, clock } = options;
+  disk.makeDirectory(WAL_DIRECTORY);
+  disk.makeDirectory(DATA_DIRECTORY);
+  const stored = storedIdentity(disk);
+  if (stored === undefined) {
+    const { memberId, clusterId } = options;
+    writeSmallFile(disk, IDENTITY_PATH, `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`);
+  }
+  const bootCounter = countBoot(disk);
+  const lessor = new Lessor({
+    ...DEFAULT_LESSOR_OPTIONS,
+    ttlSecondsMin: Math.ceil((1.5 * options.electionMs) / 1000),
+    seed: options.prng.uint32(),
+  });
+  const state = loadState(options, lessor);
+  const recovery = recoverWal({ disk, directory: WAL_DIRECTORY, checkpointIndex: state.appliedIndex });
+  const walOptions: WalOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
+  if (recovery === undefined && state.appliedIndex > 0) {
+    throw new DataDirectoryError(`The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`);
+  }
+  if (recovery !== undefined) checkIdentity(options, recovery);
+  const log = restoredLog(options, state, recovery);
+  const raft = new Raft({
+    id: options.memberId,
+    incarnation: bootCounter,
+    prng: options.prng.split("raft"),
+    nowMs: clock.now(),
+    electionMs: options.electionMs,
+    heartbeatMs: options.heartbeatMs,
+    limits,
+    log,
+    hardState: recovery?.hardState ?? EMPTY_HARD_STATE,
+    confState: state.confState ?? EMPTY_CONF_STATE,
+    appliedIndex: state.appliedIndex,
+    storage: undefined as never,
+  });
+  const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
+  if (recovery === undefined && !options.joins) bootstrap(raft, options);
+  if (recovery?.tornTail !== undefined) {
+    options.events.warn("repaired a torn tail of the log", { file: recovery.tornTail.file, offset: recovery.tornTail.offset });
+  }
+  return new Member(options, {
+    raft,
+    wal,
+    store: state.store,
+    lessor,
+    membership: state.membership ?? new Membership(),
+    alarms: state.alarms ?? new Alarms(),
+    clusterVersion: state.clusterVersion,
+    bootCounter,
+    appliedIndex: state.appliedIndex,
+    appliedTerm: state.appliedTerm,
+  });
+}
+
+// Written and made durable before anything is said under it, so that no two lives of a member share request ids.
+function countBoot(disk: Disk): number {
+  let count = 0;
+  if (disk.exists(BOOT_PATH)) {
+    const text = readSmallFile(disk, BOOT_PATH);
+    if (!/^\d+\n$/.test(text)) throw new DataDirectoryError(`${BOOT_PATH} is damaged: restore the directory from a backup`);
+    count = Number(text);
+  }
+  writeSmallFile(disk, BOOT_PATH, `${count + 1}\n`);
+  return count + 1;
+}
+
+function readSmallFile(disk: Disk, path: string): string {
+  const file = disk.open(path, "bulk");
+  const bytes = new Uint8Array(256);
+  const size = file.read(bytes, 0, bytes.length, 0);
+  file.close();
+  return decodeUtf8(bytes, 0, size);
+}
+
+// Written under another name, synced and renamed: whoever reads it finds the old text or the new one.
+function writeSmallFile(disk: Disk, path: string, text: string): void {
+  const bytes = encodeUtf8(text);
+  const temporary = `${path}.tmp`;
+  if (disk.exists(temporary)) disk.remove(temporary);
+  const file = disk.create(temporary, "bulk");
+  file.write(bytes, 0, bytes.length, 0);
+  file.sync();
+  file.close();
+  disk.rename(temporary, path);
+  disk.syncDirectory("member");
+}
+
+function checkIdentity(options: MemberOptions, recovery: Recovery): void {
+  const { metadata } = recovery;
+  const refuse = (what: string, found: Id64, expected: Id64): never => {
+    throw new DataDirectoryError(
+      `The data directory belongs to ${what} ${id64Hex(found)}, not ${id64Hex(expected)}: check --name, --initial-cluster, --initial-cluster-token and --data-dir`,
+    );
+  };
+  if (!id64Equal(metadata.memberId, options.memberId)) refuse("member", metadata.memberId, options.memberId);
+  if (!id64Equal(metadata.clusterId, options.clusterId)) refuse("cluster", metadata.clusterId, options.clusterId);
+}
+
+function createWal(options: MemberOptions, walOptions: WalOptions): Wal {
+  const { memberId, clusterId, prng } = options;
+  return Wal.create(walOptions, { metadata: { memberId, clusterId }, logId: id64(prng.uint32(), prng.uint32()) });
+}
+
+function restoredLog(options: MemberOptions, state: CheckpointState, recovery: Recovery | undefined): RaftLog {
+  const log = new RaftLog({
+    arenaBytes: options.limits.raftArenaBytes,
+    compactedIndex: state.appliedIndex,
+    compactedTerm: state.appliedTerm,
+  });
+  if (recovery === undefined) return log;
+  const { entries } = recovery;
+  for (let index = state.appliedIndex + 1; index <= entries.lastIndex; index++) {
+    log.append(entries.type(index), entries.term(index), entries.bytes(index), entries.start(index), entries.end(index));
+  }
+  return log;
+}
+
+/** The first members as the first entries of the log, the same on all of them. */
+function bootstrap(raft: Raft, options: MemberOptions): void {
+  raft.bootstrap(
+    options.initialMembers.map((info) =>
+      confChange([{ type: info.isLearner ? ADD_LEARNER : ADD_VOTER, id: info.id }], encodeUtf8(memberContextJson(info, false))),
+    ),
+  );
+}

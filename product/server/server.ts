@@ -1,0 +1,294 @@
+// One member as a process: its directory, its listeners, its turn, its end.
+
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { TlsOptions } from "node:tls";
+import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
+import { type Id64, id64Hex } from "../../core/base/ids.ts";
+import { Metrics } from "../../core/base/metrics.ts";
+import { Prng } from "../../core/base/prng.ts";
+import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
+import type { Member } from "../../core/member/member.ts";
+import type { MemberInfo } from "../../core/member/membership.ts";
+import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
+import { WalError } from "../../core/wal/wal-error.ts";
+import { systemClock } from "../../io/clock.ts";
+import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
+import { PeerTransport } from "../../io/net/peers.ts";
+import { type NetServer, serve } from "../../io/net/server.ts";
+import type { ServerTls } from "../../io/net/tls.ts";
+import type { ServerConfig } from "./config.ts";
+import { Driver } from "./driver.ts";
+import { handleHttp, type HttpSources } from "./http.ts";
+import { JoinError, joinCluster } from "./join.ts";
+import { Log } from "./log.ts";
+import { makePeerHttp } from "./peer-http.ts";
+import type { ProgramIo } from "./program-io.ts";
+
+/** The etcd release whose behaviour this program shows, as clients are told. */
+export const REPORTED_VERSION = "3.6.16";
+
+export interface RunOptions {
+  /** Prints where it listens and a line to try, for people. */
+  readonly announce?: boolean;
+}
+
+/** Runs one member until it is told to stop; resolves to the exit code. */
+export async function runServer(config: ServerConfig, io: ProgramIo, options: RunOptions = {}): Promise<number> {
+  const log = new Log(io.stderr as never, config.logLevel);
+  for (const note of config.notes) log.warn(note);
+  let server: RunningServer;
+  try {
+    server = await startServer(config, log);
+  } catch (error) {
+    if (!isOperatorsProblem(error)) throw error;
+    log.error(error.message);
+    return 1;
+  }
+  if (options.announce === true) announce(config, io);
+  const end = await Promise.race([signal(), server.ended]);
+  await server.stop();
+  return end.kind === "signal" ? dieBy(end.signal) : end.exitCode;
+}
+
+function announce(config: ServerConfig, io: ProgramIo): void {
+  const endpoint = config.advertiseClientUrls[0]!.replace(/^https?:\/\//, "");
+  io.stdout.write(`listening on ${config.listenClientUrls.join(", ")}\n`);
+  io.stdout.write(`data in ${config.dataDirectory}\n`);
+  io.stdout.write(`try: ./holdfast --endpoints=${endpoint} put greeting hello\n`);
+}
+
+function isOperatorsProblem(error: unknown): error is Error {
+  if (error instanceof WalError || error instanceof DataDirectoryError || error instanceof JoinError) return true;
+  return error instanceof Error && "code" in error && typeof error.code === "string";
+}
+
+type End = { readonly kind: "signal"; readonly signal: NodeJS.Signals } | { readonly kind: "end"; readonly exitCode: number };
+
+function signal(): Promise<End> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolve({ kind: "signal", signal: name }));
+  });
+}
+
+// etcd dies by the signal after a clean stop: a shell sees 143, and test suites look for it.
+function dieBy(name: NodeJS.Signals): number {
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
+  return name === "SIGINT" ? 130 : 143;
+}
+
+export interface RunningServer {
+  readonly member: Member;
+  /** When the member stops by itself: it was removed, or its disk failed. */
+  readonly ended: Promise<End>;
+  stop(): Promise<void>;
+}
+
+/** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
+export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  const directory = await openDataDirectory(config.dataDirectory);
+  try {
+    return await new ServerProcess(config, log, directory).start();
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+/** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
+const HAND_OVER_MS = 1_000;
+const DRAIN_MS = 500;
+
+class ServerProcess implements RunningServer {
+  readonly #config: ServerConfig;
+  readonly #log: Log;
+  readonly #directory: DataDirectory;
+  readonly #metrics = new Metrics();
+  readonly ended: Promise<End>;
+  #end: (end: End) => void = () => {};
+  #driver!: Driver;
+  #net!: NetServer;
+  #peers!: PeerTransport;
+  member!: Member;
+
+  constructor(config: ServerConfig, log: Log, directory: DataDirectory) {
+    this.#config = config;
+    this.#log = log;
+    this.#directory = directory;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  async start(): Promise<this> {
+    const config = this.#config;
+    const identity = await this.#identity();
+    const clock = systemClock;
+    const limits = limitsOf(config);
+    // The machine and what drives it know each other: the driver's machine is set below.
+    const peerHttp = makePeerHttp(() => this.member, () => this.#versions());
+    const machine = { turn: () => this.member.turn(), background: () => this.member.background(), nextDeadlineMs: () => this.member.nextDeadlineMs() };
+    this.#driver = new Driver({ machine, now: () => clock.now(), flush: () => this.#flush(), onFatal: (error) => this.#fail(error) });
+    this.#peers = new PeerTransport({
+      clusterId: identity.clusterId,
+      memberId: identity.memberId,
+      listenUrls: config.listenPeerUrls,
+      tls: peerTlsOptions(config),
+      onFrame: (from, kind, bytes, start, end) => this.member.onPeerFrame(from, kind, bytes, start, end),
+      onConnected: (peer) => this.member.onPeerConnected(peer),
+      onDisconnected: (peer) => this.member.onPeerDisconnected(peer),
+      onHttp: (socket) => peerHttp.emit("connection", socket),
+      warn: (message, fields) => this.#log.warn(message, fields),
+    });
+    this.member = openMember({
+      ...identity,
+      name: config.name,
+      clientUrls: config.advertiseClientUrls,
+      forceNewCluster: config.forceNewCluster,
+      heartbeatMs: config.heartbeatMs,
+      electionMs: config.electionMs,
+      preVote: config.preVote,
+      strictReconfigCheck: config.strictReconfigCheck,
+      learnerCountMax: config.learnerCountMax,
+      watchProgressMs: config.watchProgressMs,
+      autoCompaction: config.autoCompaction,
+      unsafeNoSync: config.unsafeNoSync,
+      reportedVersion: REPORTED_VERSION,
+      limits,
+      clock,
+      waker: this.#driver,
+      prng: new Prng(randomInt(2 ** 47)),
+      disk: this.#directory.disk,
+      peers: this.#peers,
+      metrics: this.#metrics,
+      events: {
+        info: (message, fields) => this.#log.info(message, fields),
+        warn: (message, fields) => this.#log.warn(message, fields),
+        stop: (reason) => this.#stopItself(reason),
+      },
+    });
+    await this.#peers.listen();
+    const sources = this.#httpSources();
+    this.#net = await serve({
+      urls: config.listenClientUrls,
+      ...tlsOf(config),
+      handler: this.member,
+      onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
+      limits,
+      clock,
+      waker: this.#driver,
+    });
+    this.#driver.wake();
+    this.#log.info("ready to serve client requests", { "member-id": id64Hex(identity.memberId), "cluster-id": id64Hex(identity.clusterId) });
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.#handOver();
+    this.member.stop();
+    this.#flush();
+    await this.#net.drain(DRAIN_MS);
+    this.#driver.stop();
+    this.member.close();
+    this.#peers.close();
+    await this.#directory.close();
+  }
+
+  #flush(): void {
+    this.#net?.flush();
+    this.#peers.flush();
+  }
+
+  #fail(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log.error("the member stops: it cannot go on safely", { error: text });
+    // At once: nothing that was not answered yet may be answered now.
+    process.exit(1);
+  }
+
+  #stopItself(reason: string): void {
+    this.#log.info("stopping", { reason });
+    this.#end({ kind: "end", exitCode: 0 });
+  }
+
+  // A member that leads hands over first, so that its stop is no gap for writers.
+  async #handOver(): Promise<void> {
+    const { member } = this;
+    const target = member.handOverTarget();
+    if (target === undefined) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, HAND_OVER_MS);
+      member.transferLeadership(target, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #versions(): { server: string; cluster: string; storage: string } {
+    const cluster = this.member.clusterVersion;
+    return { server: REPORTED_VERSION, cluster: cluster || "not_decided", storage: cluster || "unknown" };
+  }
+
+  #httpSources(): HttpSources {
+    const { member } = this;
+    return {
+      health: {
+        hasLeader: () => member.hasLeader,
+        isLearner: () => member.isLearner,
+        alarms: () => [...new Set(member.alarms.list(0).map((alarm) => (alarm.type === 1 ? "NOSPACE" : "CORRUPT")))],
+        probeRead: (linearizable, done) => {
+          if (linearizable) member.linearizableRead((failure) => done(failure?.text));
+          else done(undefined);
+        },
+      },
+      versions: () => this.#versions(),
+      renderMetrics: () => this.#metrics.render(),
+      countHealth: (ok) => (ok ? member.counters.healthSuccess : member.counters.healthFailure).add(1),
+    };
+  }
+
+  async #identity(): Promise<{ memberId: Id64; clusterId: Id64; initialMembers: readonly MemberInfo[]; joins: boolean }> {
+    const config = this.#config;
+    const initialMembers = [...config.initialCluster].map(([name, peerUrls]) => ({
+      id: bootstrapMemberId(peerUrls, config.clusterToken),
+      name,
+      peerUrls,
+      clientUrls: [],
+      isLearner: false,
+    }));
+    const stored = storedIdentity(this.#directory.disk);
+    if (stored !== undefined) return { ...stored, initialMembers: [], joins: true };
+    if (!config.isNewCluster) return joinCluster(config);
+    const memberId = bootstrapMemberId(config.advertisePeerUrls, config.clusterToken);
+    return { memberId, clusterId: clusterIdOf(initialMembers.map((info) => info.id)), initialMembers, joins: false };
+  }
+}
+
+function peerTlsOptions(config: ServerConfig): TlsOptions | undefined {
+  const { certFile, keyFile, caFile, clientCertAuth } = config.peerTls;
+  if (certFile === "") return undefined;
+  return {
+    cert: readFileSync(certFile),
+    key: readFileSync(keyFile),
+    ...(caFile === "" ? {} : { ca: readFileSync(caFile) }),
+    requestCert: clientCertAuth,
+    rejectUnauthorized: caFile !== "",
+  };
+}
+
+function tlsOf(config: ServerConfig): { tls?: ServerTls } {
+  const { certFile, keyFile, caFile, clientCertAuth } = config.clientTls;
+  if (certFile === "") return {};
+  return { tls: { certFile, keyFile, ...(caFile === "" ? {} : { trustedCaFile: caFile }), clientCertAuth } };
+}
+
+function limitsOf(config: ServerConfig): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    requestSizeBytesMax: config.requestSizeBytesMax,
+    txnOperationCountMax: config.txnOperationCountMax,
+    streamCountMax: Math.min(config.streamCountMax, DEFAULT_LIMITS.streamCountMax),
+    quotaBytes: config.quotaBytes,
+    checkpointEntryCount: config.checkpointEntryCount,
+  };
+}
