@@ -19,6 +19,7 @@ export class KeyRange {
   isSingle = false;
   hasNoEnd = false;
 
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   set(bytes: Uint8Array, keyStart: number, keyEnd: number, rangeEndStart: number, rangeEndEnd: number): void {
     this.bytes = bytes;
     this.keyStart = keyStart;

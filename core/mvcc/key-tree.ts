@@ -268,6 +268,7 @@ export class KeyTree {
   }
 
   /** The slot whose keys include this one: the last whose separator is not above it. */
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   #searchInner(words: Uint32Array, base: number, bytes: Uint8Array, start: number, end: number): number {
     const count = words[base + INNER_COUNT]!;
     if (count === 1) return 0;
@@ -334,6 +335,7 @@ export class KeyTree {
   }
 
   /** Order of `bytes` against the first `prefix` bytes of a key. */
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   #checkPrefix(id: number, bytes: Uint8Array, start: number, end: number, prefix: number): number {
     const ref = this.#keys.newest.get(id);
     return comparePrefix(bytes, start, end, this.#keys.bytesOf(ref), this.#keys.keyStartOf(ref), prefix);
@@ -541,6 +543,7 @@ export class KeyTree {
     this.#placeChild(this.#pathNode[level]!, this.#pathSlot[level]! + 1, child, separator, movedLive);
   }
 
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   #placeChild(node: number, slot: number, child: number, separator: SeparatorRef, live: number): void {
     const words = this.#inners.words(node);
     const base = this.#inners.base(node);
@@ -736,6 +739,7 @@ function digestAt(bytes: Uint8Array, at: number, end: number): number {
 }
 
 /** Order of `bytes[start, end)` against `prefix` bytes of another array: 0 if it begins with them. */
+// oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
 function comparePrefix(
   bytes: Uint8Array,
   start: number,
@@ -753,6 +757,7 @@ function comparePrefix(
 }
 
 /** How many bytes `bytes[start, end)` has in common with the `otherSize` bytes from `otherStart` on. */
+// oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
 function commonPrefix(
   bytes: Uint8Array,
   start: number,

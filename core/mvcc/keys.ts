@@ -65,6 +65,7 @@ export class Keys {
   }
 
   /** Order of the key against `bytes[start, end)`, both without their first `skip` bytes. */
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   compare(id: number, bytes: Uint8Array, start: number, end: number, skip: number): number {
     const ref = this.newest.get(id);
     const keyStart = this.keyStartOf(ref);

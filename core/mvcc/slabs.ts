@@ -101,14 +101,16 @@ export class Slabs {
 
   /** The record at the start of a segment. */
   firstOf(slot: number): RecordRef {
-    return this.#refOf(slot, SEGMENT_HEAD_BYTES);
+    return this.refAt(slot, SEGMENT_HEAD_BYTES);
   }
 
-  #refOf(slot: number, offset: number): RecordRef {
+  /** The record at a byte offset of a segment. */
+  refAt(slot: number, offset: number): RecordRef {
     return ((slot << this.unitShift) | (offset >>> 3)) >>> 0;
   }
 
   /** Appends a record of `this.fields` with this key and value; six numbers and arrays rather than views, as everywhere. */
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   append(
     keyBytes: Uint8Array,
     keyStart: number,
@@ -133,7 +135,7 @@ export class Slabs {
     segment.lastRevision = fields.modRevision;
     this.sizeBytes += size;
     this.liveBytes += size;
-    return this.#refOf(segment.slot, offset);
+    return this.refAt(segment.slot, offset);
   }
 
   /** Copies a record, header and all, to the stream of survivors. */
@@ -151,14 +153,14 @@ export class Slabs {
     if (revision > segment.lastRevision) segment.lastRevision = revision;
     this.sizeBytes += sizeBytes;
     this.liveBytes += sizeBytes;
-    return this.#refOf(segment.slot, offset);
+    return this.refAt(segment.slot, offset);
   }
 
   /** The record that was appended after this one, 0 when there is none yet. */
   following(ref: RecordRef, sizeBytes: number): RecordRef {
     const segment = this.segments[this.slotOf(ref)]!;
     const offset = (ref & this.unitMask) * UNIT_BYTES + sizeBytes;
-    if (offset < segment.usedBytes) return this.#refOf(segment.slot, offset);
+    if (offset < segment.usedBytes) return this.refAt(segment.slot, offset);
     return segment.nextSlot < 0 ? 0 : this.firstOf(segment.nextSlot);
   }
 
@@ -224,6 +226,7 @@ export class Slabs {
 const NO_BYTES = new Uint8Array(0);
 const NO_WORDS = new Uint32Array(0);
 
+// oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
 function copy(target: Uint8Array, at: number, source: Uint8Array, start: number, end: number): void {
   // A short loop beats the call and its temporary view.
   if (end - start <= 64) for (let i = start; i < end; i++) target[at++] = source[i]!;

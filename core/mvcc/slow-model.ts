@@ -168,6 +168,19 @@ export class SlowModel {
     return undefined;
   }
 
+  /** What watchers from a revision on are told. */
+  history(revision: number): string[] {
+    return this.versions
+      .filter((it) => it.mod >= revision)
+      .map((it) => {
+        const isReadable = it.mod - 1 >= this.compacted;
+        const before = isReadable
+          ? this.visible(it.mod - 1).find((other) => other.key === it.key)
+          : undefined;
+        return `${it.mod}/${it.sub} ${it.key} ${it.tombstone} ${before?.mod ?? 0}`;
+      });
+  }
+
   /** HashKV over the rows that are there, as facts §7.6 has it. */
   hash(revision: number): number {
     const keep = new Set(this.visible(revision));

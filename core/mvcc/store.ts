@@ -95,6 +95,7 @@ export class Store {
     return this.revision;
   }
 
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   put(
     keyBytes: Uint8Array,
     keyStart: number,
@@ -144,6 +145,7 @@ export class Store {
   }
 
   /** Deletes the keys of a range, in their order; returns how many there were. An `endBytes` of undefined: no upper end. */
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   deleteRange(
     bytes: Uint8Array,
     start: number,
@@ -210,6 +212,7 @@ export class Store {
     return this.keys.keyStartOf(this.keys.newest.get(id));
   }
 
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   #append(
     id: number,
     previous: RecordRef,
@@ -297,6 +300,10 @@ export class Store {
     return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_TOMBSTONE) !== 0;
   }
 
+  modRevisionOf(ref: RecordRef): number {
+    return modRevisionAt(this.wordsOf(ref), this.slabs.wordOf(ref));
+  }
+
   /** The words of the segment that a record lies in; its header starts at `slabs.wordOf(ref)`. */
   wordsOf(ref: RecordRef): Uint32Array {
     return this.slabs.words[ref >>> this.slabs.unitShift]!;
@@ -313,7 +320,7 @@ export class Store {
   firstRecordOf(revision: number): RecordRef {
     assert(revision >= this.compactedRevision, "compacted revisions are not read");
     const ref = this.revisions.first(revision);
-    return ref !== 0 && this.#isDead(ref) ? this.nextRecord(ref) : ref;
+    return ref !== 0 && this.isDead(ref) ? this.nextRecord(ref) : ref;
   }
 
   /** The record behind this one, in its revision or the next one that has any; 0 when there is none yet. */
@@ -321,7 +328,7 @@ export class Store {
     let next = ref;
     do {
       next = this.slabs.following(next, recordSizeBytesAt(this.wordsOf(next), this.slabs.wordOf(next)));
-    } while (next !== 0 && this.#isDead(next));
+    } while (next !== 0 && this.isDead(next));
     return next;
   }
 
@@ -340,10 +347,6 @@ export class Store {
     return true;
   }
 
-  #isDead(ref: RecordRef): boolean {
-    return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0;
-  }
-
   // ---- keys by id
 
   compareKeys(a: number, b: number): number {
@@ -360,6 +363,42 @@ export class Store {
     const ref = this.keys.newest.get(id);
     const start = this.keys.keyStartOf(ref);
     writer.raw(this.keys.bytesOf(ref), start, start + this.keys.keySizeOf(ref));
+  }
+
+  /** Marks a record that no read needs any more; false when it was marked already. */
+  kill(ref: RecordRef): boolean {
+    const { slabs } = this;
+    const words = this.wordsOf(ref);
+    const at = slabs.wordOf(ref);
+    if ((words[at + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0) return false;
+    words[at + WORD_KEY_SIZE]! |= FLAG_DEAD;
+    const size = recordSizeBytesAt(words, at);
+    slabs.segments[ref >>> slabs.unitShift]!.liveBytes -= size;
+    slabs.liveBytes -= size;
+    return true;
+  }
+
+  /** Makes whatever leads to a record of key `id` lead to another one, or nowhere (0). */
+  redirect(id: number, from: RecordRef, to: RecordRef): void {
+    const { newest } = this.keys;
+    if (newest.get(id) === from) {
+      assert(to !== 0, "a key's newest record is not taken away");
+      newest.set(id, to);
+      return;
+    }
+    for (let ref = newest.get(id); ref !== 0;) {
+      const words = this.wordsOf(ref);
+      const at = this.slabs.wordOf(ref) + WORD_PREVIOUS;
+      if (words[at] === from) {
+        words[at] = to;
+        return;
+      }
+      ref = words[at]!;
+    }
+  }
+
+  isDead(ref: RecordRef): boolean {
+    return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0;
   }
 
   /** Takes a key that is deleted and compacted out of the indexes; its id will be used again. */

@@ -9,6 +9,7 @@ import * as m from "../wire/messages.ts";
 import type { Input, Schema } from "../wire/schema.ts";
 import { decode, encode } from "../wire/schema.ts";
 import type { Status } from "../wire/status.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { KvMachine } from "./kv-machine.ts";
 import type { LeaseHooks } from "./lease-hooks.ts";
 import type {
@@ -20,6 +21,7 @@ import type {
   RequestOp,
   TxnRequest,
 } from "./slow-model.ts";
+import { RecordView } from "./record.ts";
 import { text } from "./slow-model.ts";
 import { Store } from "./store.ts";
 
@@ -51,6 +53,7 @@ export class FakeLeases implements LeaseHooks {
 export class TestBench {
   store: Store;
   machine: KvMachine;
+  housekeeping: Housekeeping;
   readonly leases = new FakeLeases();
   readonly limits: Limits;
   readonly header: HeaderSource = { clusterHi: 1, clusterLo: 2, memberHi: 3, memberLo: 4, term: 5 };
@@ -62,6 +65,7 @@ export class TestBench {
     this.store = new Store({ segmentSizeBytes: this.limits.dataSegmentSizeBytes, hashSeed: 7 });
     this.store.leases = this.leases;
     this.machine = this.#machineOf(this.store);
+    this.housekeeping = new Housekeeping(this.store, this.limits);
   }
 
   /** Goes on with another store, for instance one loaded from disk. */
@@ -71,6 +75,36 @@ export class TestBench {
     store.leases = this.leases;
     store.attachLeases();
     this.machine = this.#machineOf(store);
+    this.housekeeping = new Housekeeping(store, this.limits);
+  }
+
+  /** Carries out everything that is due. */
+  finish(): void {
+    while (this.housekeeping.slice());
+  }
+
+  hash(revision: number): number {
+    let hash = -1;
+    this.housekeeping.hash(revision, (result) => (hash = result!.hash));
+    this.finish();
+    return hash;
+  }
+
+  /** Every record from a revision on, as watchers would meet them. */
+  history(revision: number): string[] {
+    const view = new RecordView();
+    const previous = new RecordView();
+    const found: string[] = [];
+    let from = revision;
+    let ref = 0;
+    while (from <= this.store.revision && ref === 0) ref = this.store.firstRecordOf(from++);
+    for (; ref !== 0; ref = this.store.nextRecord(ref)) {
+      this.store.load(ref, view);
+      const before = this.store.previousVersion(view, previous) ? previous.modRevision : 0;
+      const key = text(view.bytes.subarray(view.keyStart, view.keyEnd));
+      found.push(`${view.modRevision}/${view.subRevision} ${key} ${view.isTombstone} ${before}`);
+    }
+    return found;
   }
 
   #machineOf(store: Store): KvMachine {

@@ -71,6 +71,7 @@ export class BranchKeys {
   readonly puts: Set<string> = new Set();
   readonly deletions: KeyIntervals = new KeyIntervals();
 
+  // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
   addDeletion(
     bytes: Uint8Array,
     keyStart: number,

@@ -1,0 +1,158 @@
+// Who may work on the store's past when. Compaction changes it, hashes and checkpoints read it: either one run of
+// compaction is under way, or any number of readers. All of it happens in slices that the owner asks for.
+//
+//   housekeeping.hash(0, (result) => …);  housekeeping.defragment(() => …);  housekeeping.whenCompacted(rev, () => …);
+//   while (housekeeping.slice()) …                        // one slice; false when nothing is left to do
+//
+// A compaction needs no call: once KvMachine has applied it, slices carry it out.
+
+import type { Limits } from "../base/limits.ts";
+import type { Status } from "../wire/status.ts";
+import { STATUS } from "../wire/status.ts";
+import { Compaction } from "./compaction.ts";
+import { HashJob } from "./hash.ts";
+import type { Store } from "./store.ts";
+
+export interface HashResult {
+  readonly hash: number;
+  /** -1 before the first compaction. */
+  readonly compactRevision: number;
+  /** The revision hashed. */
+  readonly hashRevision: number;
+}
+
+/** Something that reads survivors in slices; a checkpoint is one. */
+export interface PastReader {
+  /** True while there is more to do. May do nothing while it waits for the disk. */
+  slice(recordCount: number): boolean;
+  /** It waits for something outside; slices do nothing until then. */
+  readonly isWaiting: boolean;
+}
+
+/** Exactly one of the two is there. */
+export type HashDone = (result: HashResult | undefined, failure: Status | undefined) => void;
+
+interface HashWaiter {
+  readonly revision: number;
+  readonly done: HashDone;
+  job: HashJob | undefined;
+}
+
+interface CompactionWaiter {
+  readonly revision: number;
+  readonly done: () => void;
+}
+
+export class Housekeeping {
+  readonly #store: Store;
+  readonly #sliceRecordCount: number;
+  readonly compaction: Compaction;
+  readonly #hashes: HashWaiter[] = [];
+  readonly #compactionWaiters: CompactionWaiter[] = [];
+  #defragmentWaiters: (() => void)[] = [];
+  #isDefragmenting = false;
+  #reader: PastReader | undefined;
+
+  constructor(store: Store, limits: Limits) {
+    this.#store = store;
+    this.#sliceRecordCount = limits.sliceRecordCount;
+    this.compaction = new Compaction(store);
+  }
+
+  /** Hashes the store at a revision, 0 for the current one. */
+  hash(revision: number, done: HashDone): Status | undefined {
+    if (revision > 0 && revision < this.#store.compactedRevision) return STATUS.compacted;
+    if (revision > this.#store.revision) return STATUS.futureRevision;
+    this.#hashes.push({ revision: revision === 0 ? this.#store.revision : revision, done, job: undefined });
+    return undefined;
+  }
+
+  /** Calls back when everything below `revision` is dropped: an answer to a physical compaction. */
+  whenCompacted(revision: number, done: () => void): void {
+    this.#compactionWaiters.push({ revision, done });
+  }
+
+  /** Cleans all segments that have something to clean, and calls back when that is done. */
+  defragment(done: () => void): void {
+    this.#defragmentWaiters.push(done);
+  }
+
+  /** Starts a reader of the past; only when none is there (`hasReader`). */
+  read(reader: PastReader): void {
+    this.#reader = reader;
+  }
+
+  get hasReader(): boolean {
+    return this.#reader !== undefined;
+  }
+
+  /** Whether a reader of the past may start now. */
+  get mayRead(): boolean {
+    return !this.compaction.isRunning && this.#reader === undefined;
+  }
+
+  /** Does one slice of what is due; false when there is nothing to do now. */
+  slice(): boolean {
+    if (this.compaction.isRunning) {
+      this.compaction.slice(this.#sliceRecordCount);
+      if (!this.compaction.isRunning) this.#afterRun();
+      return true;
+    }
+    const hash = this.#hashes[0];
+    if (hash !== undefined) {
+      this.#sliceHash(hash);
+      return true;
+    }
+    if (this.#reader !== undefined) {
+      if (!this.#reader.slice(this.#sliceRecordCount)) this.#reader = undefined;
+      // A reader that waits for the disk keeps compaction out, but not the loop busy.
+      return this.#reader === undefined || !this.#reader.isWaiting;
+    }
+    return this.#beginRun();
+  }
+
+  #beginRun(): boolean {
+    if (this.compaction.isDue) {
+      this.compaction.begin();
+      return true;
+    }
+    this.#tellCompacted();
+    if (this.#defragmentWaiters.length === 0) return false;
+    this.#isDefragmenting = true;
+    this.compaction.beginDefragment();
+    if (!this.compaction.isRunning) this.#afterRun();
+    return true;
+  }
+
+  #afterRun(): void {
+    this.#tellCompacted();
+    if (!this.#isDefragmenting) return;
+    this.#isDefragmenting = false;
+    const waiters = this.#defragmentWaiters;
+    this.#defragmentWaiters = [];
+    for (const done of waiters) done();
+  }
+
+  #tellCompacted(): void {
+    const waiters = this.#compactionWaiters;
+    for (let i = waiters.length - 1; i >= 0; i--) {
+      // Compact(0) and Compact(1) drop nothing: the base of a fresh store is above them.
+      if (waiters[i]!.revision <= this.compaction.finishedRevision) waiters.splice(i, 1)[0]!.done();
+    }
+  }
+
+  #sliceHash(waiter: HashWaiter): void {
+    if (waiter.job === undefined) {
+      if (waiter.revision > 0 && waiter.revision < this.#store.compactedRevision) {
+        this.#hashes.shift();
+        waiter.done(undefined, STATUS.compacted); // while it waited
+        return;
+      }
+      waiter.job = new HashJob(this.#store, waiter.revision);
+    }
+    if (waiter.job.slice(this.#sliceRecordCount)) return;
+    this.#hashes.shift();
+    const { hash, compactedRevision, revision } = waiter.job;
+    waiter.done({ hash, compactRevision: compactedRevision, hashRevision: revision }, undefined);
+  }
+}
