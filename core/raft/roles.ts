@@ -73,7 +73,8 @@ export function becomeLeader(state: RaftState): void {
   state.leaderChanged = true;
   state.forced = false;
   state.electionDeadlineMs = Infinity;
-  state.heartbeatSequence = 0;
+  // Not 0, which asks for no answer: an idle leader lives by the answers (check-quorum).
+  state.heartbeatSequence = 1;
   for (const member of state.tracker.members) {
     member.reset(state.log.lastIndex);
     member.contactMs = state.nowMs;
