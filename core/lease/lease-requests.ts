@@ -49,6 +49,7 @@ export class LeaseRequests {
   }
 
   /** Checks a LeaseGrantRequest and writes the one to propose: with an id, and a TTL that is not too short. */
+  // oxlint-disable-next-line max-params -- (bytes, start, end) are one argument in three numbers
   prepareGrant(
     bytes: Uint8Array,
     start: number,
@@ -75,6 +76,7 @@ export class LeaseRequests {
     return undefined;
   }
 
+  // oxlint-disable-next-line max-params -- (bytes, start, end) are one argument in three numbers
   applyGrant(
     bytes: Uint8Array,
     start: number,
@@ -133,6 +135,7 @@ export class LeaseRequests {
     }
   }
 
+  // oxlint-disable-next-line max-params -- (bytes, start, end) are one argument in three numbers
   timeToLive(bytes: Uint8Array, start: number, end: number, nowMs: number, reply: ByteWriter): void {
     const fields = this.#id;
     fields.parse(bytes, start, end);

@@ -217,6 +217,21 @@ test("the first renewal after a checkpoint counts once the entry that clears it 
   assert.equal(lessor.clearCount, 0);
 });
 
+test("what could not be proposed is put back and taken again", () => {
+  const lessor = primary();
+  lessor.grant(0, 1, 300, 0);
+  const ids = new LeaseIds(4);
+  lessor.takeCheckpoint(60_000, ids);
+  assert.equal(ids.count, 1);
+  lessor.putBack(ids);
+  assert.equal(lessor.renew(0, 1, 60_001), "renewed");
+  lessor.applyCheckpoint(0, 1, 100);
+  assert.equal(lessor.renew(0, 1, 60_002), "needs-clear");
+  lessor.takeClears(ids);
+  lessor.putBack(ids);
+  assert.equal(lessor.clearCount, 1);
+});
+
 test("a renewal between proposal and application of a checkpoint is not answered before it is cleared", () => {
   const lessor = primary();
   lessor.grant(0, 1, 300, 0);

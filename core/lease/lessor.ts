@@ -19,7 +19,7 @@
 
 import { assert } from "../base/assert.ts";
 import { DeadlineWheel } from "./deadline-wheel.ts";
-import type { LeaseHooks } from "./lease-hooks.ts";
+import type { LeaseHooks } from "../mvcc/lease-hooks.ts";
 import { LeaseImage } from "./lease-image.ts";
 import { FLAG_CHECKPOINTING, FLAG_CLEARING, FLAG_REVOKING, LeaseTable, WHEEL } from "./lease-table.ts";
 
@@ -310,7 +310,22 @@ export class Lessor implements LeaseHooks {
     while (!out.isFull && this.#clearHi.length > 0) out.push(this.#clearHi.pop()!, this.#clearLo.pop()!, 0);
   }
 
-  /** Fills `slots` with all leases, those that end first first; for LeaseLeases. */
+  /** Remainders or clears that could not be proposed after all: they are taken again. */
+  putBack(ids: LeaseIds): void {
+    for (let i = 0; i < ids.count; i++) {
+      const hi = ids.hi[i]!;
+      const lo = ids.lo[i]!;
+      const slot = this.table.find(hi, lo);
+      if (slot < 0 || !this.#isPrimary || this.table.epoch(slot) !== this.#epoch) continue;
+      if (ids.remainder[i]! > 0) this.table.unflag(slot, FLAG_CHECKPOINTING);
+      else {
+        this.#clearHi.push(hi);
+        this.#clearLo.push(lo);
+      }
+    }
+  }
+
+  /** The slots of all leases, those that end first first; for LeaseLeases. */
   listByRemaining(nowMs: number): number[] {
     const rows = this.table.rows;
     const slots: number[] = [];
