@@ -6,7 +6,8 @@ import type { ByteWriter } from "../base/byte-writer.ts";
 import type { Limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import { Http2Connection, type Http2Events } from "../http2/connection.ts";
+import { Http2Connection } from "../http2/connection.ts";
+import type { Http2Events } from "../http2/events.ts";
 import type { HeaderBlock } from "../http2/header-block.ts";
 import type { TransportLimits } from "../http2/limits.ts";
 import {
@@ -95,7 +96,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   /** Takes bytes as they came; keeps none of them. */
   receive(bytes: Uint8Array, start: number, end: number): void {
     this.#http2.receive(bytes, start, end);
-    if (this.#http2.hasOutput || this.#http2.closed) this.#tell();
+    if (this.#http2.output.hasOutput || this.#http2.closed) this.#tell();
   }
 
   /** All output that may go out now, as one view valid until the next call; empty when none. */
@@ -120,7 +121,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
 
   /** Another `takeOutput` would bring more. */
   get hasOutput(): boolean {
-    return this.#http2.hasOutput;
+    return this.#http2.output.hasOutput;
   }
 
   /** Read no more until output has been taken. */
@@ -146,7 +147,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   onDeadline(nowMs: number): void {
     if (nowMs >= this.#callDeadlineMs) this.#expireCalls(nowMs);
     this.#http2.onDeadline(nowMs);
-    if (this.#http2.hasOutput || this.#http2.closed) this.#tell();
+    if (this.#http2.output.hasOutput || this.#http2.closed) this.#tell();
   }
 
   // Deadlines are many and hardly ever pass, so they are kept nowhere but in the calls: a walk when the earliest one
@@ -163,7 +164,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   }
 
   #expire(call: ServerCall): void {
-    this.#http2.dropOutput(call.stream);
+    this.#http2.output.drop(call.stream);
     this.#refuse(call, DEADLINE_EXCEEDED);
   }
 
@@ -172,7 +173,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     call.code = status.code;
     call.text = status.text;
     call.reader.stop();
-    this.#http2.endStream(call.stream, END_TRAILERS);
+    this.#http2.output.endStream(call.stream, END_TRAILERS);
     this.#cancel(call);
     this.#tell();
   }
@@ -208,7 +209,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (head.kind === "refused") {
       call.code = head.status.code;
       call.text = head.status.text;
-      this.#http2.endStream(stream, END_TRAILERS);
+      this.#http2.output.endStream(stream, END_TRAILERS);
       return this.#http2.releaseStream(stream);
     }
     call.exchange = new HttpExchange(block);
@@ -229,6 +230,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (isEnd && call.isWanted) call.handler!.onStreamHalfClose(call);
   }
 
+  // oxlint-disable-next-line max-params -- once per frame, where an object would cost
   onData(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
     const call = stream.context as ServerCall;
     if (call.exchange !== undefined) return this.#onHttpBody(call, bytes, start, end);
@@ -265,14 +267,15 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     const call = stream.context as ServerCall;
     const http2 = this.#http2;
     const isOnly = !stream.headersSent;
-    http2.beginHeaders();
+    http2.output.beginHeaders();
     if (isOnly) this.#writeCached(this.#responseHead, writeResponseHead);
     if (call.code === CODE.ok) this.#writeCached(this.#okTrailers, writeOkTrailers);
     else {
-      http2.encoder.repeated(http2.out, "grpc-status", String(call.code));
-      if (call.text !== "") http2.encoder.once(http2.out, "grpc-message", encodePercent(call.text));
+      http2.output.encoder.repeated(http2.output.out, "grpc-status", String(call.code));
+      if (call.text !== "")
+        http2.output.encoder.once(http2.output.out, "grpc-message", encodePercent(call.text));
     }
-    http2.endHeaders(stream, true);
+    http2.output.endHeaders(stream, true);
   }
 
   onGoaway(): void {
@@ -288,17 +291,17 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   beginMessage(call: ServerCall): ByteWriter {
     const stream = call.stream;
     if (!stream.headersSent && !call.cancelled) this.#writeResponseHead(stream);
-    const writer = this.#http2.beginMessage(stream);
+    const writer = this.#http2.output.beginMessage(stream);
     writer.ensure(MESSAGE_PREFIX_SIZE_BYTES);
     writer.position += MESSAGE_PREFIX_SIZE_BYTES;
     return writer;
   }
 
   endMessage(call: ServerCall): void {
-    const writer = this.#http2.messageWriter;
-    const start = this.#http2.messageStart;
+    const writer = this.#http2.output.messageWriter;
+    const start = this.#http2.output.messageStart;
     patchPrefix(writer.bytes, start, writer.position - start - MESSAGE_PREFIX_SIZE_BYTES);
-    this.#http2.endMessage(call.stream);
+    this.#http2.output.endMessage(call.stream);
     this.#tell();
   }
 
@@ -306,20 +309,20 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (call.cancelled) return producer.abandon();
     if (call.stream.priority === PRIORITY_UNARY) call.stream.priority = PRIORITY_LARGE;
     const writer = this.beginMessage(call);
-    patchPrefix(writer.bytes, this.#http2.messageStart, sizeBytes);
-    this.#http2.endMessage(call.stream);
-    if (sizeBytes > 0) this.#http2.sendLarge(call.stream, new CountedProducer(sizeBytes, producer));
+    patchPrefix(writer.bytes, this.#http2.output.messageStart, sizeBytes);
+    this.#http2.output.endMessage(call.stream);
+    if (sizeBytes > 0) this.#http2.output.sendLarge(call.stream, new CountedProducer(sizeBytes, producer));
     else producer.abandon();
     this.#tell();
   }
 
   isWritable(call: ServerCall): boolean {
-    return this.#http2.isWritable(call.stream);
+    return this.#http2.output.isWritable(call.stream);
   }
 
   finishCall(call: ServerCall): void {
     if (!call.cancelled) {
-      this.#http2.endStream(call.stream, END_TRAILERS);
+      this.#http2.output.endStream(call.stream, END_TRAILERS);
       this.#tell();
     }
     this.#release(call);
@@ -332,6 +335,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     return true;
   }
 
+  // oxlint-disable-next-line max-params -- once per frame, where an object would cost
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number, isLast: boolean): void {
     if (call.method.kind !== "unary") return call.handler!.onStreamMessage(call, bytes, start, end);
     if (++call.requestCount === 1 && isLast) {
@@ -350,13 +354,13 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   // ---- Response heads ----------------------------------------------------------------------------------------------
 
   #writeResponseHead(stream: Http2Stream): void {
-    this.#http2.beginHeaders();
+    this.#http2.output.beginHeaders();
     this.#writeCached(this.#responseHead, writeResponseHead);
-    this.#http2.endHeaders(stream, false);
+    this.#http2.output.endHeaders(stream, false);
   }
 
   #writeCached(cache: HeaderCache, write: (http2: Http2Connection) => void): void {
-    const { out, encoder } = this.#http2;
+    const { out, encoder } = this.#http2.output;
     if (cache.copyTo(out, encoder)) return;
     const start = out.position;
     const insertCount = encoder.insertCount;
@@ -390,16 +394,17 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     const http2 = this.#http2;
     const body = typeof response.body === "string" ? encodeUtf8(response.body) : response.body;
     const isBodyless = body.length === 0 || exchange.block.method === "HEAD";
-    http2.beginHeaders();
-    http2.encoder.once(http2.out, ":status", String(response.status));
-    for (const [name, value] of Object.entries(response.fields)) http2.encoder.once(http2.out, name, value);
-    http2.encoder.once(http2.out, "content-length", String(body.length));
-    http2.endHeaders(call.stream, isBodyless);
+    http2.output.beginHeaders();
+    http2.output.encoder.once(http2.output.out, ":status", String(response.status));
+    for (const [name, value] of Object.entries(response.fields))
+      http2.output.encoder.once(http2.output.out, name, value);
+    http2.output.encoder.once(http2.output.out, "content-length", String(body.length));
+    http2.output.endHeaders(call.stream, isBodyless);
     if (!isBodyless) {
-      const writer = http2.beginMessage(call.stream);
+      const writer = http2.output.beginMessage(call.stream);
       writer.raw(body, 0, body.length);
-      http2.endMessage(call.stream);
-      http2.endStream(call.stream, END_DATA);
+      http2.output.endMessage(call.stream);
+      http2.output.endStream(call.stream, END_DATA);
     }
     this.#endExchange(call);
     this.#tell();
@@ -418,12 +423,12 @@ interface HttpResponse {
 }
 
 function writeResponseHead(http2: Http2Connection): void {
-  http2.encoder.repeated(http2.out, ":status", "200");
-  http2.encoder.repeated(http2.out, "content-type", "application/grpc");
+  http2.output.encoder.repeated(http2.output.out, ":status", "200");
+  http2.output.encoder.repeated(http2.output.out, "content-type", "application/grpc");
 }
 
 function writeOkTrailers(http2: Http2Connection): void {
-  http2.encoder.repeated(http2.out, "grpc-status", "0");
+  http2.output.encoder.repeated(http2.output.out, "grpc-status", "0");
 }
 
 /** Holds a producer to its word: the length went out before the bytes. */

@@ -28,6 +28,7 @@ export class HeaderMemo {
   }
 
   /** Keeps a block that was decoded at `version` and left the table as it was. */
+  // oxlint-disable-next-line max-params -- once per frame, where an object would cost
   keep(bytes: Uint8Array, start: number, end: number, version: number, block: HeaderBlock): void {
     if (end - start > BLOCK_SIZE_BYTES_MAX) return;
     if (this.#bytes.length === 0) this.#bytes = new Uint8Array(SLOT_COUNT * BLOCK_SIZE_BYTES_MAX);

@@ -18,6 +18,8 @@ export class Keepalive {
   #strikeCount = 0;
   /** We sent headers or data since the peer's last ping: it may be measuring, as Go does, so the next one is free. */
   #hasSent = false;
+  /** The peer's last ping was such a free one: Go measures the bandwidth with a ping each round trip that brings data. */
+  wasFree = false;
 
   constructor(limits: TransportLimits, nowMs: number) {
     this.#limits = limits;
@@ -53,6 +55,7 @@ export class Keepalive {
   isAbusive(nowMs: number, streamCount: number): boolean {
     const sinceMs = nowMs - this.#peerPingedMs;
     this.#peerPingedMs = nowMs;
+    this.wasFree = this.#hasSent;
     if (this.#hasSent) {
       this.#hasSent = false;
       this.#strikeCount = 0;

@@ -154,6 +154,8 @@ for (let round = 0; round < 3; round++) {
   for (const size of [16, 330, 4096]) {
     const server = Math.round(benchServer(size, seconds));
     const both = Math.round(benchBoth(size, seconds));
-    console.log(`body ${size}: server ${server}/s (${(1e6 / server).toFixed(2)} us), client and server ${both}/s`);
+    console.log(
+      `body ${size}: server ${server}/s (${(1e6 / server).toFixed(2)} us), client and server ${both}/s`,
+    );
   }
 }

@@ -1,7 +1,7 @@
 // One stream of an HTTP/2 connection, and the table that finds it by its id. Both are reused for thousands of calls.
 
 import { assert } from "../base/assert.ts";
-import { ByteWriter } from "../base/byte-writer.ts";
+import type { ByteWriter } from "../base/byte-writer.ts";
 
 /** State of one direction of a stream: still open, ended in order (END_STREAM), or cut off by RST_STREAM of either side. */
 export type HalfState = 0 | 1 | 2;

@@ -1,6 +1,6 @@
 // From a listen URL to a bound server.
 
-import net from "node:net";
+import type net from "node:net";
 
 export interface Listener {
   readonly server: net.Server;

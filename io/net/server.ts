@@ -4,7 +4,7 @@
 // One write per connection and turn: what the machine puts out is collected until `flush()`. One write is in flight
 // at a time, so that the machine's two output buffers can take turns: the kernel reads one while the other fills.
 
-import http from "node:http";
+import type http from "node:http";
 import net from "node:net";
 
 import type { Limits } from "../../core/base/limits.ts";
