@@ -275,7 +275,9 @@ export class Load {
   }
 
   #result(clientCpuSeconds: number, loopUtilisation: number): LoadResult {
-    const seconds = Math.max(1e-6, (this.#lastEndUs - this.#startUs) / 1e6);
+    // Nothing ended: then the time that was waited is what the rate of zero refers to.
+    const endUs = this.#latencies.count > 0 ? this.#lastEndUs : clockUs();
+    const seconds = Math.max(1e-3, (endUs - this.#startUs) / 1e6);
     // The last second is a whole one only if starting went on until its end.
     this.#series.close(Math.min(seconds, this.#options.durationUs / 1e6));
     const names = this.#operations!.kinds;

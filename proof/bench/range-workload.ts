@@ -34,7 +34,7 @@ export class RangeWorkload implements Workload, UnarySink {
     this.#rpc = rpc;
     this.#material = material;
     this.#options = options;
-    this.#endBytes = new Uint8Array(material.keys.bytes.length);
+    this.#endBytes = new Uint8Array(material.keys.bytes.length + 1);
     this.#prefixEnd = prefixEnd(material.keys.prefix);
     rpc.sink = this;
   }
@@ -83,12 +83,11 @@ export class RangeWorkload implements Workload, UnarySink {
     const pages = Math.max(1, Math.ceil(keys.count / span));
     const page = this.#options.mode === "paged" ? this.#page++ % pages : chooser.next() % pages;
     const first = page * span;
-    if (this.#options.mode === "paged" || first + span >= keys.count) this.#end.set(this.#prefixEnd, 0, this.#prefixEnd.length);
-    else {
-      keys.write(first + span);
-      this.#endBytes.set(keys.bytes);
-      this.#end.set(this.#endBytes, 0, keys.size);
-    }
+    // Up to the key after the last one that is meant, which is that key and a zero: others may lie behind it.
+    keys.write(this.#options.mode === "paged" ? keys.count - 1 : Math.min(keys.count, first + span) - 1);
+    this.#endBytes.set(keys.bytes);
+    this.#endBytes[keys.size] = 0;
+    this.#end.set(this.#endBytes, 0, keys.size + 1);
     keys.write(first);
     this.#key.set(keys.bytes, 0, keys.size);
   }

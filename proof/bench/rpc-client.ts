@@ -1,92 +1,133 @@
-// PROVISIONAL: node:http2 until io/net/client.ts is there. Costly per call; not for figures.
-import * as fs from "node:fs";
-import * as http2 from "node:http2";
-import type { ByteWriter } from "../../core/base/byte-writer.ts";
-import type { Method } from "../../core/wire/service.ts";
-import { NO_SINK, type Rpc, type RpcOptions, type RpcStream, type StreamSink } from "./rpc.ts";
+// `Rpc` on our own client transport: one handler object for all unary calls, slots in columns.
 
+import type { ByteWriter } from "../../core/base/byte-writer.ts";
+import { CALL_FREE, type ClientCall, type ClientHandler } from "../../core/grpc/client-call.ts";
+import { METHOD, type Method } from "../../core/wire/service.ts";
+import { NetClient } from "../../io/net/client.ts";
+import type { ClientTls } from "../../io/net/tls.ts";
+import { Control } from "./control.ts";
+import { NO_SINK, type Rpc, type RpcOptions, type RpcStream, type StreamSink, type TlsFiles } from "./rpc.ts";
+
+/** Connects all connections; rejects when one cannot be had. */
 export async function openRpc(options: RpcOptions): Promise<Rpc> {
-  const sessions: http2.ClientHttp2Session[] = [];
+  const clients: NetClient[] = [];
   for (let i = 0; i < options.connectionCount; i++) {
     const endpoint = options.endpoints[i % options.endpoints.length]!;
-    const url = endpoint.includes("://") ? endpoint : `http://${endpoint}`;
-    const session = http2.connect(url, options.tls.caFile ? { ca: fs.readFileSync(options.tls.caFile) } : {});
-    session.on("error", () => {});
-    session.setMaxListeners(0);
-    await new Promise<void>((resolve, reject) => {
-      session.once("connect", () => resolve());
-      session.once("error", (error: Error) => reject(new Error(`Cannot connect to ${endpoint}: ${error.message}`)));
-    });
-    sessions.push(session);
+    const tls = tlsFor(endpoint, options.tls);
+    clients.push(new NetClient({ endpoint, userAgent: "holdfast-bench", ...(tls ? { tls } : {}) }));
   }
-  return new NodeRpc(options, sessions);
+  const rpc = new ClientRpc(options, clients);
+  try {
+    await Promise.all(clients.map((client) => client.ready()));
+    if (options.user !== undefined) await logIn(rpc, clients, options.user);
+  } catch (error) {
+    await rpc.close();
+    throw error;
+  }
+  return rpc;
 }
 
-class NodeRpc implements Rpc {
+/** Plain endpoints stay plain, whatever files are named; an endpoint without a scheme is TLS when files are. */
+function tlsFor(endpoint: string, files: TlsFiles): ClientTls | undefined {
+  const { caFile, certFile, keyFile, insecureSkipVerify } = files;
+  const given = caFile !== undefined || certFile !== undefined || insecureSkipVerify;
+  if (endpoint.startsWith("http://") || (!given && !endpoint.startsWith("https://"))) return undefined;
+  return {
+    insecureSkipVerify,
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+    ...(keyFile === undefined ? {} : { keyFile }),
+  };
+}
+
+async function logIn(rpc: Rpc, clients: readonly NetClient[], user: string): Promise<void> {
+  const colon = user.indexOf(":");
+  if (colon < 0) throw new Error("--user must be NAME:PASSWORD");
+  const control = new Control(rpc, 1);
+  const { token } = await control.call(METHOD.authenticate, { name: user.slice(0, colon), password: user.slice(colon + 1) });
+  for (const client of clients) client.setMetadata({ token });
+  rpc.sink = NO_SINK;
+}
+
+class ClientRpc implements Rpc, ClientHandler {
   readonly connectionCount: number;
   readonly endpoints: readonly string[];
-  readonly #sessions: http2.ClientHttp2Session[];
   sink = NO_SINK;
-  readonly #calls: (http2.ClientHttp2Stream | undefined)[] = [];
-  constructor(options: RpcOptions, sessions: http2.ClientHttp2Session[]) {
+  readonly #clients: readonly NetClient[];
+  /** By slot: the call that its operation is waiting for. */
+  readonly #calls: (ClientCall | undefined)[];
+  /** Text of a call that ended before `NetClient.call` returned. */
+  #endedAtOnce: string | undefined;
+
+  constructor(options: RpcOptions, clients: readonly NetClient[]) {
     this.connectionCount = options.connectionCount;
     this.endpoints = options.endpoints;
-    this.#sessions = sessions;
+    this.#clients = clients;
+    this.#calls = Array.from({ length: options.slotCount }, () => undefined);
   }
+
   unary(slot: number, method: Method, message: ByteWriter): void {
-    let reply: Uint8Array = new Uint8Array(0);
-    const call = this.#open(slot % this.connectionCount, method, {
-      onMessage: (bytes, start, end) => (reply = bytes.slice(start, end)),
-      onEnd: (text) => {
-        if (this.#calls[slot] !== call) return;
-        this.#calls[slot] = undefined;
-        if (text === "") this.sink.onReply(slot, reply, 0, reply.length);
-        else this.sink.onFailure(slot, text);
-      },
-    });
+    const call = this.#clients[slot % this.connectionCount]!.call(method, this);
+    if (call.phase === CALL_FREE) {
+      const text = this.#endedAtOnce ?? "the call ended at once";
+      queueMicrotask(() => this.sink.onFailure(slot, text));
+      return;
+    }
+    call.slot = slot;
     this.#calls[slot] = call;
-    write(call, message);
-    call.end();
+    call.send(message.bytes, 0, message.position);
+    call.halfClose();
   }
+
   abandon(slot: number): void {
     const call = this.#calls[slot];
+    if (!call) return;
     this.#calls[slot] = undefined;
-    call?.close(http2.constants.NGHTTP2_CANCEL);
+    call.cancel();
   }
-  stream(connection: number, method: Method, sink: StreamSink): RpcStream {
-    const call = this.#open(connection % this.connectionCount, method, sink);
-    return { send: (message) => write(call, message), cancel: () => call.close(http2.constants.NGHTTP2_CANCEL) };
-  }
-  async close(): Promise<void> {
-    for (const session of this.#sessions) session.destroy();
-  }
-  #open(connection: number, method: Method, sink: StreamSink): http2.ClientHttp2Stream {
-    const call = this.#sessions[connection]!.request({ ":method": "POST", ":path": method.path, "content-type": "application/grpc", te: "trailers" });
-    let rest: Buffer = Buffer.alloc(0);
-    let status = "no status";
-    const take = (headers: http2.IncomingHttpHeaders): void => {
-      if (headers["grpc-status"] !== undefined) status = headers["grpc-status"] === "0" ? "" : decodeURIComponent(String(headers["grpc-message"]));
-    };
-    call.on("response", take);
-    call.on("trailers", take);
-    call.on("error", (error: Error) => (status = error.message));
-    call.on("data", (chunk: Buffer) => {
-      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-      while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
-        const end = 5 + rest.readUInt32BE(1);
-        const message = rest;
-        rest = rest.subarray(end);
-        sink.onMessage(message, 5, end);
-      }
-    });
-    call.on("close", () => sink.onEnd(status));
-    return call;
-  }
-}
 
-function write(call: http2.ClientHttp2Stream, message: ByteWriter): void {
-  const framed = Buffer.alloc(5 + message.position);
-  framed.writeUInt32BE(message.position, 1);
-  framed.set(message.written(), 5);
-  call.write(framed);
+  stream(connection: number, method: Method, sink: StreamSink): RpcStream {
+    let ended = false;
+    const call = this.#clients[connection % this.connectionCount]!.call(method, {
+      onMessage: (_call, bytes, start, end) => sink.onMessage(bytes, start, end),
+      onEnd: (_call, code, text) => {
+        ended = true;
+        queueMicrotask(() => sink.onEnd(code === 0 ? "" : text === "" ? `code ${code}` : text));
+      },
+    });
+    return {
+      send: (message) => {
+        if (!ended) call.send(message.bytes, 0, message.position);
+      },
+      cancel: () => {
+        if (!ended) call.cancel();
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.sink = NO_SINK;
+    for (const client of this.#clients) client.close();
+  }
+
+  /** A unary call that has its message is answered: no store fails one after that. The slot is free for its next call. */
+  onMessage(call: ClientCall, bytes: Uint8Array, start: number, end: number): void {
+    const slot = call.slot;
+    if (slot < 0 || this.#calls[slot] !== call) return;
+    this.#calls[slot] = undefined;
+    call.slot = -1;
+    this.sink.onReply(slot, bytes, start, end);
+  }
+
+  onEnd(call: ClientCall, code: number, text: string): void {
+    const slot = call.slot;
+    if (slot < 0) {
+      // Answered before, or ended within `call`, where `unary` reports it.
+      this.#endedAtOnce = text;
+      return;
+    }
+    if (this.#calls[slot] !== call) return; // given up on
+    this.#calls[slot] = undefined;
+    this.sink.onFailure(slot, text === "" ? `code ${code}` : text);
+  }
 }

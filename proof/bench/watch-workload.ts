@@ -52,6 +52,7 @@ export class WatchWorkload implements Workload, UnarySink {
   #ready: (() => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
   #finished = false;
+  #broken: string | undefined;
 
   constructor(rpc: Rpc, material: Material, options: WatchWorkloadOptions) {
     this.#rpc = rpc;
@@ -81,7 +82,15 @@ export class WatchWorkload implements Workload, UnarySink {
     for (let i = 0; i < this.#options.watchers; i++) this.#streams[i % this.#streams.length]!.send(message);
     await ready;
     clearTimeout(timer);
-    this.#failed = () => {};
+    // From now on a watch that ends takes with it all operations that wait for its events.
+    this.#failed = (error) => {
+      this.#broken ??= error.message;
+      for (let slot = 0; slot < this.#left.length; slot++) {
+        if ((this.#left[slot] ?? 0) === 0) continue;
+        this.#left[slot] = 0;
+        this.#material.done(slot, this.#broken);
+      }
+    };
   }
 
   async finish(): Promise<void> {
@@ -126,8 +135,10 @@ export class WatchWorkload implements Workload, UnarySink {
     this.#rpc.abandon(slot);
   }
 
-  /** The put's own reply ends nothing: the events do. */
-  onReply(): void {}
+  /** The put's own reply ends nothing: the events do, unless a watch is gone. */
+  onReply(slot: number): void {
+    if (this.#broken !== undefined && this.#left[slot]! > 0) this.onFailure(slot, this.#broken);
+  }
 
   onFailure(slot: number, text: string): void {
     this.#left[slot] = 0;

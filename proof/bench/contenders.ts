@@ -1,0 +1,143 @@
+// Who is compared, and running the same load on each in turn.
+
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { type Cluster, findInstalled, type Installed, launch, type LaunchOptions, NO_TLS, prepareCluster, type StoreKind } from "./launch.ts";
+import { parseRun, type RunOptions, type WorkloadName } from "./options.ts";
+import type { RunResult } from "./result.ts";
+import { runOnce } from "./run.ts";
+import type { TlsFiles } from "./rpc.ts";
+
+/** A store that takes part, running or to be started. */
+export interface Contender {
+  readonly name: string;
+  readonly kind: StoreKind;
+  readonly installed: Installed;
+  /** Given by the user: then nothing is started, and rows that need a process are left out. */
+  readonly endpoints: readonly string[] | undefined;
+}
+
+export interface CompareOptions {
+  readonly ours: Contender;
+  readonly rivals: readonly Contender[];
+  readonly suite: "quick" | "full";
+  readonly rows: readonly string[] | undefined;
+  readonly rounds: number;
+  /** Length of one turn of one store. */
+  readonly sliceSeconds: number;
+  readonly keys: number | undefined;
+  readonly seed: number;
+  /** Where data directories go. */
+  readonly directory: string;
+  readonly json: boolean;
+  readonly reportFile: string | undefined;
+  readonly saveFile: string | undefined;
+  readonly quiet: boolean;
+  readonly tls: TlsFiles;
+}
+
+/** What a row has to work with. */
+export interface RowContext {
+  readonly options: CompareOptions;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+  readonly notes: string[];
+}
+
+export function contender(kind: StoreKind, given: { command?: string | undefined; endpoints?: readonly string[] | undefined }): Contender {
+  const installed: Installed = given.endpoints
+    ? { kind, command: [], version: "running", note: undefined }
+    : findInstalled(kind, given.command);
+  return { name: kind, kind, installed, endpoints: given.endpoints };
+}
+
+export function all(options: CompareOptions): Contender[] {
+  return [options.ours, ...options.rivals];
+}
+
+/** A contender with something to send load to. */
+export interface Running {
+  readonly contender: Contender;
+  readonly cluster: Cluster | undefined;
+  /** Where load goes: the leader. */
+  readonly endpoint: string;
+  readonly tls: TlsFiles;
+}
+
+let directoryNext = 0;
+
+export function launchOptions(context: RowContext, who: Contender, members: number, more: Partial<LaunchOptions> = {}): LaunchOptions {
+  const directory = path.join(context.options.directory, `${directoryNext++}-${who.name}`);
+  return { members, directory, flags: [], tls: undefined, ...more };
+}
+
+/** Starts every contender fresh, runs `body`, and stops them, whatever happens. */
+export async function withAll<T>(
+  context: RowContext,
+  members: number,
+  body: (running: readonly Running[]) => Promise<T>,
+  more: Partial<LaunchOptions> = {},
+): Promise<T> {
+  const running: Running[] = [];
+  try {
+    for (const who of all(context.options)) {
+      context.say(`starting ${who.name}${members > 1 ? `, ${members} members` : ""}`);
+      running.push(await start(context, who, members, more));
+    }
+    return await body(running);
+  } finally {
+    await Promise.all(running.map((one) => one.cluster?.stop()));
+  }
+}
+
+async function start(context: RowContext, who: Contender, members: number, more: Partial<LaunchOptions>): Promise<Running> {
+  if (who.endpoints) return { contender: who, cluster: undefined, endpoint: who.endpoints.join(","), tls: context.options.tls };
+  const cluster = await launch(who.installed, launchOptions(context, who, members, more));
+  return { contender: who, cluster, endpoint: cluster.endpoints[await cluster.leader()]!, tls: cluster.tls };
+}
+
+/** One fresh, not yet started store. */
+export async function prepare(context: RowContext, who: Contender, members: number): Promise<Cluster> {
+  if (who.endpoints) throw new Error("this row starts and stops stores itself, so it cannot use given endpoints");
+  return prepareCluster(who.installed, launchOptions(context, who, members));
+}
+
+/** Runs a load on one store. `flags` are those of `holdfast bench WORKLOAD`. */
+export async function loadOn(context: RowContext, target: Running, workload: WorkloadName, flags: readonly string[]): Promise<RunResult> {
+  const store = target.contender.kind === "zookeeper" || target.contender.kind === "consul" ? target.contender.kind : "etcd";
+  const parsed = parseRun(workload, ["--endpoints", target.endpoint, "--store", store, "--quiet", ...flags], {});
+  const options: RunOptions = { ...parsed, tls: target.tls === NO_TLS ? parsed.tls : target.tls, title: target.contender.name, seed: context.options.seed };
+  if (context.signal.aborted) throw new Error("interrupted");
+  return runOnce(options, { signal: context.signal, onSecond: () => {}, onPhase: () => {} });
+}
+
+/** The same load on each in turn, `rounds` times: A B A B. The order turns round, so that nobody is always first. */
+export async function inTurns(
+  context: RowContext,
+  running: readonly Running[],
+  load: (target: Running, round: number) => Promise<RunResult>,
+): Promise<Map<string, RunResult[]>> {
+  const results = new Map<string, RunResult[]>(running.map((one) => [one.contender.name, []]));
+  for (let round = 0; round < context.options.rounds; round++) {
+    for (let i = 0; i < running.length; i++) {
+      const target = running[(i + round) % running.length]!;
+      context.say(`round ${round + 1} of ${context.options.rounds}: ${target.contender.name}`);
+      const result = await load(target, round);
+      if (result.errors > 0) context.notes.push(`${target.contender.name}: ${result.errors} errors in round ${round + 1}: ${Object.keys(result.errorTexts)[0]}`);
+      for (const warning of result.warnings) addNote(context.notes, `${target.contender.name}: ${warning}`);
+      if (result.refusal) addNote(context.notes, `${target.contender.name}: ${result.refusal}`);
+      results.get(target.contender.name)!.push(result);
+    }
+  }
+  return results;
+}
+
+/** The first of each kind is enough. */
+function addNote(notes: string[], note: string): void {
+  const kind = note.replace(/[\d.,]+/g, "#");
+  if (!notes.some((one) => one.replace(/[\d.,]+/g, "#") === kind)) notes.push(note);
+}
+
+export function makeDirectory(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
