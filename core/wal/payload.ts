@@ -2,19 +2,22 @@
 //
 //   metadata  08 NodeID 10 ClusterID
 //   entry     08 Type 10 Term 18 Index [22 length Data]
-//   state     08 term 10 vote 18 commit, then our own field 50000: a stamp of 40 bytes
+//   state     08 term 10 vote 18 commit, then our own field 50000: a stamp of 44 bytes
 //   snapshot  08 index 10 term [1a length ConfState]
 //
 // The stamp (etcd's readers skip the unknown field) is what etcd's format lacks: it says where and when a state record was
 // written, so that recovery can tell a torn tail from a hole, and our records from the old ones of a recycled segment.
 //
 //   0 version 1 | 1 kind | 2 segment is filled (head, else 0) | 3 zero | 4 batch offset u32 | 8 segment sequence u32 | 12 segment size u32 (head, else 0)
-//   16 batch sequence u64 | 24 last durable index u64 | 32 log id 2 x u32        (little-endian)
+//   16 batch sequence u64 | 24 last durable index u64 | 32 log id 2 x u32 | 40 CRC-32C of the state before    (little-endian)
+//
+// Its own checksum makes it proof where the chain cannot be followed: behind a record that is bad.
 //
 // Batch sequences only ever grow, over segments and restarts. The log id is chance, drawn when the log is created: no
 // client can place bytes in a value that pass for a batch.
 
 import { assert } from "../base/assert.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { Id64 } from "../base/ids.ts";
 import { readUint32, readUint53, readVarint, readVarint64, Varint, writeUint32, writeUint53, writeVarint, writeVarint64 } from "./record.ts";
 
@@ -37,7 +40,7 @@ export const STAMP_STATE = 2;
 /** The state at the head of a segment. */
 export const STAMP_HEAD = 3;
 
-export const STAMP_BYTES = 40;
+export const STAMP_BYTES = 44;
 const STAMP_VERSION = 1;
 // Field 50000, length-delimited: 50000 * 8 + 2 as a varint, then the length.
 const STAMP_TAG_0 = 0x82;
@@ -89,6 +92,7 @@ export function encodeState(bytes: Uint8Array, position: number, state: StateFie
   writeUint53(bytes, at + 24, state.durableIndex);
   writeUint32(bytes, at + 32, state.logIdHi);
   writeUint32(bytes, at + 36, state.logIdLo);
+  writeUint32(bytes, at + 40, crc32c(bytes, position, at + 40));
   return at + STAMP_BYTES;
 }
 
@@ -106,6 +110,7 @@ export function decodeState(bytes: Uint8Array, start: number, end: number, into:
   if (end - at !== 4 + STAMP_BYTES) return false;
   if (bytes[at] !== STAMP_TAG_0 || bytes[at + 1] !== STAMP_TAG_1) return false;
   if (bytes[at + 2] !== STAMP_TAG_2 || bytes[at + 3] !== STAMP_BYTES) return false;
+  if (readUint32(bytes, end - 4) !== crc32c(bytes, start, end - 4)) return false;
   return decodeStamp(bytes, at + 4, into);
 }
 

@@ -27,10 +27,7 @@ export function findLaterBatch(bytes: Uint8Array, limit: number, replay: Replay,
     if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
     if (reader.read(bytes, at, limit) !== "record") continue;
     if (!decodeState(bytes, reader.dataStart, reader.dataEnd, stamp)) continue;
-    if (!isLater(stamp, replay, sequence, at)) continue;
-    const crc = reader.crc;
-    if (reader.read(bytes, reader.next, limit) !== "record" || reader.type === RECORD_CRC) continue;
-    if (reader.chain(bytes, crc) === reader.crc) return at;
+    if (isLater(stamp, replay, sequence, at)) return at;
   }
   return -1;
 }
@@ -51,7 +48,7 @@ export function hasFlippedBit(bytes: Uint8Array, offset: number, limit: number, 
     // Good by its checksum and yet refused: its type or its place is wrong, which no tear does.
     if (computed === reader.crc) return true;
     const flipped = findFlipInData(reader, (computed ^ reader.crc) >>> 0);
-    if (flipped !== -1) return isProof(bytes, flipped, reader.dataEnd);
+    if (flipped !== -1) return isProof(bytes, flipped, { end: reader.next, limit, crc: reader.crc });
   }
   return hasFlipInFrame(bytes, offset, limit, crcBefore);
 }
@@ -117,18 +114,20 @@ function tryByte(bytes: Uint8Array, at: number, offset: number, limit: number, c
       reader.type !== RECORD_CRC &&
       reader.chain(bytes, crcBefore) === reader.crc;
     bytes[at] = found;
-    if (good) return isProof(bytes, at, reader.next);
+    if (good) return isProof(bytes, at, { end: reader.next, limit, crc: reader.crc });
   }
   return false;
 }
 
 /**
  * A tear within a sector leaves old bytes from some place to the sector's end. Where a byte behind the changed one was
- * written, or the changed one itself, the sector is not torn there.
+ * written, or the changed one itself, the sector is not torn there; `record.end` is a good record's, once repaired.
  */
-function isProof(bytes: Uint8Array, at: number, recordEnd: number): boolean {
+function isProof(bytes: Uint8Array, at: number, record: { end: number; limit: number; crc: number }): boolean {
   if (bytes[at] !== 0) return true;
   const sectorEnd = (Math.floor(at / TEAR_BYTES) + 1) * TEAR_BYTES;
-  for (let i = at + 1; i < Math.min(sectorEnd, recordEnd); i++) if (bytes[i] !== 0) return true;
-  return false;
+  for (let i = at + 1; i < Math.min(sectorEnd, record.end); i++) if (bytes[i] !== 0) return true;
+  if (record.end >= sectorEnd) return false;
+  const next = new RecordReader();
+  return next.read(bytes, record.end, record.limit) === "record" && next.chain(bytes, record.crc) === next.crc;
 }

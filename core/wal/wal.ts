@@ -210,7 +210,7 @@ export class Wal {
     wal.#restoreTailBlock(tail.lastBytes);
     wal.#cutTail();
     disk.syncDirectory(directory);
-    wal.#writeMark({ lastSegment: last.sequence, endOffset: wal.#tailOffset });
+    wal.#openLife();
     return wal;
   }
 
@@ -392,9 +392,8 @@ export class Wal {
     state.commit = Math.max(state.commit, Math.min(hardState.commit, durable));
   }
 
-  /** What may go out now: a second record, so that a following batch can be proved whole; room; the end mark. */
+  /** Finds room for the group and adds the end mark; returns where its bytes end. */
   #prepareGroup(): number {
-    if (this.#open.recordCount === 1) this.#stateRecord(this.#open);
     const end = this.#open.base + this.#open.seal();
     if (end <= this.#segmentSizeBytes) {
       this.#fillAhead(end);
@@ -603,7 +602,18 @@ export class Wal {
     const sealed = Math.min(group.seal(), this.#segmentSizeBytes - group.base);
     const start = this.#writeStart(group);
     if (sealed > start) this.#file!.write(group.bytes, start, sealed, group.base + start);
+    // Everything that was read, too: a process that was killed may have left it in the page cache.
     this.#file!.sync();
+  }
+
+  /**
+   * A batch without entries: the chain goes another way from here, so that nothing of a torn batch can become good again,
+   * whatever a later tear puts before it.
+   */
+  #openLife(): void {
+    this.#openGroup();
+    this.#writeInline();
+    this.#writeMark({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset });
   }
 
   #syncParents(directory: string): void {

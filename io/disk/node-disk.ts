@@ -154,6 +154,8 @@ class LogFile implements DiskFile {
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
     const isDurable = this.#isDurable(source, start, end, offset) && !this.#plain.isDirty;
     const handle = isDurable ? this.#durableHandle : this.#plain.handle;
+    // What was written before is synced with it, and on the thread pool as well.
+    if (!isDurable) this.#plain.isDirty = false;
     this.#lane.write({ path: this.path, handle, source, start, end, offset, sync: !isDurable, done });
   }
 

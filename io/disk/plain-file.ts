@@ -6,8 +6,8 @@ import { diskError } from "./disk-error.ts";
 export class PlainFile {
   readonly path: string;
   readonly handle: number;
-  /** Something was written since the last sync. */
-  isDirty = false;
+  /** Something was written since the last sync; at first perhaps by an earlier process. */
+  isDirty = true;
 
   constructor(path: string, handle: number) {
     this.path = path;

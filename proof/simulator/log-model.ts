@@ -54,12 +54,18 @@ export class LogModel {
     return this.#contentAfter(this.acknowledgedCount).lastIndex;
   }
 
-  /** Fails unless the recovered log is one that the model allows; then the model continues from it. */
-  check(recovery: Recovery | undefined): void {
+  /** The log is in use: what recovery found is durable, and what it did not find is gone for good. */
+  settle(operationCount: number): void {
+    this.#operations.length = operationCount;
+    this.acknowledgedCount = operationCount;
+    this.isCreated = true;
+  }
+
+  /** Fails unless the recovered log is one that the model allows; returns how many operations it holds. */
+  check(recovery: Recovery | undefined): number {
     if (recovery === undefined) {
       assert.ok(!this.isCreated, "a log that was created is found");
-      this.#operations.length = 0;
-      return;
+      return 0;
     }
     const { hardState, lastIndex } = recovery;
     assert.ok(hardState.commit <= lastIndex, "the commit index lies within the log");
@@ -72,10 +78,7 @@ export class LogModel {
         reason ??= error;
         continue;
       }
-      this.#operations.length = count;
-      this.acknowledgedCount = count;
-      this.isCreated = true;
-      return;
+      return count;
     }
     throw reason;
   }

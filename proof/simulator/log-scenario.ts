@@ -42,19 +42,20 @@ export class LogScenario {
       metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
       logId: { hi: 0x12345678, lo: 0x9abcdef0 },
     });
-    this.#options.model.isCreated = true;
+    this.#options.model.settle(0);
   }
 
   /** Recovers what is there, checks it, and continues it, or creates the log. */
   restart(): void {
     const { disk, model } = this.#options;
     const recovery = recoverWal({ disk, directory: LOG_DIRECTORY, checkpointIndex: model.checkpointIndex });
-    model.check(recovery);
+    const count = model.check(recovery);
     if (recovery === undefined) {
       this.create();
       return;
     }
     this.#wal = Wal.resume(this.#walOptions, recovery);
+    model.settle(count);
     this.#state = recovery.hardState.term === 0 ? this.#state : recovery.hardState;
   }
 

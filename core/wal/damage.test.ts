@@ -1,0 +1,174 @@
+// Damage in what was acknowledged is always refused, and never read as something else.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SimulatedClock } from "../../proof/simulator/clock.ts";
+import { SimulatedDisk } from "../../proof/simulator/disk.ts";
+import { LogModel } from "../../proof/simulator/log-model.ts";
+import { LOG_DIRECTORY, LogScenario } from "../../proof/simulator/log-scenario.ts";
+import { Prng } from "../base/prng.ts";
+import { recoverWal, type Recovery } from "./recover.ts";
+import { WalError } from "./wal-error.ts";
+
+const SEED = Number(process.env["HOLDFAST_SEED"] ?? 1);
+const SECTOR_BYTES = 512;
+
+interface Log {
+  readonly disk: SimulatedDisk;
+  readonly model: LogModel;
+  readonly segments: readonly { path: string; endOffset: number }[];
+  readonly prng: Prng;
+}
+
+/** A log of several segments, some of them recycled; marked by a clean end, or cut off by a power loss. */
+function makeLog(options: { seed: number; isMarked: boolean; alignmentBytes?: number }): Log {
+  const { seed, isMarked, alignmentBytes = 1 } = options;
+  const clock = new SimulatedClock();
+  const prng = new Prng(seed);
+  const disk = new SimulatedDisk({ clock, prng: prng.split("disk"), alignmentBytes });
+  const model = new LogModel();
+  const scenario = new LogScenario({ disk, clock, model, seed, segmentSizeBytes: 16384 });
+  scenario.create();
+  scenario.append(40);
+  scenario.checkpoint();
+  scenario.append(30);
+  scenario.checkpoint();
+  scenario.append(60);
+  if (isMarked) scenario.close();
+  const after = disk.afterPowerLoss({ prng, survivors: "all", tear: "sector" });
+  return { disk: after, model, segments: segmentsOf(after, model), prng };
+}
+
+function segmentsOf(disk: SimulatedDisk, model: LogModel): { path: string; endOffset: number }[] {
+  const recovery = recover(disk, model);
+  assert.ok(recovery !== undefined);
+  const { segments, replay } = recovery.tail;
+  assert.ok(segments.length >= 3, "the log has several segments");
+  return segments.map((segment, number) => ({
+    path: segment.path,
+    endOffset: number === segments.length - 1 ? replay.offset : endOf(disk.content(segment.path)),
+  }));
+}
+
+/** Where the frames of a full segment end. */
+function endOf(content: Uint8Array): number {
+  const view = new DataView(content.buffer, content.byteOffset, content.length);
+  let at = 0;
+  while (at + 8 <= content.length) {
+    const low = view.getUint32(at, true);
+    const padCount = view.getUint32(at + 4, true) >>> 24 & 7;
+    if (low === 0) break;
+    at += 8 + low + padCount;
+  }
+  return at;
+}
+
+function recover(disk: SimulatedDisk, model: LogModel): Recovery | undefined {
+  return recoverWal({ disk, directory: LOG_DIRECTORY, checkpointIndex: model.checkpointIndex });
+}
+
+function assertRefused(log: Log, what: string, damage: (disk: SimulatedDisk) => void): WalError {
+  const disk = log.disk.copy();
+  damage(disk);
+  try {
+    recover(disk, log.model);
+  } catch (error) {
+    assert.ok(error instanceof WalError, `${what}: ${String(error)}`);
+    assert.equal(error.code, "damaged");
+    return error;
+  }
+  return assert.fail(`seed ${SEED}: ${what} was not noticed`);
+}
+
+for (const isMarked of [true, false]) {
+  for (const alignmentBytes of [1, 4096]) {
+    const how = `${isMarked ? "after a clean end" : "after a power loss"}, alignment ${alignmentBytes}`;
+    test(`a flipped bit anywhere in the log is refused, ${how}`, () => {
+      const log = makeLog({ seed: SEED, isMarked, alignmentBytes });
+      for (const { path, endOffset } of log.segments) {
+        for (let offset = 0; offset < endOffset; offset += log.prng.between(1, 60)) {
+          const bit = log.prng.below(8);
+          assertRefused(log, `bit ${bit} of byte ${offset} of ${path} (end ${endOffset})`, (disk) => disk.flipBit(path, offset, bit));
+        }
+      }
+    });
+  }
+}
+
+test("every bit of the last 200 bytes is covered, without a mark too", () => {
+  const log = makeLog({ seed: SEED, isMarked: false });
+  const { path, endOffset } = log.segments.at(-1)!;
+  for (let offset = endOffset - 200; offset < endOffset; offset++) {
+    for (let bit = 0; bit < 8; bit++) {
+      assertRefused(log, `bit ${bit} of byte ${offset} (end ${endOffset})`, (disk) => disk.flipBit(path, offset, bit));
+    }
+  }
+});
+
+test("a zeroed sector, a zeroed page and a cut file are refused in all of the log", () => {
+  const log = makeLog({ seed: SEED, isMarked: true });
+  for (const { path, endOffset } of log.segments) {
+    const content = log.disk.content(path);
+    for (const size of [SECTOR_BYTES, 4096]) {
+      for (let start = 0; start < endOffset; start += size) {
+        assert.ok(content.subarray(start, Math.min(start + size, endOffset)).some((byte) => byte !== 0));
+        assertRefused(log, `zeros at ${start} of ${path}`, (disk) => disk.zero(path, start, Math.min(start + size, content.length)));
+      }
+    }
+    for (let size = 0; size < content.length; size += log.prng.between(1, 900)) {
+      assertRefused(log, `${path} cut to ${size}`, (disk) => disk.cut(path, size));
+    }
+  }
+});
+
+test("without a mark a zeroed sector is refused wherever a batch begins behind it", () => {
+  const log = makeLog({ seed: SEED, isMarked: false });
+  const { path, endOffset } = log.segments.at(-1)!;
+  const last = Math.floor((endOffset - 2048) / SECTOR_BYTES) * SECTOR_BYTES;
+  for (let start = 0; start < last; start += SECTOR_BYTES) {
+    assertRefused(log, `zeros at ${start}, end ${endOffset}`, (disk) => disk.zero(path, start, start + SECTOR_BYTES));
+  }
+});
+
+test("a missing segment is refused and named", () => {
+  const log = makeLog({ seed: SEED, isMarked: true });
+  for (const { path } of log.segments) {
+    const error = assertRefused(log, `${path} is missing`, (disk) => disk.lose(path));
+    assert.match(error.message, /log segment \d+ is missing/);
+    assert.match(error.message, /remove this member and add it again/);
+    assert.equal(error.file, path.replace(/-[0-9a-f]{16}\.wal$/, "-*.wal"));
+  }
+});
+
+test("a missing or unreadable mark is refused, one damaged slot of it is not", () => {
+  const log = makeLog({ seed: SEED, isMarked: true });
+  const mark = `${LOG_DIRECTORY}/durable-mark`;
+  assertRefused(log, "the mark is missing", (disk) => disk.lose(mark));
+  assertRefused(log, "the mark is zero", (disk) => disk.zero(mark, 0, 8192));
+  for (let offset = 0; offset < 8192; offset += offset % 4096 < 64 ? 1 : 61) {
+    const disk = log.disk.copy();
+    disk.flipBit(mark, offset, offset % 8);
+    log.model.check(recover(disk, log.model));
+  }
+});
+
+test("the checkpoint's index is one more witness", () => {
+  const log = makeLog({ seed: SEED, isMarked: false });
+  const recovery = recover(log.disk, log.model)!;
+  assert.throws(
+    () => recoverWal({ disk: log.disk, directory: LOG_DIRECTORY, checkpointIndex: recovery.lastIndex + 1 }),
+    /the log ends at index \d+, before the checkpoint/,
+  );
+});
+
+test("damage behind the end changes nothing that is read", () => {
+  const log = makeLog({ seed: SEED, isMarked: false, alignmentBytes: 4096 });
+  const { path, endOffset } = log.segments.at(-1)!;
+  const size = log.disk.content(path).length;
+  for (let offset = endOffset + 8; offset < size; offset += 97) {
+    const disk = log.disk.copy();
+    disk.flipBit(path, offset, offset % 8);
+    log.model.check(recover(disk, log.model));
+  }
+});
+
