@@ -105,7 +105,7 @@ export class Caller {
     const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
     const connection = await this.#pool.pick({ deadlineMs, signal: options.signal });
     await this.#fetchToken(deadlineMs);
-    return connection.call(method.path, this.#headers(deadlineMs, options), sink);
+    return connection.call(method, this.#headers(deadlineMs, options), sink);
   }
 
   /** After a stream ended for the sake of its token, the next one gets another. */
@@ -172,7 +172,7 @@ function once(connection: Connection, attempt: Attempt): Promise<Uint8Array | Et
       signal?.removeEventListener("abort", abort);
       resolve(outcome);
     };
-    const call = connection.call(method.path, headers, {
+    const call = connection.call(method, headers, {
       onMessage(bytes, start, end) {
         answer = new Uint8Array(bytes.subarray(start, end));
       },

@@ -1,30 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseEndpoint } from "./channel.ts";
 import { EtcdError } from "./errors.ts";
 import { Client } from "./client.ts";
 import { compare, compareLease } from "./kv.ts";
 import { selectKeys } from "./range.ts";
 
-test("parseEndpoint takes what etcd's client takes", () => {
-  const table: [string, boolean, Partial<ReturnType<typeof parseEndpoint>>][] = [
-    ["127.0.0.1:2379", false, { host: "127.0.0.1", port: 2379, isTls: false }],
-    ["127.0.0.1:2379", true, { isTls: true }],
-    ["localhost", false, { host: "localhost", port: 2379 }],
-    [" http://a:1/ ", true, { host: "a", port: 1, isTls: false }],
-    ["https://[::1]:7", false, { host: "::1", port: 7, isTls: true }],
-    [":2379", false, { host: "127.0.0.1", port: 2379 }],
-    ["unix:///tmp/x", false, { socketPath: "/tmp/x", isTls: false }],
-    ["unixs:x:0", false, { socketPath: "x:0", isTls: true }],
-  ];
-  for (const [text, hasTls, expected] of table) {
-    const endpoint = parseEndpoint(text, hasTls);
-    for (const [name, value] of Object.entries(expected))
-      assert.equal(endpoint[name as keyof typeof endpoint], value, text);
-  }
-  for (const text of ["", "ftp://a:1", "a:99999", "a:b", "http://"]) {
-    if (text === "http://") continue;
-    assert.throws(() => parseEndpoint(text, false), TypeError, text);
+test("Client.connect refuses what is no endpoint", () => {
+  for (const endpoints of ["", "ftp://a:1", "a:99999", "127.0.0.1:1,", []]) {
+    assert.throws(() => Client.connect({ endpoints }), TypeError, String(endpoints));
   }
 });
 

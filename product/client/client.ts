@@ -1,12 +1,11 @@
 /** The client: one object for a cluster. */
 
-import * as fs from "node:fs";
-import type { ConnectionOptions as TlsOptions } from "node:tls";
 import type { Input } from "../../core/wire/schema.ts";
 import type { Method } from "../../core/wire/service.ts";
+import { parseEndpoint } from "../../io/net/endpoint.ts";
+import type { ClientTls } from "../../io/net/tls.ts";
 import type { CallOptions } from "./caller.ts";
 import { Caller } from "./caller.ts";
-import { parseEndpoint } from "./channel.ts";
 import { ClusterClient } from "./cluster.ts";
 import { connect } from "./connection.ts";
 import { KvClient } from "./kv.ts";
@@ -44,8 +43,7 @@ export interface ClientOptions {
 }
 
 /**
- * Connections are made when they are needed and do not keep the process alive; watches and kept leases do, until they
- * are closed.
+ * Connections are made when they are needed and keep the process alive until close().
  *
  *     const client = Client.connect({ endpoints: ["127.0.0.1:2379"] });
  *     await client.kv.put("greeting", "hello");
@@ -63,9 +61,9 @@ export class Client {
   private constructor(options: ClientOptions) {
     const texts = typeof options.endpoints === "string" ? options.endpoints.split(",") : options.endpoints;
     if (texts.length === 0) throw new TypeError("Cannot make client: there is no endpoint");
-    const endpoints = texts.map((it) => parseEndpoint(it, options.tls !== undefined));
+    const endpoints = texts.map((it) => checkedEndpoint(it, options.tls !== undefined));
     this.#pool = new EndpointPool(endpoints, connect, {
-      tls: endpoints.some((it) => it.isTls) ? tlsOptions(options.tls ?? {}) : undefined,
+      tls: options.tls === undefined ? undefined : withoutEmpty(options.tls),
       timeoutMs: options.dialTimeoutMs ?? 2000,
       keepAliveTimeMs: options.keepAliveTimeMs ?? 10_000,
       keepAliveTimeoutMs: options.keepAliveTimeoutMs ?? 6000,
@@ -83,8 +81,8 @@ export class Client {
   }
 
   /**
-   * Reads the TLS files and makes the client; connections come with the first call. Throws TypeError on endpoints that
-   * cannot be one, and the file system's error on TLS files that cannot be read.
+   * Connections come with the first call, and read the TLS files each time, so that they can be renewed. Throws
+   * TypeError on endpoints that cannot be one.
    */
   static connect(options: ClientOptions): Client {
     return new Client(options);
@@ -108,18 +106,21 @@ export class Client {
   }
 }
 
-function tlsOptions(files: TlsFiles): TlsOptions {
-  const read = (path: string | undefined): Buffer | undefined =>
-    path === undefined || path === "" ? undefined : fs.readFileSync(path);
-  const ca = read(files.caFile);
-  const cert = read(files.certFile);
-  const key = read(files.keyFile);
-  return {
-    ...(ca === undefined ? undefined : { ca }),
-    ...(cert === undefined ? undefined : { cert }),
-    ...(key === undefined ? undefined : { key }),
-    ...(files.serverName === undefined ? undefined : { servername: files.serverName }),
-    rejectUnauthorized: files.insecureSkipVerify !== true,
-    minVersion: "TLSv1.2",
-  };
+/** Throws TypeError, so that a slip of the pen is not noticed at the first call only. */
+function checkedEndpoint(text: string, isTlsDefault: boolean): string {
+  const trimmed = text.trim();
+  try {
+    if (trimmed !== "") parseEndpoint(trimmed, isTlsDefault);
+  } catch (error) {
+    throw new TypeError(`Cannot use endpoint "${text}": it is not host:port, http://, https:// or unix:`, {
+      cause: error,
+    });
+  }
+  if (trimmed === "") throw new TypeError("Cannot use endpoint: it is empty");
+  return trimmed;
+}
+
+/** Empty names of files mean none, as command lines have them. */
+function withoutEmpty(files: TlsFiles): ClientTls {
+  return Object.fromEntries(Object.entries(files).filter(([, value]) => value !== undefined && value !== ""));
 }

@@ -33,9 +33,9 @@ export class EtcdError extends Error {
   }
 }
 
-/** Nothing answered before the caller's deadline. */
-export function deadlineExceeded(): EtcdError {
-  return new EtcdError(CODE.deadlineExceeded, "context deadline exceeded");
+/** Nothing answered before the caller's deadline; `cause` says why there was no connection, if there was none. */
+export function deadlineExceeded(cause?: unknown): EtcdError {
+  return new EtcdError(CODE.deadlineExceeded, "context deadline exceeded", { cause });
 }
 
 /** The caller gave up, or the client was closed. */

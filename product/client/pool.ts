@@ -1,7 +1,7 @@
 // The connections of a client, one per endpoint, made when needed: calls go round the endpoints, and one that cannot be
 // reached is left out for a while.
 
-import type { Connection, Connector, ConnectOptions, Endpoint } from "./channel.ts";
+import type { Connection, Connector, ConnectOptions } from "./channel.ts";
 import { canceled, deadlineExceeded } from "./errors.ts";
 
 /** How long an endpoint that failed is left out: doubling, so that a dead one costs little and a restart is noticed. */
@@ -9,7 +9,7 @@ const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 2000;
 
 interface Slot {
-  readonly endpoint: Endpoint;
+  readonly endpoint: string;
   connection: Connection | undefined;
   connecting: Promise<Connection | undefined> | undefined;
   failureCount: number;
@@ -32,7 +32,7 @@ export class EndpointPool {
   /** Why the last attempt to connect failed. */
   lastError: unknown;
 
-  constructor(endpoints: readonly Endpoint[], connector: Connector, options: ConnectOptions) {
+  constructor(endpoints: readonly string[], connector: Connector, options: ConnectOptions) {
     this.#slots = endpoints.map((endpoint) => ({
       endpoint,
       connection: undefined,
@@ -49,7 +49,7 @@ export class EndpointPool {
     for (;;) {
       if (this.#isClosed || options.signal?.aborted === true) throw canceled(options.signal?.reason);
       const now = performance.now();
-      if (now >= options.deadlineMs) throw deadlineExceeded();
+      if (now >= options.deadlineMs) throw deadlineExceeded(this.lastError);
       const slot = this.#nextSlot(now);
       if (slot.connection?.isOpen === true) return slot.connection;
       const waitMs = slot.retryAtMs - now;
@@ -71,6 +71,8 @@ export class EndpointPool {
   }
 
   #connect(slot: Slot): Promise<Connection | undefined> {
+    slot.connection?.close();
+    slot.connection = undefined;
     slot.connecting ??= this.#connector(slot.endpoint, this.#options)
       .then(
         (connection) => {

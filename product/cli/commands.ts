@@ -1,0 +1,37 @@
+// The table of all client commands: what --help shows and what shells complete comes from here.
+
+import type { Command } from "./command.ts";
+import { checkCommands } from "./check-commands.ts";
+import { completionCommand } from "./completion.ts";
+import { alarmCommands, defragCommand, endpointCommands, snapshotCommand } from "./endpoint-commands.ts";
+import { compactionCommand, deleteCommand, getCommand, putCommand } from "./kv-commands.ts";
+import { leaseCommands } from "./lease-commands.ts";
+import { electCommand, lockCommand } from "./lock-commands.ts";
+import { memberCommands, moveLeaderCommand } from "./member-commands.ts";
+import { txnCommand } from "./txn-command.ts";
+import { versionCommand } from "./version-command.ts";
+import { watchCommand } from "./watch-command.ts";
+
+export const COMMANDS: readonly Command[] = [
+  getCommand,
+  putCommand,
+  deleteCommand,
+  txnCommand,
+  watchCommand,
+  compactionCommand,
+  ...leaseCommands,
+  lockCommand,
+  electCommand,
+  ...endpointCommands,
+  ...memberCommands,
+  moveLeaderCommand,
+  ...alarmCommands,
+  defragCommand,
+  snapshotCommand,
+  ...checkCommands,
+  completionCommand,
+  versionCommand,
+];
+
+/** What the first word of a command may be. */
+export const COMMAND_GROUPS: readonly string[] = [...new Set(COMMANDS.map((it) => it.name.split(" ")[0]!))];
