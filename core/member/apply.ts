@@ -7,6 +7,7 @@ import { decodeUtf8 } from "../base/utf8.ts";
 import { id64Equal, id64FromBigInt, id64Hex } from "../base/ids.ts";
 import { ADD_LEARNER, ADD_VOTER, REMOVE_MEMBER } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
+import { CompactFields } from "../wire/hot.ts";
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND, RequestEnvelope } from "../wire/raft-request.ts";
 import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
@@ -27,7 +28,8 @@ export const PRIVATE_KIND = {
 export class Applier {
   readonly #member: Member;
   readonly #envelope = new RequestEnvelope();
-  #reply = new ByteWriter(4096);
+  readonly #reply = new ByteWriter(4096);
+  readonly #compact = new CompactFields();
 
   constructor(member: Member) {
     this.#member = member;
@@ -57,9 +59,25 @@ export class Applier {
     reply.reset();
     const status = this.#applyRequest(kind, bytes, payloadStart, payloadEnd, reply);
     if (status !== OK) return call.fail(status);
+    if (kind === REQUEST_KIND.compaction && this.#isPhysical(bytes, payloadStart, payloadEnd)) return this.#answerWhenCompacted(call);
     call.beginMessage().raw(reply.bytes, 0, reply.position);
     call.endMessage();
     call.finish();
+  }
+
+  #isPhysical(bytes: Uint8Array, start: number, end: number): boolean {
+    this.#compact.parse(bytes, start, end);
+    return this.#compact.physical;
+  }
+
+  // A physical compaction is answered when its rows are gone.
+  #answerWhenCompacted(call: Call): void {
+    const answer = this.#reply.copy();
+    this.#member.housekeeping.past.whenCompacted(this.#compact.revision, () => {
+      call.beginMessage().raw(answer, 0, answer.length);
+      call.endMessage();
+      call.finish();
+    });
   }
 
   // (bytes, start, end) and the reply beside the kind: an object per request would cost on the hottest path.

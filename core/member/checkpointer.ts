@@ -14,10 +14,6 @@ export class Checkpointer {
     return false;
   }
 
-  defragment(done: () => void): void {
-    done();
-  }
-
   get member(): Member {
     return this.#member;
   }

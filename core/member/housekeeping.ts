@@ -4,10 +4,10 @@
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { Id64 } from "../base/ids.ts";
 import { id64ToBigInt } from "../base/ids.ts";
+import { type HashDone, Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
-import { CODE, type Status } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -15,13 +15,6 @@ import type { ForwardDone } from "./forwarding.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
-
-export interface HashResult {
-  readonly hash: number;
-  readonly compactRevision: number;
-  readonly hashRevision: number;
-}
-export type HashDone = (result: HashResult | undefined, failure: Status | undefined) => void;
 
 /** A NOSPACE alarm that was proposed is not proposed again for so long. */
 const ALARM_RETRY_MS = 1_000;
@@ -31,6 +24,8 @@ export class Housekeeping {
   readonly #leases: LeaseKeeper;
   readonly #autoCompaction: AutoCompaction;
   readonly checkpointer: Checkpointer;
+  /** Compaction, cleaning, hashes: who may work on the store's past when. */
+  readonly past: PastHousekeeping;
   readonly #parking: Parking;
   #alarmProposedMs = Number.NEGATIVE_INFINITY;
 
@@ -38,6 +33,7 @@ export class Housekeeping {
     this.#member = member;
     this.#leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
+    this.past = new PastHousekeeping(member.store, member.limits);
     this.checkpointer = new Checkpointer(member);
     this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
   }
@@ -58,7 +54,7 @@ export class Housekeeping {
   background(): boolean {
     const member = this.#member;
     let more = member.hub.turn(member.clock.now());
-    
+    more = this.past.slice() || more;
     more = this.checkpointer.slice() || more;
     return more;
   }
@@ -77,8 +73,15 @@ export class Housekeeping {
     this.#member.counters.leaderChanges.add(1);
   }
 
-  startHash(_revision: number, done: HashDone): void {
-    done(undefined, { code: CODE.unimplemented, text: "HashKV is not built yet" });
+  startHash(revision: number, done: HashDone): void {
+    const failure = this.past.hash(revision, done);
+    if (failure !== undefined) done(undefined, failure);
+    this.#member.options.waker.wake();
+  }
+
+  startDefragmentation(done: () => void): void {
+    this.past.defragment(done);
+    this.#member.options.waker.wake();
   }
 
   /** A renewal waits for an entry that clears a remainder. */

@@ -13,6 +13,7 @@ import type { Clock } from "../base/ports.ts";
 import { LeaseRequests } from "../lease/lease-requests.ts";
 import { Lessor } from "../lease/lessor.ts";
 import { KvMachine } from "../mvcc/kv-machine.ts";
+import type { HashDone } from "../mvcc/housekeeping.ts";
 import type { Store } from "../mvcc/store.ts";
 import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
@@ -39,7 +40,7 @@ import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { Membership } from "./membership.ts";
 import { MemberCounters, registerGauges } from "./counters.ts";
-import { type HashDone, Housekeeping } from "./housekeeping.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
 import { PendingCalls } from "./pending.ts";
@@ -468,7 +469,7 @@ export class Member {
   }
 
   startDefragmentation(done: () => void): void {
-    this.housekeeping.checkpointer.defragment(done);
+    this.housekeeping.startDefragmentation(done);
   }
 
   // The turn.
