@@ -33,7 +33,13 @@ async function runClient(seconds: number): Promise<void> {
   const child = fork(fileURLToPath(import.meta.url), ["serve"]);
   const ask = <T>(): Promise<T> => new Promise((resolve) => child.once("message", (it) => resolve(it as T)));
   const { address } = await ask<{ address: string }>();
-  for (const [clients, connections] of [[1, 1], [100, 10], [1000, 100], [1, 1], [100, 10]] as const) {
+  for (const [clients, connections] of [
+    [1, 1],
+    [100, 10],
+    [1000, 100],
+    [1, 1],
+    [100, 10],
+  ] as const) {
     const before = ask<{ cpu: NodeJS.CpuUsage }>();
     child.send("cpu");
     const cpuBefore = (await before).cpu;

@@ -9,6 +9,7 @@ import net from "node:net";
 
 import type { Limits } from "../../core/base/limits.ts";
 import type { Clock, Waker } from "../../core/base/ports.ts";
+import { HealthService } from "../../core/grpc/health.ts";
 import type { HttpHandler } from "../../core/grpc/http-exchange.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { GrpcServerConnection } from "../../core/grpc/server.ts";
@@ -25,7 +26,6 @@ export interface ServeOptions {
   /** Required by any https or unixs URL. */
   readonly tls?: ServerTls;
   readonly handler: ServerHandler;
-  readonly health?: ServerHandler;
   /** Plain HTTP, whichever version it comes in. */
   readonly onHttp?: HttpHandler;
   /** Takes HTTP/1.1 requests itself and returns true, or leaves them to `onHttp`. */
@@ -57,6 +57,8 @@ export async function serve(options: ServeOptions): Promise<NetServer> {
 export class NetServer {
   /** What each listener is bound to, in the order of the URLs: `http://127.0.0.1:2379`. */
   readonly addresses: string[] = [];
+  /** Answers grpc.health.v1.Health; SERVING from the start. */
+  readonly health = new HealthService();
   readonly #options: ServeOptions;
   readonly #limits: TransportLimits;
   readonly #http1: http.Server;
@@ -131,10 +133,10 @@ export class NetServer {
   }
 
   #serveHttp2(socket: net.Socket, peerCommonName: string, first: Uint8Array): void {
-    const { handler, limits, clock, health, onHttp } = this.#options;
+    const { handler, limits, clock, onHttp } = this.#options;
     const connection = new GrpcServerConnection({
       handler,
-      ...(health === undefined ? {} : { health }),
+      health: this.health,
       ...(onHttp === undefined ? {} : { onHttp }),
       limits,
       transportLimits: this.#limits,

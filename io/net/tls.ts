@@ -34,11 +34,11 @@ export function createTlsServer(options: ServerTls, handshakeMs: number, events:
     rejectUnauthorized: isCaKnown && options.clientCertAuth === true,
     noDelay: true,
   });
-  server.on("connection", (socket: net.Socket) => {
-    // Before the handshake, so that this one already sees the new files.
+  // Before Node's own listener, so that this handshake already sees the new files.
+  server.prependListener("connection", () => {
     if (reader.hasChanged()) server.setSecureContext(reader.current());
-    events.onConnection(socket);
   });
+  server.on("connection", (socket: net.Socket) => events.onConnection(socket));
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("secureConnection", (socket) => {
     socket.on("error", () => undefined);
