@@ -128,6 +128,8 @@ export class FakeCall implements WatchCall {
   end: Status | "finished" | undefined = undefined;
   /** After so many messages it is not writable. */
   room = Infinity;
+  /** Messages with events (fragments but the first left out) written while it was not writable. */
+  overrunCount = 0;
   readonly #writer = new ByteWriter();
   #isWriting = false;
 
@@ -150,6 +152,9 @@ export class FakeCall implements WatchCall {
   endMessage(): void {
     this.#isWriting = false;
     this.responses.push(decode(WatchResponse, this.#writer.copy(), 0, this.#writer.position));
+    const { length } = this.responses;
+    const isContinued = length > 1 && this.responses[length - 2]!.fragment;
+    if (!this.writable && !isContinued && this.responses[length - 1]!.events.length > 0) this.overrunCount++;
     if (--this.room <= 0) this.writable = false;
   }
 
