@@ -124,8 +124,8 @@ export async function inTurns(
       context.say(`round ${round + 1} of ${context.options.rounds}: ${target.contender.name}`);
       const result = await load(target, round);
       if (result.errors > 0) context.notes.push(`${target.contender.name}: ${result.errors} errors in round ${round + 1}: ${Object.keys(result.errorTexts)[0]}`);
-      for (const warning of result.warnings) addNote(context.notes, `${target.contender.name}: ${warning}`);
-      if (result.refusal) addNote(context.notes, `${target.contender.name}: ${result.refusal}`);
+      for (const warning of result.warnings) addNoteOnce(context.notes, `${target.contender.name}: ${warning}`);
+      if (result.refusal) addNoteOnce(context.notes, `${target.contender.name}: ${result.refusal}`);
       results.get(target.contender.name)!.push(result);
     }
   }
@@ -133,7 +133,7 @@ export async function inTurns(
 }
 
 /** The first of each kind is enough. */
-function addNote(notes: string[], note: string): void {
+export function addNoteOnce(notes: string[], note: string): void {
   const kind = note.replace(/[\d.,]+/g, "#");
   if (!notes.some((one) => one.replace(/[\d.,]+/g, "#") === kind)) notes.push(note);
 }

@@ -124,6 +124,10 @@ export class Load {
 
   /** Runs to the end; `operations` calls `done` of this load. */
   async run(operations: Operations): Promise<LoadResult> {
+    if (this.#open) {
+      this.#ticker = new Ticker({ precise: this.#open.precise, onTick: this.#tick });
+      await this.#ticker.ready;
+    }
     this.#operations = operations;
     for (const _ of operations.kinds) {
       this.#kindLatencies.push(new Histogram());
@@ -182,8 +186,7 @@ export class Load {
     }
     for (let slot = this.#busy.length - 1; slot >= 0; slot--) this.#free[this.#freeCount++] = slot;
     this.#schedule = new Schedule({ ...open, prng: this.#options.prng, firstUs: nowUs + 1000 });
-    this.#ticker = new Ticker({ precise: open.precise, onTick: this.#tick });
-    this.#ticker.wakeAt(this.#schedule.nextUs);
+    this.#ticker!.wakeAt(this.#schedule.nextUs);
   }
 
   readonly #tick = (): void => {

@@ -1,5 +1,8 @@
 // `holdfast bench`: the subcommands.
 
+import * as fs from "node:fs";
+import { compare, parseCompare } from "./compare.ts";
+import { describeComparison } from "./compare-print.ts";
 import { isWorkload, parseRun, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
 import { describeRun, Progress, type TextOut } from "./print.ts";
 import type { RunResult } from "./result.ts";
@@ -31,6 +34,7 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
       return 0;
     }
     if (isWorkload(command)) return await benchWorkload(command, rest, io);
+    if (command === "compare") return await benchCompare(rest, io);
     throw new UsageError(`Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`);
   } catch (error) {
     io.stderr.write(`holdfast bench: ${(error as Error).message}\n`);
@@ -55,6 +59,23 @@ async function benchWorkload(workload: WorkloadName, argv: readonly string[], io
   }
   io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
   return exitStatusOf(result);
+}
+
+async function benchCompare(argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = parseCompare(argv);
+  const progress = new Progress(io.stderr, { quiet: options.quiet });
+  const interrupt = untilInterrupted();
+  try {
+    const result = await compare(options, { signal: interrupt.signal, say: (text) => progress.phase(text) });
+    progress.end();
+    if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, JSON.stringify(result));
+    // The curves are for the report; what is printed ends with the rows.
+    io.stdout.write(options.json ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n` : describeComparison(result));
+    return 0;
+  } finally {
+    progress.end();
+    interrupt.release();
+  }
 }
 
 function exitStatusOf(result: RunResult): number {

@@ -9,6 +9,7 @@ const SLEEPER = `
 const { parentPort, workerData } = require("node:worker_threads");
 const state = new Int32Array(workerData, 0, 3);
 const target = new Float64Array(workerData, 16, 1);
+parentPort.postMessage(1);
 for (;;) {
   Atomics.wait(state, 0, 0);
   if (Atomics.load(state, 2) === 1) break;
@@ -36,6 +37,8 @@ export class Ticker {
   readonly #worker: Worker | undefined;
   readonly #onTick: () => void;
   #stopped = false;
+  /** A thread takes some tens of milliseconds to start, by which the first operations would be late. */
+  readonly ready: Promise<void> = Promise.resolve();
 
   /** `precise` polls instead of sleeping. */
   constructor(options: { precise: boolean; onTick: () => void }) {
@@ -45,8 +48,14 @@ export class Ticker {
     this.#onTick = options.onTick;
     if (options.precise) return;
     this.#worker = new Worker(SLEEPER, { eval: true, workerData: shared });
-    this.#worker.on("message", () => {
-      if (!this.#stopped) this.#onTick();
+    const worker = this.#worker;
+    this.ready = new Promise((resolve) => {
+      worker.once("message", () => {
+        worker.on("message", () => {
+          if (!this.#stopped) this.#onTick();
+        });
+        resolve();
+      });
     });
   }
 

@@ -1,0 +1,171 @@
+// The rows about losing a leader: how long no put is acknowledged.
+
+import { encodeUtf8 } from "../../core/base/utf8.ts";
+import { METHOD } from "../../core/wire/service.ts";
+import { all, prepare, type RowContext } from "./contenders.ts";
+import { Control } from "./control.ts";
+import type { Cluster } from "./launch.ts";
+import { type ProcessRow, Values } from "./process-rows.ts";
+import { openRpc } from "./rpc-client.ts";
+import { clockUs } from "./ticker.ts";
+
+/** Each survivor gets a put so often. */
+const PUT_EVERY_MS = 5;
+const GIVE_UP_MS = 20_000;
+const SLOTS = 8192;
+
+/** Sends puts to some members all the time, and notes when those that were started after `sinceUs` are acknowledged. */
+class Prober {
+  readonly #controls: Control[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** Start and end of every acknowledged put, in order of the ends. */
+  readonly acknowledged: { startUs: number; endUs: number }[] = [];
+
+  async start(endpoints: readonly string[], cluster: Cluster): Promise<void> {
+    for (const endpoint of endpoints) {
+      const rpc = await openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: SLOTS, tls: cluster.tls, user: undefined });
+      const control = new Control(rpc, SLOTS);
+      this.#controls.push(control);
+      this.#timers.push(setInterval(() => this.#put(control), PUT_EVERY_MS));
+    }
+  }
+
+  #put(control: Control): void {
+    const startUs = clockUs();
+    const request = { key: encodeUtf8("probe"), value: encodeUtf8(String(startUs)) };
+    control.call(METHOD.put, request, 10_000).then(
+      () => this.acknowledged.push({ startUs, endUs: clockUs() }),
+      () => {},
+    );
+  }
+
+  /** Milliseconds from `sinceUs` to the first acknowledgement of a put that was started after it. */
+  async firstAfter(sinceUs: number): Promise<number> {
+    for (;;) {
+      const found = this.acknowledged.find((one) => one.startUs > sinceUs);
+      if (found) return (found.endUs - sinceUs) / 1000;
+      if ((clockUs() - sinceUs) / 1000 > GIVE_UP_MS) throw new Error(`no put was acknowledged for ${GIVE_UP_MS} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** The longest time without an acknowledgement from `sinceUs` on, milliseconds. */
+  longestGap(sinceUs: number): number {
+    let lastUs = sinceUs;
+    let longestUs = 0;
+    for (const one of this.acknowledged) {
+      if (one.endUs < sinceUs) continue;
+      longestUs = Math.max(longestUs, one.endUs - lastUs);
+      lastUs = one.endUs;
+    }
+    return longestUs / 1000;
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const control of this.#controls) await control.close();
+  }
+}
+
+async function withThree(context: RowContext, body: (cluster: Cluster, name: string) => Promise<void>): Promise<void> {
+  for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
+    const cluster = await prepare(context, who, 3);
+    try {
+      for (let i = 0; i < 3; i++) cluster.startMember(i);
+      await cluster.ready();
+      await body(cluster, who.name);
+    } finally {
+      await cluster.stop();
+    }
+  }
+}
+
+function trials(context: RowContext): number {
+  return context.options.suite === "full" ? 20 : 5;
+}
+
+/** Loses the leader `lose`, measures the gap at the others, and brings it back. */
+async function gapOf(cluster: Cluster, lose: "SIGKILL" | "SIGSTOP"): Promise<number> {
+  const leader = await cluster.leader();
+  const survivors = cluster.endpoints.filter((_, i) => i !== leader);
+  const prober = new Prober();
+  await prober.start(survivors, cluster);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const sinceUs = clockUs();
+  cluster.signal(leader, lose);
+  try {
+    return await prober.firstAfter(sinceUs);
+  } finally {
+    await prober.stop();
+    if (lose === "SIGSTOP") cluster.signal(leader, "SIGCONT");
+    else {
+      await cluster.stopMember(leader, "SIGKILL");
+      cluster.startMember(leader);
+    }
+    await cluster.ready();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+const KILL: ProcessRow = {
+  id: "P19",
+  what: "kill -9 of the leader to the first acknowledged put, 3 members, default timers",
+  etcdOnly: true,
+  figures: [{ name: "gap", unit: "ms", better: "lower", demands: { gate: { ratio: 1 }, target: { ratio: 0.15 }, stretch: { value: 50 } } }],
+  run: async (context) => {
+    const values = new Values();
+    await withThree(context, async (cluster, name) => {
+      for (let trial = 0; trial < trials(context); trial++) {
+        context.say(`${name}: killing the leader, ${trial + 1} of ${trials(context)}`);
+        values.add("gap", name, await gapOf(cluster, "SIGKILL"));
+      }
+    });
+    return values;
+  },
+};
+
+const SILENT: ProcessRow = {
+  id: "P20",
+  what: "silent leader (SIGSTOP); graceful move of leadership: write gap, 3 members",
+  etcdOnly: true,
+  figures: [
+    { name: "silent leader", unit: "ms", better: "lower", demands: { gate: { ratio: 1 }, target: { ratio: 0.9 } } },
+    { name: "graceful move", unit: "ms", better: "lower", demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } } },
+  ],
+  run: async (context) => {
+    const values = new Values();
+    await withThree(context, async (cluster, name) => {
+      for (let trial = 0; trial < Math.min(5, trials(context)); trial++) {
+        context.say(`${name}: moving the leader, ${trial + 1}`);
+        values.add("graceful move", name, await moveGap(cluster));
+        context.say(`${name}: silencing the leader, ${trial + 1}`);
+        values.add("silent leader", name, await gapOf(cluster, "SIGSTOP"));
+      }
+    });
+    return values;
+  },
+};
+
+async function moveGap(cluster: Cluster): Promise<number> {
+  const leader = await cluster.leader();
+  const next = (leader + 1) % 3;
+  const prober = new Prober();
+  await prober.start(cluster.endpoints, cluster);
+  const open = (endpoint: string) => openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: 2, tls: cluster.tls, user: undefined });
+  const target = new Control(await open(cluster.endpoints[next]!), 2);
+  const control = new Control(await open(cluster.endpoints[leader]!), 2);
+  try {
+    const targetId = (await target.call(METHOD.status, {})).header!.member_id;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const sinceUs = clockUs();
+    await control.call(METHOD.moveLeader, { targetID: targetId });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return prober.longestGap(sinceUs);
+  } finally {
+    await prober.stop();
+    await target.close();
+    await control.close();
+  }
+}
+
+export const FAILURE_ROWS: readonly ProcessRow[] = [KILL, SILENT];
