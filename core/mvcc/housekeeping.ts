@@ -2,6 +2,7 @@
 // compaction is under way, or any number of readers. All of it happens in slices that the owner asks for.
 //
 //   housekeeping.hash(0, (result) => …);  housekeeping.defragment(() => …);  housekeeping.whenCompacted(rev, () => …);
+//   housekeeping.checkpoint({ disk, directory, extra, done, wake });
 //   while (housekeeping.slice()) …                        // one slice; false when nothing is left to do
 //
 // A compaction needs no call: once KvMachine has applied it, slices carry it out.
@@ -9,6 +10,8 @@
 import type { Limits } from "../base/limits.ts";
 import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
+import type { CheckpointOptions } from "./checkpoint.ts";
+import { Checkpoint } from "./checkpoint.ts";
 import { Compaction } from "./compaction.ts";
 import { HashJob } from "./hash.ts";
 import type { Store } from "./store.ts";
@@ -19,14 +22,6 @@ export interface HashResult {
   readonly compactRevision: number;
   /** The revision hashed. */
   readonly hashRevision: number;
-}
-
-/** Something that reads survivors in slices; a checkpoint is one. */
-export interface PastReader {
-  /** True while there is more to do. May do nothing while it waits for the disk. */
-  slice(recordCount: number): boolean;
-  /** It waits for something outside; slices do nothing until then. */
-  readonly isWaiting: boolean;
 }
 
 /** Exactly one of the two is there. */
@@ -51,7 +46,7 @@ export class Housekeeping {
   readonly #compactionWaiters: CompactionWaiter[] = [];
   #defragmentWaiters: (() => void)[] = [];
   #isDefragmenting = false;
-  #reader: PastReader | undefined;
+  #checkpoint: Checkpoint | undefined;
 
   constructor(store: Store, limits: Limits) {
     this.#store = store;
@@ -77,18 +72,16 @@ export class Housekeeping {
     this.#defragmentWaiters.push(done);
   }
 
-  /** Starts a reader of the past; only when none is there (`hasReader`). */
-  read(reader: PastReader): void {
-    this.#reader = reader;
+  /** Starts a checkpoint of the store as it is now; undefined when a compaction or another one is under way. */
+  checkpoint(options: CheckpointOptions): Checkpoint | undefined {
+    if (this.compaction.isRunning || this.#checkpoint !== undefined) return undefined;
+    const checkpoint = new Checkpoint(this.#store, options);
+    this.#checkpoint = checkpoint;
+    return checkpoint;
   }
 
-  get hasReader(): boolean {
-    return this.#reader !== undefined;
-  }
-
-  /** Whether a reader of the past may start now. */
-  get mayRead(): boolean {
-    return !this.compaction.isRunning && this.#reader === undefined;
+  get isCheckpointing(): boolean {
+    return this.#checkpoint !== undefined;
   }
 
   /** Does one slice of what is due; false when there is nothing to do now. */
@@ -98,15 +91,16 @@ export class Housekeeping {
       if (!this.compaction.isRunning) this.#afterRun();
       return true;
     }
+    // A hash that has not begun waits for a compaction that is due: without any key, all rows that are left count.
     const hash = this.#hashes[0];
-    if (hash !== undefined) {
+    if (hash !== undefined && (hash.job !== undefined || !this.compaction.isDue)) {
       this.#sliceHash(hash);
       return true;
     }
-    if (this.#reader !== undefined) {
-      if (!this.#reader.slice(this.#sliceRecordCount)) this.#reader = undefined;
+    if (this.#checkpoint !== undefined) {
+      if (!this.#checkpoint.slice(this.#sliceRecordCount)) this.#checkpoint = undefined;
       // A reader that waits for the disk keeps compaction out, but not the loop busy.
-      return this.#reader === undefined || !this.#reader.isWaiting;
+      return this.#checkpoint === undefined || !this.#checkpoint.isWaiting;
     }
     return this.#beginRun();
   }

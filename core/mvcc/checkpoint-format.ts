@@ -1,0 +1,86 @@
+// A checkpoint on disk: the store at one revision.
+//
+//   <directory>/<number, 16 hexadecimal digits>.seg   a segment, byte for byte as in memory (slabs.ts); only grows
+//   <directory>/manifest                              everything else; replaced by rename
+//
+// manifest := block*    block := kind u32, size u32, crc32c u32, payload     crc over kind, size, block number, payload
+//
+// The payloads are one stream of varints, cut anywhere; the last block has kind LAST, and the file ends with it:
+//
+//   magic, version
+//   revision, compacted revision + 1, base, unit shift, id count, next segment number, main slot + 1, old slot + 1
+//   size of extra, extra                                           what the caller keeps with it
+//   count of segments, and of each: slot, number, capacity, used bytes, is old, last revision, next slot + 1,
+//                                   count of pieces, and of each: end, crc32c         (pieces: the file, in order)
+//   count of survivors, their locations                            as differences from the one before, zigzag
+//   count of firsts, the first location of each revision from base on; 0 for one without            likewise
+//   the ids of the keys, in key order, up to the end                                                 likewise
+//
+// The links between records and the marks of dead ones are not trusted from segments, but made again: a record is alive
+// if it is a survivor or its revision is not below base.
+
+import { crc32c } from "../base/crc32c.ts";
+
+/** "HFCK" */
+export const MANIFEST_MAGIC = 0x4b434648;
+export const MANIFEST_VERSION = 1;
+export const BLOCK_HEAD_BYTES = 12;
+export const BLOCK_MORE = 1;
+export const BLOCK_LAST = 2;
+/** Large enough for a sync to be worth it, small enough to be checked and written within a slice. */
+export const BLOCK_SIZE_BYTES = 256 * 1024;
+/** Largest piece of a segment that is written at once. */
+export const PIECE_SIZE_BYTES = 1024 * 1024;
+
+export const MANIFEST_NAME = "manifest";
+export const MANIFEST_NEW_NAME = "manifest.new";
+
+export function segmentName(number: number): string {
+  return `${number.toString(16).padStart(16, "0")}.seg`;
+}
+
+/** A file of ours that no checkpoint names is left over from one that was not finished. */
+export function isOurName(name: string): boolean {
+  return /^[0-9a-f]{16}\.seg$/.test(name) || name === MANIFEST_NEW_NAME;
+}
+
+/** The checksum of a block, over its head as well: a block in another place is no valid block. */
+export function blockCrc(
+  block: { kind: number; number: number },
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const head = Uint32Array.of(block.kind, end - start, block.number);
+  return crc32c(bytes, start, end, crc32c(new Uint8Array(head.buffer), 0, 12));
+}
+
+/** What is on disk is not a checkpoint of ours, or not the one that was written. The member does not start. */
+export class CheckpointError extends Error {
+  override readonly name = "CheckpointError";
+  /** `damaged`: acknowledged data was lost or changed. `unusable`: written by a version that we cannot read. */
+  readonly code: "damaged" | "unusable";
+  /** Relative to the data directory. */
+  readonly file: string;
+  readonly offset: number;
+
+  constructor(code: "damaged" | "unusable", where: { file: string; offset: number }, text: string) {
+    super(`${text} (file ${where.file}, offset ${where.offset})`);
+    this.code = code;
+    this.file = where.file;
+    this.offset = where.offset;
+  }
+}
+
+const REMEDY =
+  "In a cluster of several members, remove this member and add it again with an empty data directory; " +
+  "a single member has to be restored from a snapshot or from a copy of its data directory";
+
+export function damagedCheckpoint(file: string, offset: number, what: string): CheckpointError {
+  const where = { file, offset };
+  return new CheckpointError(
+    "damaged",
+    where,
+    `Cannot load checkpoint: ${what}, so stored keys are lost or changed. ${REMEDY}`,
+  );
+}

@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SimulatedClock } from "../../proof/simulator/clock.ts";
+import type { PowerLoss } from "../../proof/simulator/disk.ts";
+import { PowerLossError, SimulatedDisk } from "../../proof/simulator/disk.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { DiskError } from "../base/ports.ts";
+import { Prng } from "../base/prng.ts";
+import { STATUS } from "../wire/status.ts";
+import {
+  BLOCK_HEAD_BYTES,
+  BLOCK_LAST,
+  CheckpointError,
+  MANIFEST_MAGIC,
+  MANIFEST_VERSION,
+  blockCrc,
+} from "./checkpoint-format.ts";
+import type { LoadedCheckpoint } from "./load-checkpoint.ts";
+import { loadCheckpoint } from "./load-checkpoint.ts";
+import { SlowModel } from "./slow-model.ts";
+import { RequestSource, TestBench, bytes } from "./test-bench.ts";
+
+const DIRECTORY = "member/data";
+
+function newDisk(clock: SimulatedClock, seed: number): SimulatedDisk {
+  const disk = new SimulatedDisk({ clock, prng: new Prng(seed) });
+  disk.makeDirectory(DIRECTORY);
+  disk.syncDirectory("");
+  disk.syncDirectory("member");
+  return disk;
+}
+
+function load(disk: SimulatedDisk): LoadedCheckpoint | undefined {
+  return loadCheckpoint({ disk, directory: DIRECTORY, hashSeed: 99 });
+}
+
+/** Starts a checkpoint; `extra` is the revision, as a text. */
+function begin(bench: TestBench, disk: SimulatedDisk, done: (error: DiskError | undefined) => void): boolean {
+  const extra = bytes(`${bench.store.revision}`);
+  const options = { disk, directory: DIRECTORY, extra, done, wake: () => undefined };
+  return bench.housekeeping.checkpoint(options) !== undefined;
+}
+
+/** Takes a checkpoint to its end. */
+function take(bench: TestBench, disk: SimulatedDisk, clock: SimulatedClock): void {
+  let ended = false;
+  bench.finish();
+  assert.ok(begin(bench, disk, (error) => (ended = error === undefined)));
+  while (bench.housekeeping.isCheckpointing) if (!bench.housekeeping.slice()) clock.step();
+  assert.ok(ended);
+}
+
+/** What the loaded store says equals what the model says. */
+function compareWhole(loaded: LoadedCheckpoint, model: SlowModel, where: string): void {
+  const bench = new TestBench({ dataSegmentSizeBytes: 1024 });
+  for (let lease = 0; lease < 3; lease++) bench.leases.keys.push(new Set());
+  bench.adopt(loaded.store);
+  assert.equal(String.fromCharCode(...loaded.extra), `${model.revision}`, where);
+  assert.equal(loaded.store.keyCount, model.visible().length, where);
+  for (let revision = Math.max(1, model.compacted); revision <= model.revision; revision++) {
+    const request = { key: bytes("\0"), range_end: bytes("\0"), revision };
+    assert.deepEqual(bench.range(request), model.range(request), where);
+  }
+  const oldest = Math.max(1, model.compacted);
+  assert.deepEqual(bench.history(oldest), model.history(oldest), where);
+  for (const revision of [0, oldest]) {
+    assert.equal(bench.hash(revision), model.hash(revision === 0 ? model.revision : revision), where);
+  }
+}
+
+function copyOf(model: SlowModel): SlowModel {
+  const copy = new SlowModel();
+  Object.assign(copy, {
+    versions: [...model.versions],
+    revision: model.revision,
+    compacted: model.compacted,
+  });
+  copy.leases = model.leases;
+  return copy;
+}
+
+class World {
+  readonly clock = new SimulatedClock();
+  readonly prng: Prng;
+  readonly source: RequestSource;
+  readonly bench: TestBench;
+  readonly model = new SlowModel();
+  disk: SimulatedDisk;
+
+  constructor(seed: number) {
+    this.prng = new Prng(seed);
+    this.source = new RequestSource(this.prng, 4 + this.prng.below(40));
+    const sliceRecordCount = 1 + this.prng.below(30);
+    this.bench = new TestBench({ dataSegmentSizeBytes: 1024 << this.prng.below(3), sliceRecordCount });
+    this.disk = newDisk(this.clock, seed);
+    for (let lease = 1n; lease <= 3n; lease++) {
+      this.model.leases.add(lease);
+      this.bench.leases.keys.push(new Set());
+    }
+  }
+
+  change(): void {
+    const { prng, bench, model, source } = this;
+    const kind = prng.below(100);
+    if (kind < 60) {
+      const request = source.put();
+      assert.deepEqual(bench.put(request), model.put(request));
+    } else if (kind < 80) {
+      const request = source.delete();
+      assert.deepEqual(bench.delete(request), model.delete(request));
+    } else if (kind < 95) {
+      const request = source.txn(model.revision);
+      const answer = bench.txn(request);
+      if (answer !== STATUS.duplicateKey) assert.deepEqual(answer, model.txn(request));
+    } else {
+      const revision = Math.max(0, model.revision - prng.below(40));
+      assert.equal(bench.compact(revision), model.compact(revision));
+    }
+  }
+}
+
+function runWithReloads(seed: number): void {
+  const world = new World(seed);
+  const { prng, bench, model, clock } = world;
+  for (let round = 0; round < 12; round++) {
+    for (let i = prng.below(60); i > 0; i--) {
+      world.change();
+      if (prng.chance(0.3)) bench.housekeeping.slice();
+    }
+    if (prng.chance(0.5)) {
+      take(bench, world.disk, clock);
+      const loaded = load(world.disk.copy())!;
+      if (prng.chance(0.5)) bench.adopt(loaded.store); // goes on as after a restart
+      else compareWhole(loaded, copyOf(model), `seed ${seed}, round ${round}`);
+      continue;
+    }
+    // A checkpoint while changes go on holds what was there when it began.
+    bench.finish();
+    const before = copyOf(model);
+    assert.ok(begin(bench, world.disk, (error) => assert.equal(error, undefined)));
+    while (bench.housekeeping.isCheckpointing) {
+      if (prng.chance(0.5)) world.change();
+      if (!bench.housekeeping.slice()) clock.step();
+    }
+    compareWhole(load(world.disk.copy())!, before, `seed ${seed}, round ${round}`);
+  }
+}
+
+test("a loaded checkpoint is the store as it was when the checkpoint began, over random histories", () => {
+  const first = Math.floor(Math.random() * 1e9);
+  console.log(`first seed ${first}`);
+  for (let i = 0; i < 5; i++) runWithReloads(first + i);
+});
+
+test("a directory without a checkpoint loads nothing", () => {
+  assert.equal(load(newDisk(new SimulatedClock(), 1)), undefined);
+});
+
+/** Two checkpoints, with power lost before the disk's call number `crashBefore`. Returns the calls there were. */
+function crashRun(loss: PowerLoss, crashBefore: number): number {
+  const world = new World(4242);
+  const { bench, model, clock, disk } = world;
+  const models: SlowModel[] = [];
+  let durable = -1;
+  disk.crashBefore = crashBefore;
+  try {
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 25; i++) world.change();
+      bench.finish();
+      models.push(copyOf(model));
+      take(bench, disk, clock);
+      durable = round;
+    }
+  } catch (error) {
+    if (!(error instanceof PowerLossError)) throw error;
+  }
+  const after = disk.afterPowerLoss(loss);
+  const loaded = load(after);
+  const where = `crash before call ${crashBefore}, ${loss.survivors}`;
+  const found =
+    loaded === undefined
+      ? -1
+      : models.findIndex((it) => `${it.revision}` === String.fromCharCode(...loaded.extra));
+  assert.ok(found >= durable, where);
+  if (loaded !== undefined) {
+    compareWhole(loaded, models[found]!, where);
+    // And it can be built upon.
+    const next = new TestBench();
+    for (let lease = 0; lease < 3; lease++) next.leases.keys.push(new Set());
+    next.adopt(load(after)!.store);
+    next.put({ key: bytes("after"), value: bytes("crash") });
+    take(next, after, clock);
+    assert.equal(load(after)!.store.revision, models[found]!.revision + 1, where);
+  }
+  return disk.callCount;
+}
+
+test("power may be lost before any call: the newest durable checkpoint is there", () => {
+  const all: PowerLoss = { prng: new Prng(1), survivors: "all", tear: "sector" };
+  const callCount = crashRun(all, Infinity);
+  assert.ok(callCount > 12, `${callCount} calls`);
+  for (let call = 1; call <= callCount; call++) {
+    crashRun({ prng: new Prng(call), survivors: "all", tear: "sector" }, call);
+    crashRun({ prng: new Prng(call), survivors: "none", tear: "sector" }, call);
+    crashRun({ prng: new Prng(call), survivors: "random", tear: "sector" }, call);
+    crashRun({ prng: new Prng(call), survivors: "random", tear: "byte" }, call);
+  }
+});
+
+test("a flipped bit, a zeroed sector, a cut or missing file is refused, wherever it is", () => {
+  const world = new World(77);
+  for (let i = 0; i < 80; i++) world.change();
+  take(world.bench, world.disk, world.clock);
+  const prng = new Prng(7);
+  const refused = (damage: (disk: SimulatedDisk) => void, what: string): void => {
+    const disk = world.disk.copy();
+    damage(disk);
+    assert.throws(
+      () => load(disk),
+      (error) => error instanceof CheckpointError && error.code === "damaged",
+      what,
+    );
+  };
+  for (const name of world.disk.list(DIRECTORY)) {
+    const path = `${DIRECTORY}/${name}`;
+    const size = world.disk.content(path).length;
+    for (let i = 0; i < 60; i++) {
+      const offset = prng.below(size);
+      refused((disk) => disk.flipBit(path, offset, prng.below(8)), `${path} bit at ${offset}`);
+    }
+    for (let start = 0; start < size; start += 512) {
+      if (
+        world.disk
+          .content(path)
+          .subarray(start, start + 512)
+          .every((byte) => byte === 0)
+      )
+        continue;
+      refused((disk) => disk.zero(path, start, Math.min(size, start + 512)), `${path} zeros at ${start}`);
+    }
+    for (const cut of [0, 1, prng.below(size), size - 1])
+      refused((disk) => disk.cut(path, cut), `${path} cut at ${cut}`);
+    if (name.endsWith(".seg")) refused((disk) => disk.lose(path), `${path} missing`);
+  }
+});
+
+test("a failed sync ends the checkpoint with its error, and the one before it stands", () => {
+  const world = new World(5);
+  for (let i = 0; i < 40; i++) world.change();
+  take(world.bench, world.disk, world.clock);
+  const { revision } = world.bench.store;
+  for (let i = 0; i < 10; i++) world.change();
+  world.bench.finish();
+  world.disk.failSyncAt = world.disk.syncCount + 1;
+  let failure: DiskError | undefined;
+  assert.ok(begin(world.bench, world.disk, (error) => (failure = error)));
+  while (world.bench.housekeeping.isCheckpointing) if (!world.bench.housekeeping.slice()) world.clock.step();
+  assert.equal(failure?.code, "EIO");
+  assert.equal(load(world.disk.copy())!.store.revision, revision);
+});
+
+test("a checkpoint of a newer format is refused by its version", () => {
+  const disk = newDisk(new SimulatedClock(), 1);
+  const writer = new ByteWriter();
+  writer.varint(MANIFEST_MAGIC);
+  writer.varint(MANIFEST_VERSION + 1);
+  const payload = writer.copy();
+  const block = new Uint8Array(BLOCK_HEAD_BYTES + payload.length);
+  const head = Uint32Array.of(
+    BLOCK_LAST,
+    payload.length,
+    blockCrc({ kind: BLOCK_LAST, number: 0 }, payload, 0, payload.length),
+  );
+  block.set(new Uint8Array(head.buffer));
+  block.set(payload, BLOCK_HEAD_BYTES);
+  const file = disk.create(`${DIRECTORY}/manifest`, "bulk");
+  file.write(block, 0, block.length, 0);
+  assert.throws(
+    () => load(disk),
+    (error) =>
+      error instanceof CheckpointError && error.code === "unusable" && /version 2/.test(error.message),
+  );
+});
