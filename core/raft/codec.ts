@@ -6,7 +6,7 @@
 //   flags: 1 reject, 2 force
 //   append:         index, logTerm, commit, count (varints), then `count` entries as drawn in arena.ts, up to the end
 //   appendReply:    index, hintIndex, hintTerm          heartbeat:   commit, sequence       heartbeatReply: sequence
-//   vote, preVote:  index, logTerm                      their replies, timeoutNow: nothing
+//   vote, preVote:  index, logTerm, commit, commitTerm  their replies: commit, commitTerm   timeoutNow: nothing
 //   readIndex:      incarnation, sequence               readIndexReply: incarnation, sequence, index
 //   snapshot:       index, logTerm, voters, outgoing, learners, next (each: count, ids), autoLeave
 //   forward:        incarnation, sequence, count, entries (term 0)                          forwardRefused: incarnation, sequence
@@ -72,9 +72,14 @@ function writeFields(writer: ByteWriter, message: RaftMessage, log: RaftLog): vo
     case kinds.MESSAGE_VOTE:
       writer.varint(message.index);
       writer.varint(message.logTerm);
+      writer.varint(message.commit);
+      writer.varint(message.commitTerm);
       return;
     case kinds.MESSAGE_PRE_VOTE_REPLY:
     case kinds.MESSAGE_VOTE_REPLY:
+      writer.varint(message.commit);
+      writer.varint(message.commitTerm);
+      return;
     case kinds.MESSAGE_TIMEOUT_NOW:
       return;
     case kinds.MESSAGE_READ_INDEX:
@@ -181,6 +186,13 @@ function readFields(reader: FieldReader, message: RaftMessage, batch: EntryBatch
     case kinds.MESSAGE_VOTE:
       message.index = reader.varint();
       message.logTerm = reader.varint();
+      message.commit = reader.varint();
+      message.commitTerm = reader.varint();
+      return;
+    case kinds.MESSAGE_PRE_VOTE_REPLY:
+    case kinds.MESSAGE_VOTE_REPLY:
+      message.commit = reader.varint();
+      message.commitTerm = reader.varint();
       return;
     case kinds.MESSAGE_READ_INDEX:
     case kinds.MESSAGE_FORWARD_REFUSED:
@@ -204,7 +216,7 @@ function readFields(reader: FieldReader, message: RaftMessage, batch: EntryBatch
       readBatch(reader, batch);
       return checkForwarded(batch);
     default:
-      return; // votes' replies and timeoutNow have no fields
+      return; // timeoutNow has no fields
   }
 }
 

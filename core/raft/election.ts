@@ -87,6 +87,7 @@ function reply(state: RaftState, request: RaftMessage, reject: boolean): void {
   const kind = request.kind === MESSAGE_PRE_VOTE ? MESSAGE_PRE_VOTE_REPLY : MESSAGE_VOTE_REPLY;
   const message = state.send(kind, { hi: request.fromHi, lo: request.fromLo });
   message.reject = reject;
+  tellCommitted(state, message);
   // A pre-vote is granted for a term that does not exist yet; everything else speaks of our own.
   if (!reject) message.term = request.term;
 }
@@ -131,6 +132,24 @@ function hurry(state: RaftState): void {
   if (deadline < state.electionDeadlineMs) state.electionDeadlineMs = deadline;
 }
 
+function tellCommitted(state: RaftState, message: RaftMessage): void {
+  message.commit = state.commitIndex;
+  message.commitTerm = state.log.term(state.commitIndex);
+}
+
+/**
+ * Everything about votes says what its sender knows to be committed; who has that very entry has everything before it
+ * and may commit it, whoever says so. Without this the members of a new configuration could depend for ever on the votes of members that
+ * have left: these know that the change is committed, have later entries, and cannot be leaders themselves.
+ */
+export function learnCommitted(state: RaftState, message: RaftMessage): void {
+  if (message.commit <= state.commitIndex || !state.log.matches(message.commit, message.commitTerm)) return;
+  state.commitTo(message.commit);
+  const campaigns = state.role === "preCandidate" || state.role === "candidate";
+  // A change may make this campaign pointless or easy: another one follows once it is applied.
+  if (campaigns && hasCommittedChange(state)) becomeFollower(state, state.term, ID64_ZERO);
+}
+
 function hasCommittedChange(state: RaftState): boolean {
   const change = state.log.firstUnappliedConfIndex;
   return change !== 0 && change <= state.commitIndex;
@@ -151,6 +170,7 @@ function requestVotes(state: RaftState, kind: number): void {
     if (kind === MESSAGE_PRE_VOTE) message.term = state.term + 1;
     message.index = state.log.lastIndex;
     message.logTerm = state.log.lastTerm;
+    tellCommitted(state, message);
     message.force = state.forced;
   }
 }

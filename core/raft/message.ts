@@ -6,8 +6,8 @@
 //   appendReply      | index: durable and equal up to here; or reject, index: that entry is missing, hintIndex, hintTerm
 //   heartbeat        | commit <= match of the receiver; sequence (0: no answer wanted)
 //   heartbeatReply   | sequence
-//   preVote, vote    | index, logTerm: the candidate's last entry; force: the leader asked for it
-//   their replies    | reject
+//   preVote, vote    | index, logTerm: the candidate's last entry; force: the leader asked for it; commit, commitTerm
+//   their replies    | reject; commit, commitTerm: the last entry that the sender knows to be committed
 //   timeoutNow       |
 //   readIndex        | incarnation, sequence: the follower's name for the request
 //   readIndexReply   | incarnation, sequence; index
@@ -62,6 +62,7 @@ export class RaftMessage {
   index = 0;
   logTerm = 0;
   commit = 0;
+  commitTerm = 0;
   sequence = 0;
   incarnation = 0;
   hintIndex = 0;
@@ -85,6 +86,7 @@ export class RaftMessage {
     this.index = 0;
     this.logTerm = 0;
     this.commit = 0;
+    this.commitTerm = 0;
     this.sequence = 0;
     this.incarnation = 0;
     this.hintIndex = 0;

@@ -1,7 +1,7 @@
 // A message from a peer: what its term means (Raft 5.1), then to whom it goes.
 
 import { ID64_ZERO, type Id64 } from "../base/ids.ts";
-import { isInLease, onTimeoutNow, onVoteReply, onVoteRequest } from "./election.ts";
+import { isInLease, learnCommitted, onTimeoutNow, onVoteReply, onVoteRequest } from "./election.ts";
 import { onAppend, onHeartbeat, onSnapshot } from "./follower.ts";
 import * as kinds from "./message.ts";
 import type { RaftMessage } from "./message.ts";
@@ -15,6 +15,7 @@ export function step(state: RaftState, message: RaftMessage): void {
   // Not for us, or an echo: the world's fault, nothing to act on.
   if (message.toHi !== state.id.hi || message.toLo !== state.id.lo) return;
   if (message.fromHi === state.id.hi && message.fromLo === state.id.lo) return;
+  if (message.commitTerm > 0) learnCommitted(state, message);
   if (message.term < state.term) return onOlderTerm(state, message);
   if (message.term > state.term && !onNewerTerm(state, message)) return;
   dispatch(state, message);

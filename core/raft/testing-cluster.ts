@@ -2,8 +2,7 @@
 // random cluster and the search of all small histories.
 
 import type { Limits } from "../base/limits.ts";
-import type { MemberChange } from "./conf-change.ts";
-import { confChange } from "./conf-change.ts";
+import { ADD_LEARNER, ADD_VOTER, confChange, type MemberChange } from "./conf-change.ts";
 import type { ConfState } from "./configuration.ts";
 import { MESSAGE_NAMES, type RaftMessage } from "./message.ts";
 import { Invariants } from "./testing-invariants.ts";
@@ -17,6 +16,8 @@ export interface TestClusterOptions {
   readonly limits?: Partial<Limits>;
   readonly seed?: number;
   readonly autoSync?: boolean;
+  /** The configuration stands in the log's first entries, as in a real cluster; members that are added later need that. */
+  readonly bootstrap?: boolean;
 }
 
 export interface FlyingPacket extends TestPacket {
@@ -50,13 +51,20 @@ export class TestCluster implements TestObserver {
       learnersNext: [],
       autoLeave: false,
     };
+    const nobody: ConfState = { ...confState, voters: [], learners: [] };
+    const bootstrap = options.bootstrap === true || (options.spares ?? 0) > 0;
+    const first = [
+      ...confState.voters.map((id) => confChange([{ type: ADD_VOTER, id }])),
+      ...confState.learners.map((id) => confChange([{ type: ADD_LEARNER, id }])),
+    ];
     const total = options.voters + learners + (options.spares ?? 0);
     for (let id = 1; id <= total; id++) {
       const isMember = id <= options.voters + learners;
       const node = new TestNode(
         {
           id,
-          confState: isMember ? confState : { ...confState, voters: [], learners: [] },
+          confState: isMember && !bootstrap ? confState : nobody,
+          ...(isMember && bootstrap ? { bootstrap: first } : {}),
           ...(options.limits === undefined ? {} : { limits: options.limits }),
           ...(options.seed === undefined ? {} : { seed: options.seed }),
         },
@@ -147,8 +155,8 @@ export class TestCluster implements TestObserver {
   read(id: number): number {
     const context = ++this.#readContext;
     const node = this.node(id);
+    if (!node.raft.readIndex(context)) return context; // too many wait
     this.invariants.onReadAsked(node, context);
-    node.raft.readIndex(context);
     node.pump(this.nowMs);
     this.check();
     return context;

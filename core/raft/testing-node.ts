@@ -45,6 +45,8 @@ export interface TestPacket {
 export interface TestNodeOptions {
   readonly id: number;
   readonly confState: ConfState;
+  /** Instead: the configuration as the first entries of the log, as a real cluster starts. */
+  readonly bootstrap?: readonly ConfChange[];
   readonly limits?: Partial<Limits>;
   readonly seed?: number;
   readonly electionMs?: number;
@@ -100,6 +102,10 @@ export class TestNode {
     this.appliedIndex = 0;
     this.applicable = 0;
     this.raft = this.#create(0);
+    if (options.bootstrap === undefined) return;
+    this.raft.bootstrap(options.bootstrap);
+    this.pump(0);
+    while (this.batches.length > 0) this.sync(0);
   }
 
   get lastDurable(): number {
@@ -165,6 +171,7 @@ export class TestNode {
     assert(index <= this.appliedIndex, "only applied entries are compacted");
     const { raft, appliedIndex } = this;
     if (appliedIndex <= this.snapshot.index) return;
+    if (appliedIndex < raft.log.compactedIndex) return; // a snapshot is being installed
     const term = raft.log.term(appliedIndex);
     const durable = this.entries.filter((entry) => entry.index > appliedIndex);
     this.snapshot = { index: appliedIndex, term, confState: raft.confState, applied: [...this.applied] };
