@@ -78,6 +78,11 @@ export class RaftLog {
     return this.totalBytes(this.lastIndex) - this.#totalBeforeMemory;
   }
 
+  /** Chunks of memory held. */
+  get chunkCount(): number {
+    return this.#arena.chunkCount;
+  }
+
   /** Copies an entry to the end; returns its index. */
   append(type: number, term: number, bytes: Uint8Array, start: number, end: number): number {
     const last = this.lastIndex;
