@@ -2,8 +2,8 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
-import type { ServerHandler } from "../grpc/server-handler.ts";
-import { GrpcServerConnection, type GrpcServerOptions } from "../grpc/server.ts";
+import type { ServerHandler } from "./server-handler.ts";
+import { GrpcServerConnection, type GrpcServerOptions } from "./server.ts";
 import {
   FLAG_END_HEADERS,
   FLAG_END_STREAM,
@@ -17,10 +17,10 @@ import {
   readUint32,
   writeFrameHeader,
   writeSetting,
-} from "./frames.ts";
-import { HpackDecoder } from "./hpack-decode.ts";
-import { HpackEncoder } from "./hpack-encode.ts";
-import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "./limits.ts";
+} from "../http2/frames.ts";
+import { HpackDecoder } from "../http2/hpack-decode.ts";
+import { HpackEncoder } from "../http2/hpack-encode.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../http2/limits.ts";
 
 export interface RawFrame {
   readonly type: number;
