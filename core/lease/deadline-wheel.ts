@@ -31,9 +31,11 @@ export class DeadlineWheel {
   /** The tick up to which all is done; never goes back. */
   #tick = 0;
   #count = 0;
-  /** Set by #findFirst: the earliest place in use and the tick at which it starts. */
+  /** The earliest place in use and the tick at which it starts; -1: not known, or the wheel is empty. */
   #firstPlace = -1;
   #firstTick = 0;
+  /** The tick at which the place last given by #placeFor starts. */
+  #startTick = 0;
   /** Units that take() may still use; set by the caller. */
   work = 0;
 
@@ -56,6 +58,7 @@ export class DeadlineWheel {
   insert(slot: number): void {
     assert(!this.has(slot), "a row is in the wheel once");
     const place = this.#placeFor(Math.ceil(this.#deadlineOf(slot) / TICK_MS));
+    if (this.#startTick < this.#firstTick) this.#firstPlace = -1;
     const head = this.#heads[place]!;
     this.#rows.set(slot, this.#next, head);
     this.#rows.set(slot, this.#previous, 0);
@@ -112,7 +115,10 @@ export class DeadlineWheel {
       Math.floor(tick / SPAN[level + 1]!) !== Math.floor(this.#tick / SPAN[level + 1]!)
     )
       level++;
-    return level * PLACES + (Math.floor(tick / SPAN[level]!) % PLACES);
+    const span = SPAN[level]!;
+    const number = Math.floor(tick / span);
+    this.#startTick = number * span;
+    return level * PLACES + (number % PLACES);
   }
 
   /**
@@ -120,6 +126,7 @@ export class DeadlineWheel {
    * moved down, part done, comes before all that was moved.
    */
   #findFirst(): void {
+    if (this.#firstPlace >= 0 && this.#heads[this.#firstPlace] !== 0) return;
     this.#firstPlace = -1;
     if (this.#count === 0) return;
     for (let level = LEVEL_COUNT - 1; level >= 0; level--) {
