@@ -1,11 +1,23 @@
-// What a checkpoint holds besides keys: applied index and term, configuration, members, alarms, leases, cluster version.
+// What a checkpoint holds besides keys: applied index and term, configuration, members, alarms, cluster version, and the
+// leases. It travels as the checkpoint's `extra`:
+//
+//   size of the head, varint; the head, JSON in UTF-8; the image of the leases (core/lease/lease-image.ts)
 
-import type { ConfState } from "../raft/configuration.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { Id64 } from "../base/ids.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import type { Lessor } from "../lease/lessor.ts";
+import { CheckpointError } from "../mvcc/checkpoint-format.ts";
+import { loadCheckpoint } from "../mvcc/load-checkpoint.ts";
 import { Store } from "../mvcc/store.ts";
-import type { Alarms } from "./alarms.ts";
-import type { Membership } from "./membership.ts";
+import type { ConfState } from "../raft/configuration.ts";
+import { ProtoReader } from "../wire/reader.ts";
+import { Alarms } from "./alarms.ts";
+import { Membership } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
+
+export const DATA_DIRECTORY = "member/data";
+const HEAD_VERSION = 1;
 
 export interface CheckpointState {
   readonly store: Store;
@@ -13,21 +25,87 @@ export interface CheckpointState {
   readonly appliedIndex: number;
   readonly appliedTerm: number;
   readonly confState: ConfState | undefined;
-  readonly membership: Membership | undefined;
-  readonly alarms: Alarms | undefined;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
   readonly clusterVersion: string;
 }
 
-/** The newest checkpoint's state, or the one of a member that has none. */
-export function loadState(options: MemberOptions, _lessor: Lessor): CheckpointState {
-  const store = new Store({ segmentSizeBytes: options.limits.dataSegmentSizeBytes, hashSeed: options.prng.uint32() });
+/** What goes into the head; as the state is at the applied index. */
+export interface CheckpointHead {
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+  readonly confState: ConfState;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
+  readonly clusterVersion: string;
+}
+
+/** The head alone, as it is now: members change while a checkpoint is written. */
+export function encodeHead(head: CheckpointHead): Uint8Array {
+  const { appliedIndex, appliedTerm, confState, clusterVersion } = head;
+  const json = { version: HEAD_VERSION, appliedIndex, appliedTerm, confState, clusterVersion, membership: head.membership.toJson(), alarms: head.alarms.toJson() };
+  return encodeUtf8(JSON.stringify(json));
+}
+
+export function joinExtra(head: Uint8Array, leases: Uint8Array): Uint8Array {
+  const writer = new ByteWriter(head.length + leases.length + 10);
+  writer.varint(head.length);
+  writer.raw(head, 0, head.length);
+  writer.raw(leases, 0, leases.length);
+  return writer.copy();
+}
+
+/** The newest checkpoint's state, or that of a member that has none. The leases go into `lessor`. */
+export function loadState(options: MemberOptions, lessor: Lessor): CheckpointState {
+  const hashSeed = options.prng.uint32();
+  const loaded = loadCheckpoint({ disk: options.disk, directory: DATA_DIRECTORY, hashSeed });
+  if (loaded === undefined) {
+    return {
+      store: new Store({ segmentSizeBytes: options.limits.dataSegmentSizeBytes, hashSeed }),
+      appliedIndex: 0,
+      appliedTerm: 0,
+      confState: undefined,
+      membership: new Membership(),
+      alarms: new Alarms(),
+      clusterVersion: "",
+    };
+  }
+  const { store, extra } = loaded;
+  const { json, leasesStart } = splitExtra(extra);
+  lessor.image.restore(extra, leasesStart, extra.length);
+  store.leases = lessor;
+  store.attachLeases();
   return {
     store,
-    appliedIndex: 0,
-    appliedTerm: 0,
-    confState: undefined,
-    membership: undefined,
-    alarms: undefined,
-    clusterVersion: "",
+    appliedIndex: json.appliedIndex,
+    appliedTerm: json.appliedTerm,
+    confState: json.confState,
+    membership: Membership.fromJson(json.membership),
+    alarms: Alarms.fromJson(json.alarms),
+    clusterVersion: json.clusterVersion,
   };
+}
+
+interface HeadJson {
+  readonly version: number;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+  readonly confState: ConfState & { readonly voters: readonly Id64[] };
+  readonly clusterVersion: string;
+  readonly membership: string;
+  readonly alarms: string;
+}
+
+// The checkpoint's checksums were verified, so what is wrong here was written by another version.
+function splitExtra(extra: Uint8Array): { json: HeadJson; leasesStart: number } {
+  const reader = new ProtoReader();
+  reader.reset(extra, 0, extra.length);
+  const size = reader.uint64();
+  const start = extra.length === 0 ? 0 : reader.position;
+  const json = JSON.parse(decodeUtf8(extra, start, start + size)) as HeadJson;
+  if (json.version > HEAD_VERSION) {
+    const where = { file: `${DATA_DIRECTORY}/manifest`, offset: 0 };
+    throw new CheckpointError("unusable", where, `The checkpoint's head has version ${json.version}, this program reads up to ${HEAD_VERSION}: use a newer one`);
+  }
+  return { json, leasesStart: start + size };
 }

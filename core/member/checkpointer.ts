@@ -1,20 +1,161 @@
-// When a checkpoint is due, and what follows from it: the log before it is given up.
+// When a checkpoint is due, and what follows from it: the log before it is given up, but for a tail that lagging peers
+// may still want.
 
+import type { DiskError } from "../base/ports.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import { id64ToBigInt, type Id64 } from "../base/ids.ts";
+import type { ConfState } from "../raft/configuration.ts";
+import { encode } from "../wire/schema.ts";
+import { ConfState as ConfStateMessage } from "../wire/raft-messages.ts";
+import { DATA_DIRECTORY, encodeHead, joinExtra } from "./checkpoint-state.ts";
 import type { Member } from "./member.ts";
+
+/** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
+const CATCH_UP_COUNT = 5_000;
+/** After a full disk, the next attempt. */
+const RETRY_MS = 5_000;
+
+type State =
+  | { readonly kind: "idle" }
+  | { readonly kind: "running"; readonly index: number; readonly term: number; readonly startedMs: number }
+  | { readonly kind: "waiting"; readonly untilMs: number };
+
+const IDLE: State = { kind: "idle" };
 
 export class Checkpointer {
   readonly #member: Member;
+  #state: State = IDLE;
+  #confState: Uint8Array = new Uint8Array(0);
+  /** What the last checkpoint covers. */
+  index: number;
+  #writtenBytesBefore = 0;
+  #leases: Uint8Array = new Uint8Array(0);
+  #waiters: ((error: DiskError | undefined) => void)[] = [];
+  /** Asked for before it is due. */
+  #wanted = false;
 
   constructor(member: Member) {
     this.#member = member;
+    this.index = member.appliedIndex;
   }
 
-  /** A slice of a checkpoint; true when there is more to do at once. */
+  /** Starts a checkpoint when one is due; the store's housekeeping does its slices. */
+  turn(nowMs: number): void {
+    if (this.#state.kind === "running") return;
+    if (this.#state.kind === "waiting" && nowMs < this.#state.untilMs) return;
+    if (!this.#isDue) return;
+    this.#begin(nowMs);
+  }
+
+  /** A slice of the leases' image; the store's housekeeping does the rest. True when there is more. */
   slice(): boolean {
-    return false;
+    const { lessor, limits } = this.#member;
+    if (this.#state.kind !== "running" || !lessor.image.isRunning) return false;
+    this.#leases = lessor.image.slice(limits.sliceRecordCount) ?? this.#leases;
+    return lessor.image.isRunning;
   }
 
-  get member(): Member {
-    return this.#member;
+  /** Has a checkpoint taken as soon as possible that covers what is applied now. */
+  take(done: (error: DiskError | undefined) => void): void {
+    this.#waiters.push(done);
+    this.#wanted = true;
+    this.#member.options.waker.wake();
   }
+
+  get #isDue(): boolean {
+    const { appliedIndex, limits, wal } = this.#member;
+    if (appliedIndex === this.index) return false;
+    if (this.#wanted || appliedIndex - this.index >= limits.checkpointEntryCount) return true;
+    return wal.stats.writtenBytes - this.#writtenBytesBefore >= limits.checkpointLogBytes;
+  }
+
+  #begin(nowMs: number): void {
+    const member = this.#member;
+    const { appliedIndex, appliedTerm, membership, alarms, clusterVersion } = member;
+    const { confState } = member.raft;
+    const head = encodeHead({ appliedIndex, appliedTerm, confState, membership, alarms, clusterVersion });
+    const extra = (): Uint8Array => joinExtra(head, this.#leasesDone());
+    const checkpoint = member.housekeeping.past.checkpoint({
+      disk: member.options.disk,
+      directory: DATA_DIRECTORY,
+      // Asked for when the manifest is written; until then the leases are written beside it.
+      get extra() {
+        return extra();
+      },
+      done: (error) => this.#ended(error),
+      wake: () => member.options.waker.wake(),
+    });
+    if (checkpoint === undefined) return; // a compaction is under way: next turn
+    member.lessor.image.begin();
+    this.#state = { kind: "running", index: appliedIndex, term: appliedTerm, startedMs: nowMs };
+    this.#confState = encodeConfState(confState);
+    this.#writtenBytesBefore = member.wal.stats.writtenBytes;
+    this.#wanted = false;
+  }
+
+  #leasesDone(): Uint8Array {
+    const { image } = this.#member.lessor;
+    if (image.isRunning) this.#leases = image.slice(Number.POSITIVE_INFINITY)!;
+    return this.#leases;
+  }
+
+  #ended(error: DiskError | undefined): void {
+    const state = this.#state;
+    if (state.kind !== "running") return;
+    const member = this.#member;
+    this.#leasesDone(); // an image that was begun is ended, also when the disk failed first
+    this.#leases = new Uint8Array(0);
+    if (error !== undefined) return this.#failed(error);
+    this.#state = IDLE;
+    this.index = state.index;
+    member.counters.checkpointSeconds.observe((member.clock.now() - state.startedMs) / 1000);
+    member.options.events.info("saved snapshot", { index: state.index, term: state.term });
+    const durable = member.wal.saveSnapshotMarker({ index: state.index, term: state.term, confState: this.#confState }, (failure) => {
+      if (failure === undefined) this.#giveUpLog(state.index);
+    });
+    if (durable) this.#giveUpLog(state.index);
+    this.#tell(undefined);
+  }
+
+  #failed(error: DiskError): void {
+    const member = this.#member;
+    // A full disk is a state; anything else means that the disk cannot be trusted.
+    if (error.code !== "ENOSPC") return member.fail(error);
+    member.options.events.warn("cannot save a checkpoint: the disk is full", { file: error.path });
+    this.#state = { kind: "waiting", untilMs: member.nowMs + RETRY_MS };
+    member.housekeeping.raiseNoSpace();
+    this.#tell(error);
+  }
+
+  #giveUpLog(checkpointIndex: number): void {
+    const { raft, wal, membership } = this.#member;
+    const kept = membership.size > 1 ? CATCH_UP_COUNT : 0;
+    const index = Math.min(checkpointIndex, raft.appliedIndex) - kept;
+    if (index <= raft.log.compactedIndex) return;
+    wal.truncateBefore(index + 1);
+    raft.compactLog(index);
+  }
+
+  #tell(error: DiskError | undefined): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter(error);
+  }
+}
+
+export function encodeConfState(state: ConfState): Uint8Array {
+  const ids = (list: readonly Id64[]): bigint[] => list.map(id64ToBigInt);
+  const writer = new ByteWriter(64);
+  encode(
+    ConfStateMessage,
+    {
+      voters: ids(state.voters),
+      learners: ids(state.learners),
+      voters_outgoing: ids(state.votersOutgoing),
+      learners_next: ids(state.learnersNext),
+      auto_leave: state.autoLeave,
+    },
+    writer,
+  );
+  return writer.copy();
 }

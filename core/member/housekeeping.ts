@@ -48,14 +48,16 @@ export class Housekeeping {
       this.#autoCompaction.turn(nowMs);
     }
     member.publishAttributes(nowMs);
+    if (member.wal.spaceIsLow) this.raiseNoSpace();
+    this.checkpointer.turn(nowMs);
   }
 
   /** True when there is more to do at once. */
   background(): boolean {
     const member = this.#member;
     let more = member.hub.turn(member.clock.now());
-    more = this.past.slice() || more;
     more = this.checkpointer.slice() || more;
+    more = this.past.slice() || more;
     return more;
   }
 

@@ -680,6 +680,12 @@ export class Member {
     return best;
   }
 
+  /** The disk failed: the next turn throws, and the process ends. */
+  fail(error: Error): void {
+    this.#fault = error;
+    this.options.waker.wake();
+  }
+
   /** Releases the log, durably marked. Nothing may be asked of the member afterwards. */
   close(): void {
     this.wal.close();

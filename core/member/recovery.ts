@@ -13,18 +13,18 @@ import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
 import { RaftLog } from "../raft/log.ts";
+import type { EntryBatch } from "../raft/entry-batch.ts";
+import type { StoredEntries } from "../raft/state.ts";
 import { EMPTY_HARD_STATE } from "../raft/output.ts";
 import { Raft } from "../raft/raft.ts";
 import { recoverWal, type Recovery } from "../wal/recover.ts";
 import { Wal, type WalOptions } from "../wal/wal.ts";
-import { Alarms } from "./alarms.ts";
-import { type CheckpointState, loadState } from "./checkpoint-state.ts";
+import { type CheckpointState, DATA_DIRECTORY, loadState } from "./checkpoint-state.ts";
 import { Member } from "./member.ts";
-import { Membership, memberContextJson } from "./membership.ts";
+import { memberContextJson } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
 
 export const WAL_DIRECTORY = "member/wal";
-export const DATA_DIRECTORY = "member/data";
 const BOOT_PATH = "member/boot";
 const IDENTITY_PATH = "member/identity";
 /** Of the whole directory; a newer one is refused by name (design D10). */
@@ -76,6 +76,7 @@ export function openMember(options: MemberOptions): Member {
   }
   if (recovery !== undefined) checkIdentity(options, recovery);
   const log = restoredLog(options, state, recovery);
+  const storage = new StoredLog();
   const raft = new Raft({
     id: options.memberId,
     incarnation: bootCounter,
@@ -88,9 +89,10 @@ export function openMember(options: MemberOptions): Member {
     hardState: recovery?.hardState ?? EMPTY_HARD_STATE,
     confState: state.confState ?? EMPTY_CONF_STATE,
     appliedIndex: state.appliedIndex,
-    storage: undefined as never,
+    storage,
   });
   const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
+  storage.wal = wal;
   if (recovery === undefined && !options.joins) bootstrap(raft, options);
   if (recovery?.tornTail !== undefined) {
     options.events.warn("repaired a torn tail of the log", { file: recovery.tornTail.file, offset: recovery.tornTail.offset });
@@ -100,8 +102,8 @@ export function openMember(options: MemberOptions): Member {
     wal,
     store: state.store,
     lessor,
-    membership: state.membership ?? new Membership(),
-    alarms: state.alarms ?? new Alarms(),
+    membership: state.membership,
+    alarms: state.alarms,
     clusterVersion: state.clusterVersion,
     bootCounter,
     appliedIndex: state.appliedIndex,
@@ -170,6 +172,20 @@ function restoredLog(options: MemberOptions, state: CheckpointState, recovery: R
     log.append(entries.type(index), entries.term(index), entries.bytes(index), entries.start(index), entries.end(index));
   }
   return log;
+}
+
+/** Entries that are only in the log's files, for peers that lag behind what memory keeps. */
+class StoredLog implements StoredEntries {
+  wal: Wal | undefined;
+
+  // As the contract has it: called for a lagging peer only.
+  readEntries(first: number, last: number, bytesMax: number, batch: EntryBatch): boolean {
+    const next = this.wal!.readEntries(first, Math.min(last, this.wal!.durableIndex), (type, term, _index, bytes, start, end) => {
+      batch.add(type, term, bytes, start, end);
+      return batch.sizeBytes < bytesMax;
+    });
+    return next > 0;
+  }
 }
 
 /** The first members as the first entries of the log, the same on all of them. */

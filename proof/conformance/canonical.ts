@@ -19,6 +19,8 @@ function plain(value: unknown): unknown {
   for (const name of Object.keys(value).sort()) {
     if (LEFT_OUT.has(name)) continue;
     const item = plain((value as Record<string, unknown>)[name]);
+    // Listed by remaining time, which differs by what the calls took.
+    if (name === "leases" && Array.isArray(item)) item.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
     if (KEPT_ZERO.has(name) || !isZero(item)) result[name] = item;
   }
   return result;
