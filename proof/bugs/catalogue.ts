@@ -1,0 +1,17 @@
+// All planted bugs, in the order of the list of known traps.
+
+import { l1 } from "./l1.ts";
+import type { PlantedBug } from "./planted-bug.ts";
+import { r1 } from "./r1.ts";
+import { r11 } from "./r11.ts";
+import { r13 } from "./r13.ts";
+import { r2 } from "./r2.ts";
+import { r22 } from "./r22.ts";
+import { r3 } from "./r3.ts";
+import { r5 } from "./r5.ts";
+import { r6 } from "./r6.ts";
+import { r7 } from "./r7.ts";
+import { r8 } from "./r8.ts";
+import { s1 } from "./s1.ts";
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [r1, r2, r3, r5, r6, r7, r8, r11, r13, r22, s1, l1];

@@ -1,0 +1,196 @@
+// Makes the planned faults happen, and undoes them all in the end.
+
+import { encode } from "../../core/wire/schema.ts";
+import { ByteWriter } from "../../core/base/byte-writer.ts";
+import { id64ToBigInt } from "../../core/base/ids.ts";
+import { METHOD } from "../../core/wire/service.ts";
+import type { PowerLoss } from "./disk.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { PeerNetwork } from "./peer-network.ts";
+import { describeFault, type Fault, type Survivors, type Target, type TimedFault } from "./plan.ts";
+import type { World } from "./world.ts";
+
+const EVENT = { node: -1, kind: "fault" } as const;
+
+export class FaultInjector {
+  /** By kind: how many happened. */
+  readonly counts = new Map<string, number>();
+  readonly #world: World;
+  readonly #peers: PeerNetwork;
+  readonly #prng;
+  /** What ends a fault that has not ended by itself. */
+  readonly #undo = new Set<() => void>();
+  readonly #downUs = new Map<number, number>();
+  #isHealed = false;
+
+  constructor(world: World, peers: PeerNetwork) {
+    this.#world = world;
+    this.#peers = peers;
+    this.#prng = world.prng.split("faults");
+  }
+
+  schedule(faults: readonly TimedFault[]): void {
+    for (const { atUs, fault } of faults) this.#world.scheduler.at(atUs, EVENT, () => this.#begin(fault));
+  }
+
+  /** A member ended by itself, because of a fault of its disk. */
+  died(node: SimulatedNode, reason: string): void {
+    this.#world.say(`member ${node.place} ended: ${reason}`);
+    this.#startLater(node, this.#downUs.get(node.place) ?? 300_000);
+  }
+
+  heal(): void {
+    this.#isHealed = true;
+    this.#world.say("all faults end");
+    for (const undo of [...this.#undo]) undo();
+    this.#world.network.heal();
+    for (const node of this.#world.nodes) {
+      node.disk.failSyncAt = Number.POSITIVE_INFINITY;
+      node.clock.setRate(1);
+      node.start();
+    }
+  }
+
+  #begin(fault: Fault): void {
+    if (this.#isHealed) return;
+    this.counts.set(fault.kind, (this.counts.get(fault.kind) ?? 0) + 1);
+    this.#world.say(describeFault(fault));
+    switch (fault.kind) {
+      case "kill":
+        return this.#kill(this.#node(fault.target), fault.survivors, fault.downUs);
+      case "killAll":
+        for (const node of this.#world.nodes) this.#kill(node, fault.survivors, fault.downUs + this.#prng.below(50_000));
+        return;
+      case "pause":
+        return this.#pause(this.#node(fault.target), fault.lastsUs);
+      case "isolate":
+        return this.#isolate(this.#node(fault.target).place, fault);
+      case "split":
+        return this.#split(fault);
+      case "cutWay":
+        return this.#close(fault.both ? [[fault.from, fault.to], [fault.to, fault.from]] : [[fault.from, fault.to]], fault.lastsUs);
+      case "slowWay":
+        return this.#slowWay(this.#node(fault.target).place, fault);
+      case "reset":
+        return this.#peers.reset(fault.from, fault.to);
+      case "clockRate":
+        return this.#node(fault.target).clock.setRate(fault.rate);
+      case "slowDisk":
+        return this.#slowDisk(this.#node(fault.target), fault);
+      case "failSync": {
+        const node = this.#node(fault.target);
+        this.#downUs.set(node.place, fault.downUs);
+        return node.failNextSync();
+      }
+      case "slowProcessor":
+        return this.#slowProcessor(this.#node(fault.target), fault);
+      case "moveLeader":
+        return this.#moveLeader();
+    }
+  }
+
+  #node(target: Target): SimulatedNode {
+    const { nodes, leader } = this.#world;
+    if (typeof target === "number") return nodes[target]!;
+    if (target === "leader") return leader ?? this.#prng.pick(nodes);
+    const others = nodes.filter((node) => node !== leader);
+    return others.length === 0 ? nodes[0]! : this.#prng.pick(others);
+  }
+
+  #kill(node: SimulatedNode, survivors: Survivors, downUs: number): void {
+    if (!node.isUp) return;
+    const loss: PowerLoss = { prng: this.#prng, survivors, tear: this.#prng.chance(0.5) ? "byte" : "sector" };
+    node.crash(loss);
+    this.#startLater(node, downUs);
+  }
+
+  #startLater(node: SimulatedNode, downUs: number): void {
+    this.#world.scheduler.after(downUs, EVENT, () => {
+      if (node.isUp) return;
+      this.#world.say(`member ${node.place} starts`);
+      node.start();
+    });
+  }
+
+  #pause(node: SimulatedNode, lastsUs: number): void {
+    if (!node.isUp || node.isPaused) return;
+    node.pause();
+    this.#endLater(lastsUs, () => node.resume());
+  }
+
+  #isolate(place: number, fault: Extract<Fault, { kind: "isolate" }>): void {
+    const ways: [number, number][] = [];
+    for (const node of this.#world.nodes) {
+      if (node.place === place) continue;
+      if (fault.direction !== "in") ways.push([place, node.place]);
+      if (fault.direction !== "out") ways.push([node.place, place]);
+    }
+    this.#close(ways, fault.lastsUs);
+    if (fault.breaks) this.#peers.resetClosedWays();
+  }
+
+  /** Members and clients fall into two groups that do not reach each other. */
+  #split(fault: Extract<Fault, { kind: "split" }>): void {
+    const { nodes, clients, watchers } = this.#world;
+    const places = [...nodes, ...clients, ...watchers].map((one) => one.place);
+    const side = new Map(places.map((place) => [place, this.#prng.chance(0.5)]));
+    const ways: [number, number][] = [];
+    for (const from of places) {
+      for (const to of places) if (side.get(from) !== side.get(to) && (from < nodes.length || to < nodes.length)) ways.push([from, to]);
+    }
+    this.#close(ways, fault.lastsUs);
+    if (fault.breaks) this.#peers.resetClosedWays();
+  }
+
+  #slowWay(place: number, fault: Extract<Fault, { kind: "slowWay" }>): void {
+    const { network, nodes } = this.#world;
+    const set = (delayUs: number): void => {
+      for (const node of nodes) {
+        network.slow(place, node.place, delayUs);
+        network.slow(node.place, place, delayUs);
+      }
+    };
+    set(fault.delayUs);
+    this.#endLater(fault.lastsUs, () => set(0));
+  }
+
+  #slowDisk(node: SimulatedNode, fault: Extract<Fault, { kind: "slowDisk" }>): void {
+    const { syncUs } = node;
+    node.syncUs = { least: fault.syncUs >> 2, most: fault.syncUs };
+    this.#endLater(fault.lastsUs, () => void (node.syncUs = syncUs));
+  }
+
+  #slowProcessor(node: SimulatedNode, fault: Extract<Fault, { kind: "slowProcessor" }>): void {
+    node.slowUs = fault.turnUs;
+    this.#endLater(fault.lastsUs, () => void (node.slowUs = 0));
+  }
+
+  #moveLeader(): void {
+    const { leader, nodes } = this.#world;
+    const others = nodes.filter((node) => node !== leader);
+    if (leader === undefined || others.length === 0) return;
+    const writer = new ByteWriter(32);
+    encode(METHOD.moveLeader.request as never, { targetID: id64ToBigInt(this.#prng.pick(others).id) } as never, writer);
+    const { place } = this.#world.clients[0]!;
+    const link = this.#world.connect(place, leader, this.#prng.split("link"), () => undefined);
+    const call = link.call(METHOD.moveLeader, { onMessage: () => undefined, onEnd: () => link.close() }, 3_000);
+    call.send(writer.bytes, 0, writer.position);
+    call.halfClose();
+  }
+
+  #close(ways: readonly (readonly [number, number])[], lastsUs: number): void {
+    const { network } = this.#world;
+    for (const [from, to] of ways) network.close(from, to);
+    this.#endLater(lastsUs, () => {
+      for (const [from, to] of ways) network.open(from, to);
+    });
+  }
+
+  #endLater(lastsUs: number, end: () => void): void {
+    const once = (): void => {
+      if (this.#undo.delete(once)) end();
+    };
+    this.#undo.add(once);
+    this.#world.scheduler.after(lastsUs, EVENT, once);
+  }
+}

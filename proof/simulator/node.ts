@@ -1,0 +1,324 @@
+// One member's process in the simulation: the machine, its disk, its clock, its connections, and the loop that drives
+// them as product/server/driver.ts does: all input of a moment, then a turn, one flush, a slice of background work.
+//
+// A process can be killed (its disk keeps what power loss or kill -9 leaves), paused (input waits, time goes on), and
+// started again on what is left. What it throws ends it; unless the fault was ours, that is a violation.
+
+import type { Id64 } from "../../core/base/ids.ts";
+import type { Limits } from "../../core/base/limits.ts";
+import { Metrics } from "../../core/base/metrics.ts";
+import { DiskError } from "../../core/base/ports.ts";
+import type { Prng } from "../../core/base/prng.ts";
+import { Member } from "../../core/member/member.ts";
+import type { MemberInfo } from "../../core/member/membership.ts";
+import { openMember } from "../../core/member/recovery.ts";
+import { PowerLossError, type PowerLoss, SimulatedDisk } from "./disk.ts";
+import { NodeClock } from "./node-clock.ts";
+import type { DialledPeers, Frame, PeerNetwork, PeerPlace } from "./peer-network.ts";
+import type { Scheduled, Scheduler } from "./scheduler.ts";
+import { Violation } from "./violation.ts";
+
+/** A connection of a client, as its member sees it. */
+export interface NodeSocket {
+  /** Sends what the machine has put out. */
+  flush(): void;
+  nextDeadlineMs(): number;
+  onDeadline(nowMs: number): void;
+  /** The process is gone. */
+  reset(): void;
+}
+
+export interface NodeOptions {
+  readonly place: number;
+  readonly info: MemberInfo;
+  readonly clusterId: Id64;
+  readonly initialMembers: readonly MemberInfo[];
+  readonly electionMs: number;
+  readonly heartbeatMs: number;
+  readonly limits: Limits;
+  readonly scheduler: Scheduler;
+  readonly prng: Prng;
+  readonly hooks: NodeHooks;
+}
+
+export interface NodeHooks {
+  /** A line for the narrative. */
+  say(node: SimulatedNode, text: string): void;
+  /** A member was opened on its disk; nothing has reached it yet. */
+  started(node: SimulatedNode, member: Member): void;
+  /** After everything that a member did. */
+  touched(node: SimulatedNode, member: Member): void;
+  /** The process ended by itself because of a fault of its disk. */
+  died(node: SimulatedNode, reason: string): void;
+}
+
+/** How long a turn keeps the processor, at least and in addition at most, microseconds. */
+const TURN_US = 20;
+const TURN_JITTER_US = 60;
+
+export class SimulatedNode implements PeerPlace {
+  readonly place: number;
+  readonly id: Id64;
+  readonly name: string;
+  readonly clock: NodeClock;
+  disk: SimulatedDisk;
+  member: Member | undefined = undefined;
+  incarnation = 0;
+  isPaused = false;
+  /** Of a sync, microseconds: least and most. */
+  syncUs: { least: number; most: number } = { least: 80, most: 400 };
+  /** Added to every turn: a slow or crowded processor. */
+  slowUs = 0;
+  readonly sockets = new Set<NodeSocket>();
+  readonly #options: NodeOptions;
+  readonly #scheduler: Scheduler;
+  readonly #chance: Prng;
+  peers: PeerNetwork | undefined = undefined;
+  #links: DialledPeers | undefined = undefined;
+  #backlog: (() => void)[] = [];
+  #busyUntilUs = 0;
+  #turnScheduled = false;
+  #deadline: Scheduled | undefined = undefined;
+  #deadlineAtUs = Number.POSITIVE_INFINITY;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    this.#scheduler = options.scheduler;
+    this.#chance = options.prng.split("process");
+    this.place = options.place;
+    this.id = options.info.id;
+    this.name = options.info.name;
+    this.clock = new NodeClock(options.scheduler, options.prng.split("clock").between(1, 100_000_000));
+    this.disk = this.#newDisk();
+  }
+
+  get isUp(): boolean {
+    return this.member !== undefined;
+  }
+
+  get outputLaterUs(): number {
+    return this.clock.busyUs;
+  }
+
+  start(): void {
+    if (this.member !== undefined) return;
+    this.incarnation++;
+    const incarnation = this.incarnation;
+    this.#backlog = [];
+    this.#turnScheduled = false;
+    this.#busyUntilUs = this.#scheduler.nowUs;
+    this.isPaused = false;
+    this.#links = this.peers!.start(this);
+    try {
+      this.member = openMember(this.#memberOptions(this.#links, incarnation));
+    } catch (error) {
+      this.#ended(error, "recovery");
+      return;
+    }
+    this.#options.hooks.started(this, this.member);
+    this.wake();
+  }
+
+  /** kill -9 or a power loss. */
+  crash(loss: PowerLoss): void {
+    if (this.member === undefined) return;
+    this.#stop();
+    this.disk = this.disk.afterPowerLoss(loss);
+  }
+
+  pause(): void {
+    if (this.member !== undefined) this.isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    // What waited is read first or after a first look at the clock: a real loop may do either.
+    if (this.#chance.chance(0.5)) this.#turn();
+    this.#drain();
+  }
+
+  /** The next sync fails, and drops what it should have made durable. */
+  failNextSync(): void {
+    this.disk.failSyncAt = this.disk.syncCount + 1;
+  }
+
+  /** Something for this process: now, or when it is able to. */
+  input(action: () => void): void {
+    if (this.member === undefined) return;
+    if (!this.isPaused && this.#backlog.length === 0 && this.#scheduler.nowUs >= this.#busyUntilUs) return this.#run(action);
+    this.#backlog.push(action);
+    if (!this.isPaused && this.#backlog.length === 1) this.#drainLater();
+  }
+
+  wake(): void {
+    if (this.#turnScheduled || this.member === undefined) return;
+    this.#turnScheduled = true;
+    const { incarnation } = this;
+    const delayUs = TURN_US + this.#chance.below(TURN_JITTER_US) + this.clock.busyUs;
+    this.#scheduler.after(delayUs, { node: this.place, kind: "turn" }, () => {
+      if (incarnation === this.incarnation) this.input(() => this.#turn());
+    });
+  }
+
+  peerFrame(from: Id64, frame: Frame): void {
+    this.input(() => this.member!.onPeerFrame(from, frame.kind, frame.bytes, 0, frame.bytes.length));
+  }
+
+  peerConnected(peer: Id64): void {
+    this.input(() => this.member!.onPeerConnected(peer));
+  }
+
+  peerDisconnected(peer: Id64): void {
+    this.input(() => this.member!.onPeerDisconnected(peer));
+  }
+
+  #turn(): void {
+    const { member } = this;
+    if (member === undefined) return;
+    this.#turnScheduled = false;
+    this.clock.busyUs += this.slowUs;
+    const nowMs = this.clock.now();
+    for (const socket of this.sockets) if (nowMs >= socket.nextDeadlineMs()) socket.onDeadline(nowMs);
+    member.turn();
+    this.#flush();
+    const more = member.background();
+    this.#flush();
+    if (more) this.wake();
+    else this.#arm();
+  }
+
+  #flush(): void {
+    this.#links!.flush();
+    for (const socket of this.sockets) socket.flush();
+  }
+
+  #arm(): void {
+    let deadlineMs = this.member!.nextDeadlineMs();
+    for (const socket of this.sockets) deadlineMs = Math.min(deadlineMs, socket.nextDeadlineMs());
+    const atUs = this.#scheduler.nowUs + this.clock.busyUs + this.clock.untilUs(deadlineMs);
+    if (this.#deadlineAtUs <= atUs && this.#deadlineAtUs > this.#scheduler.nowUs) return;
+    this.#deadline?.cancel();
+    this.#deadlineAtUs = atUs;
+    const { incarnation } = this;
+    this.#deadline = this.#scheduler.at(atUs, { node: this.place, kind: "deadline" }, () => {
+      this.#deadlineAtUs = Number.POSITIVE_INFINITY;
+      if (incarnation === this.incarnation) this.input(() => this.wake());
+    });
+  }
+
+  #run(action: () => void): void {
+    const { member } = this;
+    this.clock.busyUs = 0;
+    try {
+      action();
+    } catch (error) {
+      this.clock.busyUs = 0;
+      return this.#ended(error, "running");
+    }
+    this.#busyUntilUs = this.#scheduler.nowUs + this.clock.busyUs;
+    this.clock.busyUs = 0;
+    if (member !== undefined && this.member === member) this.#options.hooks.touched(this, member);
+  }
+
+  #drainLater(): void {
+    const { incarnation } = this;
+    this.#scheduler.at(this.#busyUntilUs, { node: this.place, kind: "drain" }, () => {
+      if (incarnation === this.incarnation) this.#drain();
+    });
+  }
+
+  #drain(): void {
+    while (this.#backlog.length > 0 && !this.isPaused && this.member !== undefined) {
+      if (this.#scheduler.nowUs < this.#busyUntilUs) return this.#drainLater();
+      this.#run(this.#backlog.shift()!);
+    }
+  }
+
+  /** The process threw. Faults that we put into its disk end it as they should; everything else is a bug. */
+  #ended(error: unknown, when: string): void {
+    if (error instanceof Violation) throw error;
+    const isOurs = error instanceof DiskError && (error.code === "EIO" || error.code === "ENOSPC");
+    if (!isOurs || error instanceof PowerLossError) {
+      const { message, stack } = error as Error;
+      const where = (stack ?? "").split("\n").slice(1, 8).join("\n");
+      const failure = new Violation("crash", `member ${this.place} ended while ${when}: ${message}\n${where}`);
+      failure.cause = error;
+      throw failure;
+    }
+    this.#stop();
+    this.disk = this.disk.afterPowerLoss({ prng: this.#chance, survivors: "all", tear: "sector" });
+    this.#options.hooks.died(this, `${(error as DiskError).code} at ${(error as DiskError).path}`);
+  }
+
+  #stop(): void {
+    this.member = undefined;
+    this.incarnation++;
+    this.isPaused = false;
+    this.#backlog = [];
+    this.#deadline?.cancel();
+    this.#deadlineAtUs = Number.POSITIVE_INFINITY;
+    const sockets = [...this.sockets];
+    this.sockets.clear();
+    for (const socket of sockets) socket.reset();
+    this.peers!.stop(this);
+  }
+
+  #newDisk(): SimulatedDisk {
+    const { scheduler, prng } = this.#options;
+    const chance = prng.split("disk");
+    const syncMs = (): number => (this.syncUs.least + chance.below(this.syncUs.most - this.syncUs.least + 1)) / 1000;
+    return new SimulatedDisk({
+      prng: chance,
+      syncMs,
+      clock: {
+        advance: (delayMs) => void (this.clock.busyUs += Math.round(delayMs * 1000)),
+        now: () => scheduler.nowUs / 1000,
+        at: (timeMs, action) => {
+          const { incarnation } = this;
+          scheduler.at(Math.round(timeMs * 1000), { node: this.place, kind: "disk" }, () => {
+            if (incarnation === this.incarnation) this.input(action);
+          });
+        },
+      },
+    });
+  }
+
+  #memberOptions(links: DialledPeers, incarnation: number): Parameters<typeof openMember>[0] {
+    const { info, clusterId, initialMembers, electionMs, heartbeatMs, limits, hooks } = this.#options;
+    const say = (message: string, fields?: Readonly<Record<string, string | number>>): void =>
+      hooks.say(this, fields === undefined ? message : `${message} ${JSON.stringify(fields)}`);
+    return {
+      memberId: info.id,
+      clusterId,
+      name: info.name,
+      clientUrls: info.clientUrls,
+      initialMembers,
+      joins: false,
+      forceNewCluster: false,
+      heartbeatMs,
+      electionMs,
+      preVote: true,
+      strictReconfigCheck: true,
+      learnerCountMax: 1,
+      watchProgressMs: 1_000,
+      autoCompaction: { mode: "periodic", periodMs: 0, revisions: 0 },
+      unsafeNoSync: false,
+      reportedVersion: "3.6.0",
+      limits,
+      clock: this.clock,
+      waker: { wake: () => this.wake() },
+      prng: this.#options.prng.split(`member ${incarnation}`),
+      disk: this.disk,
+      peers: links,
+      metrics: new Metrics(),
+      events: {
+        info: say,
+        warn: say,
+        stop: (reason) => {
+          throw new Violation("crash", `member ${this.place} stopped by itself: ${reason}`);
+        },
+      },
+    };
+  }
+}

@@ -1,0 +1,250 @@
+// What a seed stands for: how large the cluster is, what its clients do, how bad the network is, and every fault with its
+// time, drawn up front. Each seed leaves out a random half of the kinds of trouble: uniform mixing hides bugs.
+
+import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
+import { Prng } from "../../core/base/prng.ts";
+import type { NetworkWeather } from "./network.ts";
+import type { Keyspace, Mix } from "./requests.ts";
+
+/** A member, or whoever leads when the time comes (or somebody who does not). */
+export type Target = number | "leader" | "follower";
+
+export type Fault =
+  | { readonly kind: "kill"; readonly target: Target; readonly survivors: Survivors; readonly downUs: number }
+  | { readonly kind: "killAll"; readonly survivors: Survivors; readonly downUs: number }
+  | { readonly kind: "pause"; readonly target: Target; readonly lastsUs: number }
+  | { readonly kind: "isolate"; readonly target: Target; readonly direction: Direction; readonly breaks: boolean; readonly lastsUs: number }
+  | { readonly kind: "split"; readonly breaks: boolean; readonly lastsUs: number }
+  | { readonly kind: "cutWay"; readonly from: number; readonly to: number; readonly both: boolean; readonly lastsUs: number }
+  | { readonly kind: "slowWay"; readonly target: Target; readonly delayUs: number; readonly lastsUs: number }
+  | { readonly kind: "reset"; readonly from: number; readonly to: number }
+  | { readonly kind: "clockRate"; readonly target: Target; readonly rate: number }
+  | { readonly kind: "slowDisk"; readonly target: Target; readonly syncUs: number; readonly lastsUs: number }
+  | { readonly kind: "failSync"; readonly target: Target; readonly downUs: number }
+  | { readonly kind: "slowProcessor"; readonly target: Target; readonly turnUs: number; readonly lastsUs: number }
+  | { readonly kind: "moveLeader" };
+
+export type FaultKind = Fault["kind"];
+export type Direction = "both" | "in" | "out";
+/** What a crash leaves of unsynced writes: all is kill -9, the others are a power loss. */
+export type Survivors = "all" | "none" | "random";
+
+export interface TimedFault {
+  readonly atUs: number;
+  readonly fault: Fault;
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly profile: string;
+  readonly memberCount: number;
+  readonly clientCount: number;
+  readonly watcherCount: number;
+  readonly thinkUs: number;
+  /** How long clients ask and faults happen. */
+  readonly activeUs: number;
+  readonly electionMs: number;
+  readonly heartbeatMs: number;
+  readonly limits: Limits;
+  readonly mix: Mix;
+  readonly keyspace: Keyspace;
+  readonly weather: NetworkWeather;
+  readonly faults: readonly TimedFault[];
+}
+
+/** The most a clock may be wrong, as a share: what the lease oracle allows for. */
+export const DRIFT_MAX = 0.05;
+
+const KIB = 1024;
+
+const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
+  kill: 6,
+  killAll: 1,
+  pause: 4,
+  isolate: 4,
+  split: 3,
+  cutWay: 2,
+  slowWay: 2,
+  reset: 2,
+  clockRate: 2,
+  slowDisk: 2,
+  failSync: 2,
+  slowProcessor: 2,
+  moveLeader: 2,
+};
+
+/** What a profile may fix; the rest is drawn. */
+export interface Profile {
+  readonly memberCounts?: readonly number[];
+  readonly faultKinds?: readonly FaultKind[];
+  readonly faultCount?: readonly [number, number];
+  readonly weather?: Partial<NetworkWeather>;
+  readonly mix?: Partial<Mix>;
+  readonly survivors?: readonly Survivors[];
+  readonly syncUsMax?: number;
+  readonly limits?: Partial<Limits>;
+  readonly keyCount?: number;
+  readonly electionMs?: number;
+}
+
+/** Situations that are rare under uniform trouble; for bugs that need them, and for a share of the nightly seeds. */
+export const PROFILES: Readonly<Record<string, Profile>> = {
+  swarm: {},
+  /** Leaders that come and go while some entries are only on a few members. */
+  churn: { memberCounts: [5, 3], faultKinds: ["kill", "isolate", "split", "moveLeader"], faultCount: [12, 20] },
+  /** Members that stop and go on, with messages that come twice and late. */
+  stale: {
+    memberCounts: [3],
+    faultKinds: ["pause", "isolate", "moveLeader"],
+    faultCount: [8, 14],
+    weather: { duplicateShare: 0.2, duplicateUsMax: 2_000_000, tailShare: 0.1, tailUsMax: 500_000, reorderShare: 0.1 },
+  },
+  /** Power losses on slow disks. */
+  power: { faultKinds: ["kill", "killAll", "slowDisk", "failSync"], faultCount: [10, 16], survivors: ["none", "random"], syncUsMax: 20_000 },
+  /** Disks so slow that several writes are on their way when leaders change. */
+  "slow-disks": { memberCounts: [3, 5], faultKinds: ["slowDisk", "isolate", "pause", "split", "kill"], faultCount: [12, 20], syncUsMax: 400_000 },
+  /** Leases under wrong clocks and new leaders. */
+  leases: { memberCounts: [3], faultKinds: ["pause", "isolate", "clockRate", "moveLeader", "kill"], faultCount: [6, 12], mix: { lease: 40, put: 40 } },
+  /** Watchers that lag, compactions under them. */
+  watches: { mix: { compact: 4, txn: 30, deleteRange: 20, put: 40 }, keyCount: 8 },
+};
+
+export function drawPlan(seed: number, profileName = "swarm"): Plan {
+  const profile = PROFILES[profileName];
+  if (profile === undefined) throw new Error(`Unknown profile ${profileName}: it is none of ${Object.keys(PROFILES).join(", ")}`);
+  const prng = new Prng(seed);
+  const shape = prng.split("shape");
+  const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 5, 5]);
+  const activeUs = 10_000_000;
+  const faults = drawFaults(prng.split("faults"), profile, { memberCount, activeUs });
+  return {
+    seed,
+    profile: profileName,
+    memberCount,
+    clientCount: 20,
+    watcherCount: shape.between(3, 6),
+    thinkUs: 45_000,
+    activeUs,
+    electionMs: profile.electionMs ?? shape.pick([300, 500, 1000]),
+    heartbeatMs: shape.pick([50, 100]),
+    limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
+    mix: { ...drawMix(prng.split("mix")), ...profile.mix },
+    keyspace: { keyCount: profile.keyCount ?? shape.pick([4, 20, 100]), valueSizeBytesMax: shape.pick([32, 256, 4096]) },
+    weather: { ...drawWeather(prng.split("weather")), ...profile.weather },
+    faults,
+  };
+}
+
+/** Small ones, so that every boundary is crossed in ten seconds. */
+function drawLimits(prng: Prng): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    quotaBytes: -1,
+    checkpointEntryCount: prng.pick([100, 500, 5_000]),
+    checkpointLogBytes: prng.pick([32 * KIB, 256 * KIB, 16 * 1024 * KIB]),
+    walSegmentSizeBytes: prng.pick([64 * KIB, 256 * KIB]),
+    dataSegmentSizeBytes: prng.pick([128 * KIB, 256 * KIB]),
+    sliceRecordCount: prng.pick([10, 100, 2_000]),
+    raftAppendBytesMax: prng.pick([256, 4 * KIB, 64 * KIB]),
+    raftInflightCountMax: prng.pick([2, 16, 512]),
+    raftArenaBytes: 64 * KIB,
+    raftMemoryBytesMax: 512 * KIB,
+    watchSliceUnits: prng.pick([4, 64, 4_096]),
+    watchBatchBytes: prng.pick([512, 16 * KIB, 1024 * KIB]),
+    watchGroupCount: prng.pick([1, 8, 512]),
+    watchPassRevisionCount: prng.pick([5, 100, 1_000]),
+  };
+}
+
+function drawMix(prng: Prng): Mix {
+  // Off, some, much: each kind of request on its own.
+  const draw = (some: number): number => some * prng.pick([0, 1, 1, 2, 3]);
+  return {
+    put: 5 + draw(15),
+    deleteRange: draw(6),
+    range: 5 + draw(12),
+    serializable: draw(6),
+    txn: draw(10),
+    readTxn: draw(4),
+    compact: prng.pick([0, 0, 1, 2]),
+    lease: prng.pick([0, 4, 12]),
+  };
+}
+
+function drawWeather(prng: Prng): NetworkWeather {
+  return {
+    delayUs: prng.pick([100, 300, 1_000]),
+    tailShare: prng.pick([0, 0, 0.01, 0.05]),
+    tailUsMax: prng.pick([5_000, 100_000, 400_000]),
+    lossShare: prng.pick([0, 0, 0.01, 0.05]),
+    duplicateShare: prng.pick([0, 0, 0.02, 0.1]),
+    reorderShare: prng.pick([0, 0, 0.02, 0.1]),
+    duplicateUsMax: prng.pick([1_000, 50_000, 2_000_000]),
+  };
+}
+
+interface FaultFrame {
+  readonly memberCount: number;
+  readonly activeUs: number;
+}
+
+function drawFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault[] {
+  const all = Object.keys(FAULT_WEIGHTS) as FaultKind[];
+  const kinds = profile.faultKinds ?? all.filter(() => prng.chance(0.5));
+  if (kinds.length === 0) return [];
+  const [least, most] = profile.faultCount ?? prng.pick([[0, 2], [2, 8], [6, 16]] as const);
+  const total = kinds.reduce((sum, kind) => sum + FAULT_WEIGHTS[kind], 0);
+  const faults: TimedFault[] = [];
+  for (let i = prng.between(least, most); i > 0; i--) {
+    let at = prng.below(total);
+    const kind = kinds.find((one) => (at -= FAULT_WEIGHTS[one]) < 0)!;
+    const fault = drawFault(prng, kind, profile, frame);
+    faults.push({ atUs: prng.between(400_000, frame.activeUs - 100_000), fault });
+  }
+  return faults.sort((a, b) => a.atUs - b.atUs);
+}
+
+function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount }: FaultFrame): Fault {
+  const target: Target = prng.chance(0.5) ? "leader" : prng.chance(0.3) ? "follower" : prng.below(memberCount);
+  const survivors = prng.pick<Survivors>(profile.survivors ?? ["all", "all", "none", "random"]);
+  // Many short troubles, some long ones.
+  const lastsUs = prng.chance(0.7) ? prng.between(50_000, 1_500_000) : prng.between(1_000_000, 5_000_000);
+  const downUs = prng.chance(0.7) ? prng.between(10_000, 1_000_000) : prng.between(500_000, 4_000_000);
+  switch (kind) {
+    case "kill":
+      return { kind, target, survivors, downUs };
+    case "killAll":
+      return { kind, survivors, downUs };
+    case "pause":
+      return { kind, target, lastsUs };
+    case "isolate":
+      return { kind, target, direction: prng.pick(["both", "both", "in", "out"]), breaks: prng.chance(0.5), lastsUs };
+    case "split":
+      return { kind, breaks: prng.chance(0.5), lastsUs };
+    case "cutWay":
+    case "reset": {
+      const from = prng.below(memberCount);
+      const to = (from + 1 + prng.below(Math.max(1, memberCount - 1))) % memberCount;
+      return kind === "reset" ? { kind, from, to } : { kind, from, to, both: prng.chance(0.5), lastsUs };
+    }
+    case "slowWay":
+      return { kind, target, delayUs: prng.between(5_000, 400_000), lastsUs };
+    case "clockRate":
+      return { kind, target, rate: 1 + (prng.float() * 2 - 1) * DRIFT_MAX };
+    case "slowDisk":
+      return { kind, target, syncUs: prng.between(1_000, profile.syncUsMax ?? 100_000), lastsUs };
+    case "failSync":
+      return { kind, target, downUs };
+    case "slowProcessor":
+      return { kind, target, turnUs: prng.between(500, 20_000), lastsUs };
+    case "moveLeader":
+      return { kind };
+  }
+}
+
+/** One line for the narrative. */
+export function describeFault(fault: Fault): string {
+  const { kind, ...rest } = fault;
+  const parts = Object.entries(rest).map(([name, value]) => `${name} ${typeof value === "number" && name.endsWith("Us") ? `${Math.round(value / 1000)} ms` : String(value)}`);
+  return parts.length === 0 ? kind : `${kind}: ${parts.join(", ")}`;
+}

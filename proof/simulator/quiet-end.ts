@@ -1,0 +1,126 @@
+// The end of a simulation: nothing is broken any more, and nobody asks. Now the cluster must find a leader, take a write,
+// answer everything that waits, bring every member and every watcher up to date, and let every unused lease end.
+
+import * as m from "../../core/wire/messages.ts";
+import { decode } from "../../core/wire/schema.ts";
+import { METHOD, type Method } from "../../core/wire/service.ts";
+import { CODE } from "../../core/wire/status.ts";
+import { bytesOf, canonical } from "./canonical.ts";
+import { type Answer, type Operation } from "./history.ts";
+import type { SimulatedNode } from "./node.ts";
+import { encodeTagged } from "./requests.ts";
+import { promise } from "./violation.ts";
+import type { World } from "./world.ts";
+
+/** From the end of all faults to the first write. Elections take some rounds of at most twice their timeout. */
+const FIRST_WRITE_US_MAX = 15_000_000;
+/** After that: until everybody has caught up and waiting calls are answered (the server's limit is 7 s). */
+const SETTLE_US = 9_000_000;
+/** Leases live at most so much longer than their TTL: checks and entries of the leader, and its election. */
+const LEASE_SLACK_US = 3_000_000;
+const LEASE_TTL_US_MAX = 5_000_000;
+
+const RANGE_OF_ALL = {
+  key: bytesOf("\0"),
+  range_end: bytesOf("\0"),
+  limit: 0,
+  revision: 0,
+  sort_order: 0,
+  sort_target: 0,
+  serializable: true,
+  keys_only: false,
+  count_only: false,
+  min_mod_revision: 0,
+  max_mod_revision: 0,
+  min_create_revision: 0,
+  max_create_revision: 0,
+};
+
+export class QuietEnd {
+  readonly #world: World;
+  readonly #place: number;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#place = world.nodes.length + world.clients.length + world.watchers.length;
+  }
+
+  run(): void {
+    const world = this.#world;
+    const { scheduler } = world;
+    const healedUs = scheduler.nowUs;
+    for (const node of world.nodes) this.#firstWrite(node, healedUs);
+    const writtenUs = scheduler.nowUs;
+    world.say("every member has taken a write");
+    world.runUntil(writtenUs + SETTLE_US);
+    for (const client of world.clients) {
+      promise(client.pendingCount === 0, "stuck-call", () => `client ${client.number} still waits for an answer ${SETTLE_US / 1e6} s after everything is well`);
+    }
+    world.runUntil(writtenUs + Math.max(SETTLE_US, LEASE_TTL_US_MAX * 1.1 + LEASE_SLACK_US));
+    world.leases.checkExpired(writtenUs, LEASE_SLACK_US);
+    this.#checkMembers();
+    for (const watcher of world.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
+  }
+
+  #firstWrite(node: SimulatedNode, healedUs: number): void {
+    const world = this.#world;
+    for (;;) {
+      const value = bytesOf(`end ${world.scheduler.nowUs}`);
+      const request = { key: bytesOf(`end${node.place}`), value, lease: 0n, prev_kv: false, ignore_value: false, ignore_lease: false };
+      const { code } = this.#ask(node, METHOD.put, { request, tag: world.nextTag() });
+      if (code === CODE.ok) return;
+      const waitedUs = world.scheduler.nowUs - healedUs;
+      promise(waitedUs < FIRST_WRITE_US_MAX, "liveness", () => {
+        const states = world.nodes.map(({ place, member }) => (member === undefined ? `${place} down` : `${place} ${member.raft.role} term ${member.raft.term} commit ${member.raft.commitIndex}/${member.raft.lastIndex} applied ${member.appliedIndex}`));
+        return `no write at member ${node.place} ${Math.round(waitedUs / 1000)} ms after everything is well: ${states.join("; ")}`;
+      });
+      world.runUntil(world.scheduler.nowUs + 50_000);
+    }
+  }
+
+  /** Every member has applied everything and holds what the model holds. */
+  #checkMembers(): void {
+    const world = this.#world;
+    const { model } = world.truth;
+    const hashes = new Set<string>();
+    for (const node of world.nodes) {
+      const applied = node.member?.appliedIndex ?? -1;
+      promise(applied === world.truth.committedIndex, "converged", () => `member ${node.place} has applied ${applied} of ${world.truth.committedIndex} entries long after everything is well`);
+      const all = this.#ask(node, METHOD.range, { request: RANGE_OF_ALL, tag: 0 });
+      promise(all.code === CODE.ok, "converged", () => `member ${node.place} does not answer: ${all.text}`);
+      const hash = this.#ask(node, METHOD.hashKV, { request: { revision: 0 }, tag: 0 });
+      if (hash.code === CODE.ok) {
+        const { header: _header, ...rest } = decode(m.HashKVResponse, hash.message!, 0, hash.message!.length);
+        hashes.add(canonical(rest));
+      } else promise(hash.code === CODE.unimplemented, "equal-hashes", () => `member ${node.place} has no hash: ${hash.text}`);
+    }
+    promise(hashes.size <= 1, "equal-hashes", () => `the members' hashes differ at revision ${model.revision}: ${[...hashes].join(" ")}`);
+  }
+
+  /** Asks and waits; the answer goes to the oracles like any other. */
+  #ask(node: SimulatedNode, method: Method, what: { request: unknown; tag: number }): Answer {
+    const world = this.#world;
+    const { scheduler, history } = world;
+    const link = world.connect(this.#place, node, world.prng.split("end"), () => undefined);
+    const operation: Operation = { ...what, method, client: -1, node: node.place, incarnation: node.incarnation, calledUs: scheduler.nowUs, floor: history.highestReturned };
+    let message: Uint8Array | undefined;
+    let answer: Answer | undefined;
+    const call = link.call(
+      method,
+      {
+        onMessage: (_call, bytes, start, end) => void (message = bytes.slice(start, end)),
+        onEnd: (_call, code, text) => {
+          answer = { code, text, message };
+          world.returned(operation, answer);
+        },
+      },
+      2_000,
+    );
+    const bytes = encodeTagged(method, what.request, what.tag);
+    call.send(bytes, 0, bytes.length);
+    call.halfClose();
+    while (answer === undefined) world.runUntil(scheduler.nowUs + 1_000);
+    link.close();
+    return answer;
+  }
+}

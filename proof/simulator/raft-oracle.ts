@@ -1,0 +1,217 @@
+// Raft's promises, looked at after everything that a member does: from the inside (its log, its state) and from what it
+// said to others on the wire. A promise that was said is remembered over restarts: that is where a lie comes out.
+//
+//   election safety, leader completeness, log matching and immutability of what is committed, only entries of the own
+//   term are committed by counting, committed on a quorum of those who said "durable", monotone term, commit, applied.
+
+import { type Id64, id64Hex } from "../../core/base/ids.ts";
+import type { Member } from "../../core/member/member.ts";
+import type { Raft } from "../../core/raft/raft.ts";
+import {
+  MESSAGE_APPEND_REPLY,
+  MESSAGE_PRE_VOTE,
+  MESSAGE_PRE_VOTE_REPLY,
+  MESSAGE_VOTE,
+  MESSAGE_VOTE_REPLY,
+  type RaftMessage,
+} from "../../core/raft/message.ts";
+import { digestOf, type GroundTruth } from "./ground-truth.ts";
+import type { PeerPlace } from "./peer-network.ts";
+import { promise, Violation } from "./violation.ts";
+
+/** What one member has promised, in whichever of its lives. */
+class Promises {
+  /** The highest term under which it said anything but a pre-vote. */
+  term = 0;
+  /** Its vote in the latest term in which it gave one. */
+  voteTerm = 0;
+  votedFor = "";
+  /** In the latest term in which it acknowledged entries: up to where. */
+  ackTerm = 0;
+  ackIndex = 0;
+  /** The highest term it was seen in. */
+  ownTerm = 0;
+  // Of the present life.
+  commitIndex = 0;
+  appliedIndex = 0;
+  lastIndex = 0;
+  /** Entries up to here were compared with the committed ones. */
+  comparedIndex = 0;
+  leaderTerm = 0;
+}
+
+export interface RaftOracleOptions {
+  readonly truth: GroundTruth;
+  readonly places: readonly PeerPlace[];
+  readonly now: () => number;
+  readonly say: (text: string) => void;
+}
+
+export class RaftOracle {
+  readonly #options: RaftOracleOptions;
+  readonly #promises: Promises[];
+  readonly #leaders = new Map<number, number>();
+  /** Terms that had a leader. */
+  electionCount = 0;
+
+  constructor(options: RaftOracleOptions) {
+    this.#options = options;
+    this.#promises = options.places.map(() => new Promises());
+  }
+
+  /** A message left a member. */
+  sent(from: PeerPlace, message: RaftMessage): void {
+    const { kind, term } = message;
+    if (kind === MESSAGE_PRE_VOTE || kind === MESSAGE_PRE_VOTE_REPLY) return;
+    const said = this.#promises[from.place]!;
+    // Not the order: what was said in an older term may leave later, on the other lane.
+    said.term = Math.max(said.term, term);
+    if (kind === MESSAGE_VOTE_REPLY && !message.reject) this.#voted(from, term, { hi: message.toHi, lo: message.toLo });
+    else if (kind === MESSAGE_VOTE) this.#voted(from, term, from.id);
+    else if (kind === MESSAGE_APPEND_REPLY && !message.reject) this.#acknowledged(said, term, message.index);
+  }
+
+  /** A member was opened on its disk: it must still have all that it ever promised. */
+  started(place: number, member: Member): void {
+    const { raft } = member;
+    const said = this.#promises[place]!;
+    const { term, vote } = raft.hardState;
+    promise(term >= said.term, "durable-term", () => `member ${place} came back in term ${term}; it had spoken in ${said.term}`);
+    if (term === said.voteTerm) {
+      promise(id64Hex(vote) === said.votedFor, "durable-vote", () => `member ${place} came back with vote ${id64Hex(vote)} in term ${term}; it had voted for ${said.votedFor}`);
+    }
+    said.ownTerm = term;
+    said.commitIndex = 0;
+    said.appliedIndex = member.appliedIndex;
+    said.lastIndex = raft.lastIndex;
+    said.comparedIndex = raft.log.compactedIndex;
+    said.leaderTerm = 0;
+    if (raft.commitIndex > 0) this.#committed(place, raft);
+    said.commitIndex = raft.commitIndex;
+    this.#checkAcknowledged(place, raft);
+    this.#checkApplied(place, member);
+  }
+
+  touched(place: number, member: Member): void {
+    const { raft } = member;
+    const said = this.#promises[place]!;
+    promise(raft.term >= said.ownTerm, "monotone-term", () => `member ${place}: term ${raft.term} after ${said.ownTerm}`);
+    said.ownTerm = raft.term;
+    promise(raft.commitIndex >= said.commitIndex, "monotone-commit", () => `member ${place}: commit index ${raft.commitIndex} after ${said.commitIndex}`);
+    promise(raft.commitIndex <= raft.lastIndex, "state-order", () => `member ${place}: commit index ${raft.commitIndex} beyond its log's end ${raft.lastIndex}`);
+    if (raft.isLeader && said.leaderTerm !== raft.term) this.#becameLeader(place, raft);
+    if (raft.commitIndex > said.commitIndex) this.#committed(place, raft);
+    if (raft.lastIndex < said.lastIndex) this.#checkAcknowledged(place, raft);
+    said.commitIndex = raft.commitIndex;
+    said.lastIndex = raft.lastIndex;
+    if (member.appliedIndex !== said.appliedIndex) this.#checkApplied(place, member);
+  }
+
+  /** All of it, from time to time. */
+  sweep(place: number, member: Member): void {
+    const { raft } = member;
+    const { log } = raft;
+    const { entries } = this.#options.truth;
+    for (let index = log.compactedIndex + 1; index <= raft.commitIndex; index++) {
+      promise(log.term(index) === entries[index]?.term, "committed-immutable", () => `member ${place}: committed entry ${index} has term ${log.term(index)}, it was committed with ${entries[index]?.term}`);
+    }
+  }
+
+  #voted(from: PeerPlace, term: number, candidate: Id64): void {
+    const said = this.#promises[from.place]!;
+    const name = id64Hex(candidate);
+    promise(said.voteTerm !== term || said.votedFor === name, "one-vote", () => `member ${from.place} voted for ${name} in term ${term} after it had for ${said.votedFor}`);
+    if (term < said.voteTerm) return;
+    said.voteTerm = term;
+    said.votedFor = name;
+  }
+
+  #acknowledged(said: Promises, term: number, index: number): void {
+    if (term < said.ackTerm) return;
+    if (term > said.ackTerm) said.ackIndex = 0;
+    said.ackTerm = term;
+    said.ackIndex = Math.max(said.ackIndex, index);
+  }
+
+  #becameLeader(place: number, raft: Raft): void {
+    const { term, log } = raft;
+    const other = this.#leaders.get(term);
+    promise(other === undefined || other === place, "election-safety", () => `members ${other} and ${place} both lead in term ${term}`);
+    if (other === undefined) {
+      this.electionCount++;
+      this.#options.say(`member ${place} leads in term ${term}`);
+    }
+    this.#leaders.set(term, place);
+    this.#promises[place]!.leaderTerm = term;
+    const { entries } = this.#options.truth;
+    for (let index = log.compactedIndex + 1; index < entries.length; index++) {
+      const entry = entries[index]!;
+      if (entry.committedInTerm >= term) continue;
+      const has = index <= raft.lastIndex && log.term(index) === entry.term;
+      promise(has, "leader-completeness", () => `member ${place} leads in term ${term} without entry ${index}, committed in term ${entry.committedInTerm}`);
+    }
+  }
+
+  #committed(place: number, raft: Raft): void {
+    const { truth, now } = this.#options;
+    const { log, commitIndex } = raft;
+    const said = this.#promises[place]!;
+    if (raft.isLeader && commitIndex > truth.committedIndex) this.#checkCommitOfLeader(place, raft);
+    while (truth.committedIndex < commitIndex) {
+      const isKnown = truth.commit(log, { timeUs: now(), committedInTerm: raft.term });
+      if (!isKnown) throw new Violation("simulator", `entry ${truth.committedIndex + 1} was committed and trimmed before it was seen`);
+    }
+    const { entries } = truth;
+    for (let index = Math.max(said.comparedIndex, log.compactedIndex) + 1; index <= commitIndex; index++) {
+      const entry = entries[index]!;
+      const isSame = log.term(index) === entry.term && (index < log.memoryFirst || digestOf(log, index) === entry.digest);
+      promise(isSame, "log-matching", () => `member ${place} committed another entry ${index} (term ${log.term(index)}) than the others (term ${entry.term})`);
+    }
+    said.comparedIndex = commitIndex;
+  }
+
+  #checkCommitOfLeader(place: number, raft: Raft): void {
+    const { commitIndex, term } = raft;
+    promise(raft.log.term(commitIndex) === term, "commit-own-term", () => `leader ${place} of term ${term} committed entry ${commitIndex} of term ${raft.log.term(commitIndex)} by counting (Raft 5.4.2)`);
+    this.#acknowledged(this.#promises[place]!, term, Math.min(commitIndex, raft.durableIndex));
+    const { voters, votersOutgoing } = raft.confState;
+    for (const half of [voters, votersOutgoing]) {
+      if (half.length === 0) continue;
+      const count = half.filter((id) => this.#hasDurable(id, term, commitIndex)).length;
+      promise(count > half.length >> 1, "committed-on-quorum", () => `leader ${place} committed entry ${commitIndex} in term ${term}, but only ${count} of ${half.length} said that it is durable`);
+    }
+  }
+
+  #hasDurable(id: Id64, term: number, index: number): boolean {
+    const place = this.#options.places.find((one) => id64Hex(one.id) === id64Hex(id));
+    if (place === undefined) return false;
+    const said = this.#promises[place.place]!;
+    return said.ackTerm === term && said.ackIndex >= index;
+  }
+
+  /** Committed entries that this member acknowledged to a leader who had them are in its log. */
+  #checkAcknowledged(place: number, raft: Raft): void {
+    const said = this.#promises[place]!;
+    const { entries } = this.#options.truth;
+    const last = Math.min(said.ackIndex, entries.length - 1);
+    for (let index = raft.log.compactedIndex + 1; index <= last; index++) {
+      const entry = entries[index]!;
+      if (entry.committedInTerm > said.ackTerm) continue;
+      const has = index <= raft.lastIndex && raft.log.term(index) === entry.term;
+      promise(has, "durable-log", () => `member ${place} lost entry ${index} (its log ends at ${raft.lastIndex}), which it had acknowledged in term ${said.ackTerm} and which is committed`);
+    }
+  }
+
+  #checkApplied(place: number, member: Member): void {
+    const said = this.#promises[place]!;
+    const { appliedIndex, raft } = member;
+    const { entries } = this.#options.truth;
+    promise(appliedIndex >= said.appliedIndex, "monotone-applied", () => `member ${place}: applied index ${appliedIndex} after ${said.appliedIndex}`);
+    promise(appliedIndex <= raft.commitIndex, "state-order", () => `member ${place} applied ${appliedIndex}, only ${raft.commitIndex} is committed`);
+    promise(appliedIndex <= raft.durableIndex, "state-order", () => `member ${place} applied ${appliedIndex}, only ${raft.durableIndex} is durable there`);
+    said.appliedIndex = appliedIndex;
+    if (appliedIndex === 0) return;
+    const { revision } = entries[appliedIndex]!;
+    promise(member.store.revision === revision, "state-machine", () => `member ${place} is at revision ${member.store.revision} with entry ${appliedIndex} applied; the model is at ${revision}`);
+  }
+}

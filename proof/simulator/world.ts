@@ -1,0 +1,157 @@
+// One simulation: members, network, clients, faults and oracles around one virtual time. `run` plays the plan, then
+// heals everything and demands that the cluster comes to rest, whole.
+
+import { Prng } from "../../core/base/prng.ts";
+import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
+import type { MemberInfo } from "../../core/member/membership.ts";
+import type { Member } from "../../core/member/member.ts";
+import { Client } from "./client.ts";
+import { ClientLink } from "./client-link.ts";
+import { FaultInjector } from "./faults.ts";
+import { GroundTruth } from "./ground-truth.ts";
+import { type Answer, History, type Operation } from "./history.ts";
+import { LeaseOracle } from "./lease-oracle.ts";
+import { Network } from "./network.ts";
+import { SimulatedNode } from "./node.ts";
+import { PeerNetwork } from "./peer-network.ts";
+import { DRIFT_MAX, type Plan } from "./plan.ts";
+import { QuietEnd } from "./quiet-end.ts";
+import { RaftOracle } from "./raft-oracle.ts";
+import { Scheduler } from "./scheduler.ts";
+import { DEFAULT_TRANSPORT_LIMITS } from "../../core/http2/limits.ts";
+import { Trace } from "./trace.ts";
+import { Violation } from "./violation.ts";
+import { WatchClient } from "./watch-client.ts";
+
+const SWEEP_US = 1_000_000;
+const NARRATIVE_LINES_MAX = 400;
+/** A simulation that makes so many events without an end has lost itself. */
+const EVENT_COUNT_MAX = 5_000_000;
+
+export class World {
+  readonly plan: Plan;
+  readonly prng: Prng;
+  readonly trace = new Trace();
+  readonly scheduler = new Scheduler(this.trace);
+  readonly truth: GroundTruth;
+  readonly history: History;
+  readonly leases: LeaseOracle;
+  readonly raft: RaftOracle;
+  readonly network: Network;
+  readonly nodes: SimulatedNode[] = [];
+  readonly clients: Client[] = [];
+  readonly watchers: WatchClient[] = [];
+  readonly faults: FaultInjector;
+  /** What happened lately, for the report of a violation. */
+  readonly narrative: string[] = [];
+  watchMessageCount = 0;
+  /** Clients ask nothing any more. */
+  isQuiet = false;
+  #tag = 0;
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.prng = new Prng(plan.seed).split("world");
+    this.leases = new LeaseOracle({ now: () => this.scheduler.nowUs, driftMax: DRIFT_MAX * 1.2 });
+    this.truth = new GroundTruth(this.leases);
+    this.history = new History(this.truth);
+    const { memberCount, clientCount, watcherCount } = plan;
+    // One more place for the client that looks at the end.
+    this.network = new Network(this.scheduler, this.prng.split("network"), memberCount + clientCount + watcherCount + 1);
+    this.network.weather = plan.weather;
+    this.#makeNodes();
+    this.raft = new RaftOracle({
+      truth: this.truth,
+      places: this.nodes,
+      now: () => this.scheduler.nowUs,
+      say: (text) => this.say(text),
+    });
+    const peers = new PeerNetwork(this.network, this.nodes, (from, message) => this.raft.sent(from, message));
+    for (const node of this.nodes) node.peers = peers;
+    this.faults = new FaultInjector(this, peers);
+  }
+
+  nextTag(): number {
+    return ++this.#tag;
+  }
+
+  say(text: string): void {
+    this.narrative.push(`${(this.scheduler.nowUs / 1000).toFixed(3).padStart(10)} ms  ${text}`);
+    if (this.narrative.length > NARRATIVE_LINES_MAX) this.narrative.shift();
+  }
+
+  get leader(): SimulatedNode | undefined {
+    let leader: SimulatedNode | undefined;
+    for (const node of this.nodes) {
+      const raft = node.member?.raft;
+      if (raft?.isLeader === true && (leader === undefined || raft.term > leader.member!.raft.term)) leader = node;
+    }
+    return leader;
+  }
+
+  isReachable(from: number, to: number): boolean {
+    return this.network.isOpen(from, to) && this.network.isOpen(to, from);
+  }
+
+  connect(place: number, node: SimulatedNode, prng: Prng, onLost: () => void): ClientLink {
+    const { limits } = this.plan;
+    return new ClientLink({ network: this.network, node, place, limits, transportLimits: DEFAULT_TRANSPORT_LIMITS, prng, onLost });
+  }
+
+  returned(operation: Operation, answer: Answer): void {
+    this.history.returned(operation, answer);
+  }
+
+  /** Plays everything. Throws a Violation. */
+  run(): void {
+    const { activeUs, clientCount, watcherCount } = this.plan;
+    for (const node of this.nodes) node.start();
+    for (let i = 0; i < clientCount; i++) this.clients.push(new Client(this, i));
+    for (let i = 0; i < watcherCount; i++) this.watchers.push(new WatchClient(this, clientCount + i));
+    this.faults.schedule(this.plan.faults);
+    this.#sweepLater();
+    this.runUntil(activeUs);
+    this.isQuiet = true;
+    for (const client of this.clients) client.stop();
+    this.faults.heal();
+    new QuietEnd(this).run();
+    this.trace.fold(this.history.checkedCount);
+  }
+
+  runUntil(timeUs: number): void {
+    while (this.scheduler.step(timeUs)) {
+      if (this.scheduler.count > EVENT_COUNT_MAX) throw new Violation("liveness", `${EVENT_COUNT_MAX} events and no end: something spins, lastly ${this.scheduler.lastKind}`);
+    }
+  }
+
+  #makeNodes(): void {
+    const { memberCount, electionMs, heartbeatMs, limits } = this.plan;
+    const infos: MemberInfo[] = [];
+    for (let i = 0; i < memberCount; i++) {
+      const peerUrls = [`http://m${i}:2380`];
+      infos.push({ id: bootstrapMemberId(peerUrls, "simulation"), name: `m${i}`, peerUrls, clientUrls: [`http://m${i}:2379`], isLearner: false });
+    }
+    const clusterId = clusterIdOf(infos.map((info) => info.id));
+    // As a flag says them: without names and client URLs of the others, which they publish themselves.
+    const initialMembers = infos.map((info) => ({ ...info, clientUrls: [] }));
+    infos.forEach((info, place) => {
+      const prng = this.prng.split(`node ${place}`);
+      const hooks = {
+        say: (node: SimulatedNode, text: string) => this.say(`member ${node.place}: ${text}`),
+        started: (node: SimulatedNode, member: Member) => this.raft.started(node.place, member),
+        touched: (node: SimulatedNode, member: Member) => this.raft.touched(node.place, member),
+        died: (node: SimulatedNode, reason: string) => this.faults.died(node, reason),
+      };
+      this.nodes.push(
+        new SimulatedNode({ place, info, clusterId, initialMembers, electionMs, heartbeatMs, limits, scheduler: this.scheduler, prng, hooks }),
+      );
+    });
+  }
+
+  #sweepLater(): void {
+    this.scheduler.after(SWEEP_US, { node: -1, kind: "sweep" }, () => {
+      for (const node of this.nodes) if (node.member !== undefined) this.raft.sweep(node.place, node.member);
+      this.#sweepLater();
+    });
+  }
+}
