@@ -62,7 +62,8 @@ export function onVoteRequest(state: RaftState, message: RaftMessage): void {
   const upToDate = state.log.isUpToDate(message.index, message.logTerm);
   // Learners vote, too: they may be voters that do not know it yet (R19).
   if (message.term >= state.term && upToDate && mayVoteFor(state, from, message)) {
-    if (!preVote) {
+    if (preVote) yieldTo(state);
+    else {
       state.vote = from;
       state.persistence.hardStateDirty = true;
       resetElection(state);
@@ -125,6 +126,12 @@ export function campaignIfOrdered(state: RaftState): void {
 export function onLeaderDisconnected(state: RaftState): void {
   state.leaseVoid = true;
   hurry(state);
+}
+
+/** Whoever was promised a vote goes first: an own campaign now would split it. */
+function yieldTo(state: RaftState): void {
+  const deadline = state.nowMs + state.heartbeatMs;
+  if (state.role !== "leader" && state.electionDeadlineMs < deadline) state.electionDeadlineMs = deadline;
 }
 
 function hurry(state: RaftState): void {

@@ -5,6 +5,9 @@ import { EntryCursor } from "./entry-batch.ts";
 import { MESSAGE_APPEND_REPLY, MESSAGE_HEARTBEAT_REPLY, type RaftMessage } from "./message.ts";
 import type { RaftState } from "./state.ts";
 
+/** Attempts that follow each other quickly after the leader's connection closed; each is a pre-vote and a vote. */
+const QUICK_RETRY_COUNT = 4;
+
 const cursor = new EntryCursor();
 
 /** The leader of this term was heard: its lease holds again. */
@@ -12,6 +15,7 @@ function onContact(state: RaftState): void {
   assert(state.role === "follower", "one leader per term (Raft 5.2)");
   state.leaderContactMs = state.nowMs;
   state.leaseVoid = false;
+  state.quickRetries = QUICK_RETRY_COUNT;
   state.electionDeadlineMs = state.nowMs + state.electionTimeoutMs;
 }
 
@@ -29,6 +33,8 @@ export function onAppend(state: RaftState, message: RaftMessage): void {
   if (skip === 0 && !state.log.matches(message.index, message.logTerm)) return reject(state, message);
   appendNew(state, message, skip);
   assert(state.log.lastIndex >= last, "the entries are there now");
+  // The leader waits for the new entries; what was durable before them is no news of its own.
+  if (batch.count > 0) state.ackedIndex = Math.max(state.ackedIndex, Math.min(message.index, state.persistence.durableIndex));
   owe(state, last);
   state.commitTo(Math.min(message.commit, last));
 }

@@ -236,7 +236,7 @@ function runSeed(seed: number): void {
 test("a random cluster keeps every invariant and recovers when everything is healed", () => {
   const one = process.env["HOLDFAST_SEED"];
   if (one !== undefined) return runSeed(Number(one));
-  const count = Number(process.env["HOLDFAST_SEEDS"] ?? 25);
+  const count = Number(process.env["HOLDFAST_SEEDS"] ?? 15);
   const first = Number(process.env["HOLDFAST_SEED_FIRST"] ?? 1);
   const startedMs = Date.now();
   for (let seed = first; seed < first + count; seed++) runSeed(seed);

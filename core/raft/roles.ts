@@ -105,9 +105,19 @@ export function startLeaderTimers(state: RaftState): void {
 /** Draws a new timeout and waits for it from now on (R28: a fresh draw each time keeps members apart). */
 export function resetElection(state: RaftState): void {
   state.electionTimeoutMs = state.electionMs + state.prng.below(state.electionMs);
-  // Nobody to wait for: a sole voter campaigns at once. As a candidate it waits for its own disk only.
-  const wait = state.role === "follower" && state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
-  state.electionDeadlineMs = state.nowMs + wait;
+  state.electionDeadlineMs = state.nowMs + electionWaitMs(state);
+}
+
+function electionWaitMs(state: RaftState): number {
+  if (state.role === "follower") {
+    // Nobody to wait for: a sole voter campaigns at once. As a candidate it waits for its own disk only.
+    return state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
+  }
+  if (!state.leaseVoid || state.quickRetries === 0) return state.electionTimeoutMs;
+  // The leader is gone and nobody has followed it: a vote that two candidates split is repeated after a few round trips, not
+  // after a whole timeout. A heartbeat's interval is several of them.
+  state.quickRetries--;
+  return state.heartbeatMs * (1 + 2 * state.prng.float());
 }
 
 function clearLeaderState(state: RaftState): void {

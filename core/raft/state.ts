@@ -113,6 +113,8 @@ export class RaftState {
   leaderContactMs = -Infinity;
   /** The leader's connection closed: its lease on our vote is void until it is heard again. */
   leaseVoid = false;
+  /** How often a vote may still be repeated quickly while the lease is void. */
+  quickRetries = 0;
   /** The candidacy was ordered by the old leader: others ignore their lease. */
   forced = false;
 

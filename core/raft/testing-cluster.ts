@@ -139,6 +139,13 @@ export class TestCluster implements TestObserver {
     this.check();
   }
 
+  /** Campaigns without a pre-vote, past all leases. */
+  order(id: number): void {
+    const node = this.node(id);
+    if (node.isUp) node.orderCampaign(this.nowMs);
+    this.check();
+  }
+
   propose(id: number, data: string): number {
     const result = this.node(id).isUp ? this.node(id).propose(data, this.nowMs) : 0;
     this.check();

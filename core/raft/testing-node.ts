@@ -12,7 +12,7 @@ import type { ConfChange } from "./conf-change.ts";
 import { type ConfState, EMPTY_CONF_STATE } from "./configuration.ts";
 import type { EntryBatch } from "./entry-batch.ts";
 import { ENTRY_NORMAL, RaftLog } from "./log.ts";
-import { MESSAGE_SNAPSHOT, type RaftMessage } from "./message.ts";
+import { MESSAGE_SNAPSHOT, MESSAGE_TIMEOUT_NOW, RaftMessage } from "./message.ts";
 import { EMPTY_HARD_STATE, type HardState, type RaftOutput, type SnapshotMeta } from "./output.ts";
 import { Raft } from "./raft.ts";
 
@@ -132,6 +132,17 @@ export class TestNode {
     if (!this.isUp) return;
     const message = decodeMessage(packet.bytes, 0, packet.bytes.length);
     if (message.kind === MESSAGE_SNAPSHOT) this.#received = packet.snapshot;
+    this.raft.step(message, nowMs);
+    this.pump(nowMs);
+  }
+
+  /** As if the leader had ordered it: campaigns without a pre-vote, past all leases. */
+  orderCampaign(nowMs: number): void {
+    const message = new RaftMessage();
+    message.kind = MESSAGE_TIMEOUT_NOW;
+    message.term = this.raft.term;
+    message.toLo = this.id;
+    message.fromLo = 0xffffffff;
     this.raft.step(message, nowMs);
     this.pump(nowMs);
   }
