@@ -19,7 +19,8 @@ class Interruption {
   readonly #abort = (): void => this.#controller.abort();
 
   constructor() {
-    process.once("SIGINT", this.#abort).once("SIGTERM", this.#abort);
+    // Also further signals: whoever is giving something back is not to be stopped in the middle.
+    process.on("SIGINT", this.#abort).on("SIGTERM", this.#abort);
   }
 
   get signal(): AbortSignal {

@@ -92,10 +92,10 @@ export function jsonForm(isHex: boolean): Form {
 
 const showWatch: NonNullable<Form["watch"]> = (answer, output) => {
   const header = goJson(m.ResponseHeader, answer.header ?? {});
-  const events = answer.events.map((it) => goJson(m.Event, it));
+  const events = answer.events.map((it) => goJson(m.Event, it)).join(",");
   output.line(
-    `{"Header":${header},"Events":${events.length === 0 ? "null" : `[${events.join(",")}]`},` +
-      `"CompactRevision":${answer.compact_revision},"Canceled":${answer.canceled},"Created":${answer.created}}`,
+    `{"Header":${header},"Events":[${events}],"CompactRevision":${answer.compact_revision},` +
+      `"Canceled":${answer.canceled},"Created":${answer.created}}`,
   );
 };
 

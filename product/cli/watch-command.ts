@@ -133,14 +133,16 @@ async function follow(context: Context, client: Client, wish: Wish): Promise<voi
   let wake: () => void = () => {};
   let isOver = false;
   let error: EtcdError | undefined;
+  let lastHeader: Received["header"] | undefined;
   client.watch.subscribe(wish.key, wish.options, {
     onResponse({ header, events }) {
       queue.push(rawMessage(header, events));
       wake();
     },
-    onEnd(fault) {
+    onEnd(fault, header) {
       isOver = true;
       error = fault;
+      lastHeader = header;
       wake();
     },
   });
@@ -154,7 +156,7 @@ async function follow(context: Context, client: Client, wish: Wish): Promise<voi
   context.output.errorLine(`watch was canceled (${error.display})`);
   const compactRevision = error instanceof WatchCompactedError ? error.compactRevision : 0;
   context.printer.print("watch", {
-    ...rawMessage(undefined, []),
+    ...rawMessage(lastHeader, []),
     canceled: true,
     compact_revision: compactRevision,
   });

@@ -25,8 +25,8 @@ export type WatchMessage = MessageOf<typeof WatchResponse>;
 export interface WatchTarget {
   /** Events, progress, and the `created` message, whole. */
   onMessage(message: WatchMessage): void;
-  /** No more will come; undefined when the user closed the watch. */
-  onEnd(error: EtcdError | undefined): void;
+  /** No more will come; no error when the user closed the watch. `message` is what the server ended it with. */
+  onEnd(error: EtcdError | undefined, message?: WatchMessage): void;
 }
 
 type CreateRequest = Input<MessageOf<typeof WatchCreateRequest>>;
@@ -195,7 +195,7 @@ export class WatchStream {
     if (message.watch_id === -1n) return this.#onUnnamed(message);
     const entry = this.#entries.get(message.watch_id);
     if (entry === undefined || entry.isPaused) return;
-    if (message.canceled) return this.#end(entry, cancelError(message));
+    if (message.canceled) return this.#end(entry, cancelError(message), message);
     if (message.created) return this.#onCreated(entry, message);
     this.#onEvents(entry, message);
   }
@@ -204,7 +204,7 @@ export class WatchStream {
   #onUnnamed(message: WatchMessage): void {
     if (message.created || message.canceled) {
       for (const entry of this.#entries.values()) {
-        if (!entry.isCreated && !entry.isPaused) return this.#end(entry, cancelError(message));
+        if (!entry.isCreated && !entry.isPaused) return this.#end(entry, cancelError(message), message);
       }
       return;
     }
@@ -258,9 +258,9 @@ export class WatchStream {
     for (const entry of Array.from(this.#entries.values())) this.#end(entry, error);
   }
 
-  #end(entry: Entry, error: EtcdError | undefined): void {
+  #end(entry: Entry, error: EtcdError | undefined, message?: WatchMessage): void {
     if (!this.#entries.delete(entry.id)) return;
-    entry.target.onEnd(error);
+    entry.target.onEnd(error, message);
   }
 }
 

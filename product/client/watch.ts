@@ -36,8 +36,8 @@ export interface WatchCallbacks {
   /** The server has taken the watch: whatever happens from header.revision + 1 on will be seen. */
   onCreated?(header: Header): void;
   onResponse(response: WatchResponse): void;
-  /** `error` is undefined when the watch was closed here. */
-  onEnd?(error: EtcdError | undefined): void;
+  /** `error` is undefined when the watch was closed here; `header` is there when the server closed it. */
+  onEnd?(error: EtcdError | undefined, header?: Header): void;
 }
 
 export interface Watch {
@@ -127,9 +127,9 @@ export class WatchClient {
     const abort = (): void => handle.close();
     const handle = stream.add(request, {
       onMessage: (message) => deliver(message, callbacks),
-      onEnd(error) {
+      onEnd(error, message) {
         options.signal?.removeEventListener("abort", abort);
-        callbacks.onEnd?.(error);
+        callbacks.onEnd?.(error, message === undefined ? undefined : toHeader(message.header));
       },
     });
     if (options.signal?.aborted === true) queueMicrotask(abort);

@@ -67,8 +67,8 @@ function isHealthy(endpoint: string): Promise<boolean> {
 }
 
 /** Starts the server with one member on free ports and waits until it says that it is healthy. */
-export async function startTarget(): Promise<Target> {
-  const [program, words] = commandOf(process.env["HOLDFAST_PEER_TARGET"] ?? "holdfast");
+export async function startTarget(kind = process.env["HOLDFAST_PEER_TARGET"] ?? "holdfast"): Promise<Target> {
+  const [program, words] = commandOf(kind);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-peer-"));
   const client = `http://127.0.0.1:${await freePort()}`;
   const peer = `http://127.0.0.1:${await freePort()}`;
