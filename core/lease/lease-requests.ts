@@ -96,6 +96,11 @@ export class LeaseRequests {
     return undefined;
   }
 
+  /** Throws WireError when a LeaseRevokeRequest is malformed: nothing malformed may reach the log. */
+  checkRevoke(bytes: Uint8Array, start: number, end: number): void {
+    this.#id.parse(bytes, start, end);
+  }
+
   applyRevoke(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status | undefined {
     const fields = this.#id;
     fields.parse(bytes, start, end);

@@ -31,9 +31,17 @@ unary(METHOD.deleteRange, (member, call, bytes, start, end) => {
   else call.fail(refusal);
 });
 unary(METHOD.txn, txn);
-unary(METHOD.compact, (member, call, bytes, start, end) => member.propose(call, REQUEST_KIND.compaction, bytes, start, end));
+unary(METHOD.compact, (member, call, bytes, start, end) => {
+  // Revisions are checked when the entry is applied; this sees that nothing malformed reaches the log.
+  const refusal = member.kv.checkCompact(bytes, start, end);
+  if (refusal === undefined) member.propose(call, REQUEST_KIND.compaction, bytes, start, end);
+  else call.fail(refusal);
+});
 unary(METHOD.leaseGrant, leases.leaseGrant);
-unary(METHOD.leaseRevoke, (member, call, bytes, start, end) => member.propose(call, REQUEST_KIND.leaseRevoke, bytes, start, end));
+unary(METHOD.leaseRevoke, (member, call, bytes, start, end) => {
+  member.leases.checkRevoke(bytes, start, end);
+  member.propose(call, REQUEST_KIND.leaseRevoke, bytes, start, end);
+});
 unary(METHOD.leaseTimeToLive, leases.leaseTimeToLive);
 unary(METHOD.leaseLeases, leases.leaseLeases);
 unary(METHOD.memberAdd, cluster.memberAdd);

@@ -55,10 +55,12 @@ export class LeaseKeeper {
     this.#retryAtMs = nowMs + RETRY_MS;
   }
 
-  #proposeCheckpoint(): void {
+  #proposeCheckpoint(): boolean {
     this.#scratch.reset();
     writeCheckpoint(this.#scratch, this.#ids);
-    this.#propose(REQUEST_KIND.leaseCheckpoint);
+    if (this.#propose(REQUEST_KIND.leaseCheckpoint)) return true;
+    this.#member.lessor.putBack(this.#ids);
+    return false;
   }
 
   #proposeClears(): void {
@@ -66,7 +68,9 @@ export class LeaseKeeper {
     this.clearsWanted = false;
     while (lessor.clearCount > 0) {
       lessor.takeClears(this.#ids);
-      this.#proposeCheckpoint();
+      if (this.#proposeCheckpoint()) continue;
+      this.clearsWanted = true;
+      return;
     }
   }
 

@@ -19,7 +19,7 @@ import type { WatchSource } from "./watch-call.ts";
 import { WATCH_PREV_KV, type Watchers } from "./watchers.ts";
 
 const TAG_EVENTS = 0x5a;
-/** Kept from batch to batch; a larger buffer is given back. */
+/** Kept from batch to batch; larger buffers and columns (a range of a million keys was deleted) are given back. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 export class EventBatch {
@@ -53,6 +53,12 @@ export class EventBatch {
 
   reset(): void {
     if (this.#events.bytes.length > KEPT_BYTES) this.#events = new ByteWriter(64 * 1024);
+    if (this.#hits.byteLength > KEPT_BYTES) this.#hits = new Int32Array(1024 * 2);
+    if (this.#groups.byteLength > KEPT_BYTES) this.#groups = new Int32Array(256 * 4);
+    if (this.#places.byteLength > KEPT_BYTES) {
+      this.#revisions = new Float64Array(256);
+      this.#places = new Int32Array(256 * 4);
+    }
     this.#events.reset();
     this.#recordCount = this.hitCount = this.groupCount = 0;
     this.#isNoted = false;

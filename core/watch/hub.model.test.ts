@@ -303,7 +303,7 @@ test("hub delivers exactly what the model says, with slow streams, compactions, 
   const base = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
   let seen = 0;
   let compacted = 0;
-  for (let run = 0; run < 60; run++) {
+  for (let run = 0; run < 40; run++) {
     const simulation = new Simulation(base + run);
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 150; i++) simulation.step();
@@ -312,6 +312,6 @@ test("hub delivers exactly what the model says, with slow streams, compactions, 
     seen += simulation.seen;
     compacted += simulation.compacted;
   }
-  assert.ok(seen > 5000, `the test tests something: ${seen} events, seed ${base}`);
+  assert.ok(seen > 3000, `the test tests something: ${seen} events, seed ${base}`);
   assert.ok(compacted > 10, `the test tests something: ${compacted} compacted, seed ${base}`);
 });
