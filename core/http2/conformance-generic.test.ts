@@ -32,7 +32,7 @@ import {
   FRAME_WINDOW_UPDATE,
   SETTING_INITIAL_WINDOW_SIZE,
 } from "./frames.ts";
-import { GET_FIELDS, RawPeer, latin1 } from "../grpc/raw-peer.ts";
+import { GET_FIELDS, type RawPeer, latin1 } from "../grpc/raw-peer.ts";
 
 const GENERIC: readonly Case[] = [
   ["1/1 a preface and SETTINGS open a connection", () => undefined, "open"],

@@ -150,7 +150,7 @@ export class Http2Connection implements FrameSink, OutputHost {
 
   /** More input would only pile up output that the socket does not take (CVE-2019-9512, CVE-2019-9515). */
   get isReadPaused(): boolean {
-    return this.output.out.position > this.#limits.outputPendingBytesMax;
+    return this.output.isBlockedBySocket;
   }
 
   /** All output that may go out now, as one view that is valid until the next call; empty when there is none. */
@@ -673,9 +673,9 @@ export class Http2Connection implements FrameSink, OutputHost {
     this.#keepalive.sent();
   }
 
-  sentData(): void {
+  sentData(isWorthy: boolean): void {
     this.#keepalive.sent();
-    this.#windowUpdateBudget.credit(2);
+    if (isWorthy) this.#windowUpdateBudget.credit(2);
   }
 
   nextDeadlineMs(): number {

@@ -44,11 +44,13 @@ export interface OutputHost {
   /** The queue is empty: write the trailers now. */
   writeTrailers(stream: Http2Stream): void;
   sentHeaders(): void;
-  sentData(): void;
+  /** A DATA frame; `isWorthy` when it was a whole message or of some size. */
+  sentData(isWorthy: boolean): void;
 }
 
 const EMPTY = new Uint8Array(0);
 const OUTPUT_SIZE_BYTES_FIRST = 2048;
+const FRAME_WORTHY_SIZE_BYTES = 256;
 
 export class Http2Output {
   /** Bytes that are framed and may go out. */
@@ -85,6 +87,13 @@ export class Http2Output {
   /** Output waits that may go out now. */
   get hasOutput(): boolean {
     return this.out.position > 0 || (this.#sendQueue.count > 0 && this.windowBytes > 0);
+  }
+
+  /** The socket, not the peer's windows, is what output waits for, and much of it waits. */
+  get isBlockedBySocket(): boolean {
+    if (this.out.position > this.#limits.outputPendingBytesMax) return true;
+    const isFramable = this.#sendQueue.count > 0 && this.windowBytes > 0;
+    return isFramable && this.unsentBytes > this.#connectionOutputBytesMax;
   }
 
   get unsentBytes(): number {
@@ -197,7 +206,8 @@ export class Http2Output {
   #countData(stream: Http2Stream, sizeBytes: number): void {
     stream.sendWindowBytes -= sizeBytes;
     this.windowBytes -= sizeBytes;
-    this.#host.sentData();
+    // Frames of a few bytes earn no credit, or a client could have us send them one by one (CVE-2019-9511).
+    this.#host.sentData(sizeBytes >= FRAME_WORTHY_SIZE_BYTES || stream.queuedBytes() === 0);
   }
 
   #moveToQueue(stream: Http2Stream, sizeBytes: number): void {
