@@ -5,6 +5,7 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { Id64 } from "../base/ids.ts";
+import type { Disk } from "../base/ports.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import { CheckpointError } from "../mvcc/checkpoint-format.ts";
@@ -15,8 +16,10 @@ import { ProtoReader } from "../wire/reader.ts";
 import { Alarms } from "./alarms.ts";
 import { Membership } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
+import { readSmallFile, writeSmallFile } from "./small-file.ts";
 
-export const DATA_DIRECTORY = "member/data";
+export const DATA_DIRECTORY_PREFIX = "member/data";
+const POINTER_PATH = "member/current";
 const HEAD_VERSION = 1;
 
 export interface CheckpointState {
@@ -55,10 +58,31 @@ export function joinExtra(head: Uint8Array, leases: Uint8Array): Uint8Array {
   return writer.copy();
 }
 
-/** The newest checkpoint's state, or that of a member that has none. The leases go into `lessor`. */
-export function loadState(options: MemberOptions, lessor: Lessor): CheckpointState {
+/** Where the checkpoint is. A received one lives in a directory of its own, named by `member/current`. */
+export interface DataPointer {
+  readonly directory: string;
+  /** The index of the snapshot that was received into it; -1 when it is this member's own from the start. */
+  readonly receivedIndex: number;
+}
+
+export function readDataPointer(disk: Disk): DataPointer {
+  if (!disk.exists(POINTER_PATH)) return { directory: DATA_DIRECTORY_PREFIX, receivedIndex: -1 };
+  const match = /^(member\/data\.[0-9-]+) (\d+)\n$/.exec(readSmallFile(disk, POINTER_PATH));
+  if (match === null) {
+    throw new CheckpointError("damaged", { file: POINTER_PATH, offset: 0 }, "The pointer to the data cannot be read: restore the directory from a backup");
+  }
+  return { directory: match[1]!, receivedIndex: Number(match[2]) };
+}
+
+/** Turns to a received checkpoint; durable when it returns. */
+export function pointToData(disk: Disk, pointer: DataPointer): void {
+  writeSmallFile(disk, POINTER_PATH, `${pointer.directory} ${pointer.receivedIndex}\n`);
+}
+
+/** The state of the checkpoint in this directory, or that of a member that has none. The leases go into `lessor`. */
+export function loadState(options: MemberOptions, directory: string, lessor: Lessor): CheckpointState {
   const hashSeed = options.prng.uint32();
-  const loaded = loadCheckpoint({ disk: options.disk, directory: DATA_DIRECTORY, hashSeed });
+  const loaded = loadCheckpoint({ disk: options.disk, directory, hashSeed });
   if (loaded === undefined) {
     return {
       store: new Store({ segmentSizeBytes: options.limits.dataSegmentSizeBytes, hashSeed }),
@@ -71,7 +95,7 @@ export function loadState(options: MemberOptions, lessor: Lessor): CheckpointSta
     };
   }
   const { store, extra } = loaded;
-  const { json, leasesStart } = splitExtra(extra);
+  const { json, leasesStart } = splitExtra(extra, directory);
   lessor.image.restore(extra, leasesStart, extra.length);
   store.leases = lessor;
   store.attachLeases();
@@ -97,14 +121,14 @@ interface HeadJson {
 }
 
 // The checkpoint's checksums were verified, so what is wrong here was written by another version.
-function splitExtra(extra: Uint8Array): { json: HeadJson; leasesStart: number } {
+function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; leasesStart: number } {
   const reader = new ProtoReader();
   reader.reset(extra, 0, extra.length);
   const size = reader.uint64();
   const start = extra.length === 0 ? 0 : reader.position;
   const json = JSON.parse(decodeUtf8(extra, start, start + size)) as HeadJson;
   if (json.version > HEAD_VERSION) {
-    const where = { file: `${DATA_DIRECTORY}/manifest`, offset: 0 };
+    const where = { file: `${directory}/manifest`, offset: 0 };
     throw new CheckpointError("unusable", where, `The checkpoint's head has version ${json.version}, this program reads up to ${HEAD_VERSION}: use a newer one`);
   }
   return { json, leasesStart: start + size };

@@ -5,9 +5,10 @@ import type { DiskError } from "../base/ports.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { id64ToBigInt, type Id64 } from "../base/ids.ts";
 import type { ConfState } from "../raft/configuration.ts";
+import type { SnapshotMeta } from "../raft/output.ts";
 import { encode } from "../wire/schema.ts";
 import { ConfState as ConfStateMessage } from "../wire/raft-messages.ts";
-import { DATA_DIRECTORY, encodeHead, joinExtra } from "./checkpoint-state.ts";
+import { encodeHead, joinExtra } from "./checkpoint-state.ts";
 import type { Member } from "./member.ts";
 
 /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
@@ -17,7 +18,7 @@ const RETRY_MS = 5_000;
 
 type State =
   | { readonly kind: "idle" }
-  | { readonly kind: "running"; readonly index: number; readonly term: number; readonly startedMs: number }
+  | { readonly kind: "running"; readonly meta: SnapshotMeta; readonly startedMs: number }
   | { readonly kind: "waiting"; readonly untilMs: number };
 
 const IDLE: State = { kind: "idle" };
@@ -25,18 +26,33 @@ const IDLE: State = { kind: "idle" };
 export class Checkpointer {
   readonly #member: Member;
   #state: State = IDLE;
-  #confState: Uint8Array = new Uint8Array(0);
-  /** What the last checkpoint covers. */
-  index: number;
+  /** What the last checkpoint covers; undefined without one. */
+  latest: SnapshotMeta | undefined;
   #writtenBytesBefore = 0;
   #leases: Uint8Array = new Uint8Array(0);
-  #waiters: ((error: DiskError | undefined) => void)[] = [];
   /** Asked for before it is due. */
   #wanted = false;
 
   constructor(member: Member) {
     this.#member = member;
-    this.index = member.appliedIndex;
+    const { appliedIndex, appliedTerm } = member;
+    if (appliedIndex > 0) this.latest = { index: appliedIndex, term: appliedTerm, confState: member.raft.confState };
+  }
+
+  get index(): number {
+    return this.latest?.index ?? 0;
+  }
+
+  /** Has a checkpoint taken though none is due. */
+  want(): void {
+    this.#wanted = true;
+  }
+
+  /** The state was replaced by a received checkpoint. */
+  adopted(meta: SnapshotMeta): void {
+    this.#state = IDLE;
+    this.latest = meta;
+    this.#wanted = false;
   }
 
   /** Starts a checkpoint when one is due; the store's housekeeping does its slices. */
@@ -55,13 +71,6 @@ export class Checkpointer {
     return lessor.image.isRunning;
   }
 
-  /** Has a checkpoint taken as soon as possible that covers what is applied now. */
-  take(done: (error: DiskError | undefined) => void): void {
-    this.#waiters.push(done);
-    this.#wanted = true;
-    this.#member.options.waker.wake();
-  }
-
   get #isDue(): boolean {
     const { appliedIndex, limits, wal } = this.#member;
     if (appliedIndex === this.index) return false;
@@ -77,7 +86,7 @@ export class Checkpointer {
     const extra = (): Uint8Array => joinExtra(head, this.#leasesDone());
     const checkpoint = member.housekeeping.past.checkpoint({
       disk: member.options.disk,
-      directory: DATA_DIRECTORY,
+      directory: member.dataDirectory,
       // Asked for when the manifest is written; until then the leases are written beside it.
       get extra() {
         return extra();
@@ -87,8 +96,7 @@ export class Checkpointer {
     });
     if (checkpoint === undefined) return; // a compaction is under way: next turn
     member.lessor.image.begin();
-    this.#state = { kind: "running", index: appliedIndex, term: appliedTerm, startedMs: nowMs };
-    this.#confState = encodeConfState(confState);
+    this.#state = { kind: "running", meta: { index: appliedIndex, term: appliedTerm, confState }, startedMs: nowMs };
     this.#writtenBytesBefore = member.wal.stats.writtenBytes;
     this.#wanted = false;
   }
@@ -107,14 +115,14 @@ export class Checkpointer {
     this.#leases = new Uint8Array(0);
     if (error !== undefined) return this.#failed(error);
     this.#state = IDLE;
-    this.index = state.index;
+    const { index, term, confState } = state.meta;
+    this.latest = state.meta;
     member.counters.checkpointSeconds.observe((member.clock.now() - state.startedMs) / 1000);
-    member.options.events.info("saved snapshot", { index: state.index, term: state.term });
-    const durable = member.wal.saveSnapshotMarker({ index: state.index, term: state.term, confState: this.#confState }, (failure) => {
-      if (failure === undefined) this.#giveUpLog(state.index);
+    member.options.events.info("saved snapshot", { index, term });
+    const durable = member.wal.saveSnapshotMarker({ index, term, confState: encodeConfState(confState) }, (failure) => {
+      if (failure === undefined) this.#giveUpLog(index);
     });
-    if (durable) this.#giveUpLog(state.index);
-    this.#tell(undefined);
+    if (durable) this.#giveUpLog(index);
   }
 
   #failed(error: DiskError): void {
@@ -124,22 +132,16 @@ export class Checkpointer {
     member.options.events.warn("cannot save a checkpoint: the disk is full", { file: error.path });
     this.#state = { kind: "waiting", untilMs: member.nowMs + RETRY_MS };
     member.housekeeping.raiseNoSpace();
-    this.#tell(error);
   }
 
   #giveUpLog(checkpointIndex: number): void {
     const { raft, wal, membership } = this.#member;
     const kept = membership.size > 1 ? CATCH_UP_COUNT : 0;
-    const index = Math.min(checkpointIndex, raft.appliedIndex) - kept;
+    const needed = this.#member.housekeeping.sender.logNeededFrom;
+    const index = Math.min(checkpointIndex - kept, needed);
     if (index <= raft.log.compactedIndex) return;
     wal.truncateBefore(index + 1);
     raft.compactLog(index);
-  }
-
-  #tell(error: DiskError | undefined): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter(error);
   }
 }
 

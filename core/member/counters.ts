@@ -97,7 +97,7 @@ export class MemberCounters {
 export function registerGauges(member: Member, metrics: Metrics): void {
   const gauge = (name: string, help: string, read: () => number, labels?: Record<string, string>): void =>
     metrics.gauge(`etcd_${name}`, help, read, labels);
-  const { raft, store } = member;
+  const { raft } = member;
   gauge("server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", () => Number(member.hasLeader));
   gauge("server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.", () => Number(member.isLeader));
   gauge("server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", () => Number(member.isLearner));
@@ -114,11 +114,11 @@ export function registerGauges(member: Member, metrics: Metrics): void {
   gauge("cluster_version", "Which version is running. 1 for 'cluster_version' label with current cluster version", () => 1, {
     cluster_version: "3.6",
   });
-  gauge("mvcc_db_total_size_in_bytes", "Total size of the data in bytes, superseded versions included.", () => store.sizeBytes);
-  gauge("mvcc_db_total_size_in_use_in_bytes", "Size of the live data in bytes.", () => store.sizeInUseBytes);
-  gauge("debugging_mvcc_keys_total", "Total number of keys.", () => store.keyCount);
-  gauge("debugging_mvcc_current_revision", "The current revision of store.", () => store.revision);
-  gauge("debugging_mvcc_compact_revision", "The revision of the last compaction in store.", () => store.compactedRevision);
+  gauge("mvcc_db_total_size_in_bytes", "Total size of the data in bytes, superseded versions included.", () => member.store.sizeBytes);
+  gauge("mvcc_db_total_size_in_use_in_bytes", "Size of the live data in bytes.", () => member.store.sizeInUseBytes);
+  gauge("debugging_mvcc_keys_total", "Total number of keys.", () => member.store.keyCount);
+  gauge("debugging_mvcc_current_revision", "The current revision of store.", () => member.store.revision);
+  gauge("debugging_mvcc_compact_revision", "The revision of the last compaction in store.", () => member.store.compactedRevision);
   gauge("debugging_mvcc_watcher_total", "Total number of watchers.", () => member.hub.watcherCount);
   gauge("debugging_mvcc_watch_stream_total", "Total number of watch streams.", () => member.hub.streamCount);
   gauge("debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.", () => member.hub.laggingCount);

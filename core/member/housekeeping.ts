@@ -15,6 +15,10 @@ import type { ForwardDone } from "./forwarding.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
+import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK } from "./peer-frames.ts";
+import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import { SnapshotSender } from "./snapshot-sender.ts";
+import type { SnapshotMeta } from "../raft/output.ts";
 
 /** A NOSPACE alarm that was proposed is not proposed again for so long. */
 const ALARM_RETRY_MS = 1_000;
@@ -25,7 +29,9 @@ export class Housekeeping {
   readonly #autoCompaction: AutoCompaction;
   readonly checkpointer: Checkpointer;
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
-  readonly past: PastHousekeeping;
+  past: PastHousekeeping;
+  readonly sender: SnapshotSender;
+  readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
   #alarmProposedMs = Number.NEGATIVE_INFINITY;
 
@@ -35,6 +41,8 @@ export class Housekeeping {
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
     this.checkpointer = new Checkpointer(member);
+    this.sender = new SnapshotSender(member);
+    this.receiver = new SnapshotReceiver(member);
     this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
   }
 
@@ -50,6 +58,13 @@ export class Housekeeping {
     member.publishAttributes(nowMs);
     if (member.wal.spaceIsLow) this.raiseNoSpace();
     this.checkpointer.turn(nowMs);
+    this.sender.turn(nowMs);
+  }
+
+  /** The store was replaced. */
+  adopted(meta: SnapshotMeta): void {
+    this.past = new PastHousekeeping(this.#member.store, this.#member.limits);
+    this.checkpointer.adopted(meta);
   }
 
   /** True when there is more to do at once. */
@@ -58,6 +73,7 @@ export class Housekeeping {
     let more = member.hub.turn(member.clock.now());
     more = this.checkpointer.slice() || more;
     more = this.past.slice() || more;
+    more = this.sender.slice() || more;
     return more;
   }
 
@@ -68,6 +84,7 @@ export class Housekeeping {
       this.#autoCompaction.nextDeadlineMs(),
       this.#parking.nextDeadlineMs(),
       hub.nextDeadlineMs(),
+      this.sender.nextDeadlineMs(),
     );
   }
 
@@ -116,7 +133,11 @@ export class Housekeeping {
     this.#member.counters.proposalsFailed.add(1);
   }
 
-  onPeerFrame(_from: Id64, _kind: number, _bytes: Uint8Array, _start: number, _end: number): void {}
+  // The frame as the transport hands it on.
+  onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
+    if (kind === FRAME_SNAPSHOT) this.receiver.onFrame(from, bytes, start, end);
+    else if (kind === FRAME_SNAPSHOT_ACK) this.sender.onAck(from, bytes, start, end);
+  }
 
   #unpark(nowMs: number): void {
     this.#parking.expire(nowMs);

@@ -6,6 +6,7 @@
 // The state is here, as fields that the files of this folder share; what they do with it is in dispatch.ts (requests),
 // apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody waits for).
 
+import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
 import type { Limits } from "../base/limits.ts";
@@ -19,7 +20,7 @@ import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } fr
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
 import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
-import type { RaftOutput } from "../raft/output.ts";
+import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Wal } from "../wal/wal.ts";
 import { WatchHub } from "../watch/hub.ts";
@@ -31,9 +32,10 @@ import { beginRequest, REQUEST_KIND, RequestEnvelope, writeRequestBody } from ".
 import { decode, encode, type Input, type MessageOf } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
-import { Alarms } from "./alarms.ts";
+import type { Alarms } from "./alarms.ts";
 import { Applier } from "./apply.ts";
 import type { Call } from "./call.ts";
+import type { CheckpointState } from "./checkpoint-state.ts";
 import { memberList as answerMemberList } from "./cluster-api.ts";
 import { onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
@@ -50,15 +52,16 @@ import { type ReadProbe, ReadQueue } from "./reads.ts";
 export interface MemberParts {
   readonly raft: Raft;
   readonly wal: Wal;
-  readonly store: Store;
-  readonly lessor: Lessor;
-  readonly membership: Membership;
-  readonly alarms: Alarms;
+  store: Store;
+  lessor: Lessor;
+  membership: Membership;
+  alarms: Alarms;
   readonly clusterVersion: string;
   /** Differs at every start of this member. */
   readonly bootCounter: number;
   readonly appliedIndex: number;
   readonly appliedTerm: number;
+  readonly dataDirectory: string;
 }
 
 const CLUSTER_VERSION = "3.6.0";
@@ -69,19 +72,21 @@ export class Member {
   readonly clock: Clock;
   readonly raft: Raft;
   readonly wal: Wal;
-  readonly store: Store;
-  readonly kv: KvMachine;
-  readonly lessor: Lessor;
-  readonly leases: LeaseRequests;
+  store: Store;
+  kv!: KvMachine;
+  lessor: Lessor;
+  leases!: LeaseRequests;
   readonly hub: WatchHub;
-  readonly membership: Membership;
-  readonly alarms: Alarms;
+  membership: Membership;
+  alarms: Alarms;
   readonly header: HeaderSource;
   readonly pending: PendingCalls;
   readonly reads: ReadQueue;
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
+  /** Of the checkpoint, relative to the data directory. */
+  dataDirectory: string;
   /** Empty until the cluster has agreed on one. */
   clusterVersion: string;
   /** Entries up to here are in the state. */
@@ -125,9 +130,8 @@ export class Member {
     this.appliedTerm = parts.appliedTerm;
     this.nowMs = options.clock.now();
     this.header = headerSource(options, parts.raft.term);
-    parts.store.leases = parts.lessor;
-    this.kv = new KvMachine({ store: parts.store, header: this.header, limits: options.limits });
-    this.leases = new LeaseRequests(parts.lessor, parts.store, this.header);
+    this.dataDirectory = parts.dataDirectory;
+    this.#attachStore();
     this.hub = new WatchHub({
       store: parts.store,
       header: this.header,
@@ -517,9 +521,11 @@ export class Member {
       const output = this.raft.takeOutput(nowMs);
       if (output === undefined) return;
       this.#send(output.messages);
+      if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
       if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);
       for (const group of output.reads) for (const context of group.contexts) this.reads.confirm(context, group.index);
+      for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
       if (output.leaderChanged) this.#onLeaderChanged(nowMs);
     }
@@ -537,6 +543,38 @@ export class Member {
       encodeMessage(writer, message, this.raft.log);
       endFrame(writer, frame);
     }
+  }
+
+  #install(meta: SnapshotMeta): void {
+    const { receiver } = this.housekeeping;
+    receiver.install(meta);
+    // The batch that follows in the log acknowledges it.
+    this.wal.saveSnapshotMarker(receiver.markerOf(meta), (error) => {
+      if (error !== undefined) this.fail(error);
+    });
+  }
+
+  /** A received snapshot takes the place of the state. */
+  adopt(state: CheckpointState, received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta }): void {
+    assert(state.appliedIndex > this.appliedIndex, "a snapshot never goes back");
+    this.store = state.store;
+    this.lessor = received.lessor;
+    this.membership = state.membership;
+    this.alarms = state.alarms;
+    this.clusterVersion = state.clusterVersion;
+    this.appliedIndex = state.appliedIndex;
+    this.appliedTerm = state.appliedTerm;
+    this.dataDirectory = received.directory;
+    this.#attachStore();
+    this.hub.restored(this.store);
+    this.housekeeping.adopted(received.meta);
+    this.onMembershipChanged();
+  }
+
+  #attachStore(): void {
+    this.store.leases = this.lessor;
+    this.kv = new KvMachine({ store: this.store, header: this.header, limits: this.limits });
+    this.leases = new LeaseRequests(this.lessor, this.store, this.header);
   }
 
   #persist(output: RaftOutput): void {
@@ -656,7 +694,9 @@ export class Member {
     const { voters, votersOutgoing } = this.raft.confState;
     this.#isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
     const { memberId } = this.options;
-    const others = this.membership.list().filter((info) => !id64Equal(info.id, memberId));
+    // A member that joins knows the others from elsewhere until the log tells it.
+    const known = this.membership.size > 0 ? this.membership.list() : this.options.initialMembers;
+    const others = known.filter((info) => !id64Equal(info.id, memberId));
     this.options.peers.setPeers(others.map((info) => ({ id: info.id, urls: info.peerUrls })));
   }
 

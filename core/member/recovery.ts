@@ -6,20 +6,23 @@
 //   <data>/member/wal/           the log (core/wal)
 //   <data>/member/data/          checkpoints (core/mvcc)
 
+import { assert } from "../base/assert.ts";
 import { type Id64, id64, id64Equal, id64Hex, parseId64Hex } from "../base/ids.ts";
 import type { Disk } from "../base/ports.ts";
-import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
 import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
 import { RaftLog } from "../raft/log.ts";
 import type { EntryBatch } from "../raft/entry-batch.ts";
 import type { StoredEntries } from "../raft/state.ts";
-import { EMPTY_HARD_STATE } from "../raft/output.ts";
+import { EMPTY_HARD_STATE, type HardState } from "../raft/output.ts";
 import { Raft } from "../raft/raft.ts";
 import { recoverWal, type Recovery } from "../wal/recover.ts";
 import { Wal, type WalOptions } from "../wal/wal.ts";
-import { type CheckpointState, DATA_DIRECTORY, loadState } from "./checkpoint-state.ts";
+import { type CheckpointState, DATA_DIRECTORY_PREFIX, loadState, readDataPointer } from "./checkpoint-state.ts";
+import { encodeConfState } from "./checkpointer.ts";
+import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
@@ -56,7 +59,7 @@ export function storedIdentity(disk: Disk): Identity | undefined {
 export function openMember(options: MemberOptions): Member {
   const { disk, limits, clock } = options;
   disk.makeDirectory(WAL_DIRECTORY);
-  disk.makeDirectory(DATA_DIRECTORY);
+  disk.makeDirectory(DATA_DIRECTORY_PREFIX);
   const stored = storedIdentity(disk);
   if (stored === undefined) {
     const { memberId, clusterId } = options;
@@ -68,8 +71,11 @@ export function openMember(options: MemberOptions): Member {
     ttlSecondsMin: Math.ceil((1.5 * options.electionMs) / 1000),
     seed: options.prng.uint32(),
   });
-  const state = loadState(options, lessor);
-  const recovery = recoverWal({ disk, directory: WAL_DIRECTORY, checkpointIndex: state.appliedIndex });
+  const pointer = readDataPointer(disk);
+  const state = loadState(options, pointer.directory, lessor);
+  // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
+  const mayEndBefore = pointer.receivedIndex === state.appliedIndex;
+  const recovery = recoverWal({ disk, directory: WAL_DIRECTORY, checkpointIndex: state.appliedIndex, mayEndBefore });
   const walOptions: WalOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
   if (recovery === undefined && state.appliedIndex > 0) {
     throw new DataDirectoryError(`The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`);
@@ -86,13 +92,14 @@ export function openMember(options: MemberOptions): Member {
     heartbeatMs: options.heartbeatMs,
     limits,
     log,
-    hardState: recovery?.hardState ?? EMPTY_HARD_STATE,
+    hardState: hardStateOf(recovery, state),
     confState: state.confState ?? EMPTY_CONF_STATE,
     appliedIndex: state.appliedIndex,
     storage,
   });
   const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
   storage.wal = wal;
+  if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
   if (recovery === undefined && !options.joins) bootstrap(raft, options);
   if (recovery?.tornTail !== undefined) {
     options.events.warn("repaired a torn tail of the log", { file: recovery.tornTail.file, offset: recovery.tornTail.offset });
@@ -108,6 +115,7 @@ export function openMember(options: MemberOptions): Member {
     bootCounter,
     appliedIndex: state.appliedIndex,
     appliedTerm: state.appliedTerm,
+    dataDirectory: pointer.directory,
   });
 }
 
@@ -123,25 +131,17 @@ function countBoot(disk: Disk): number {
   return count + 1;
 }
 
-function readSmallFile(disk: Disk, path: string): string {
-  const file = disk.open(path, "bulk");
-  const bytes = new Uint8Array(256);
-  const size = file.read(bytes, 0, bytes.length, 0);
-  file.close();
-  return decodeUtf8(bytes, 0, size);
+// A received snapshot may be of a term that this member had no time to write down; nobody has its vote in it then.
+function hardStateOf(recovery: Recovery | undefined, state: CheckpointState): HardState {
+  const stored = recovery?.hardState ?? EMPTY_HARD_STATE;
+  if (stored.term >= state.appliedTerm) return stored;
+  return { ...EMPTY_HARD_STATE, term: state.appliedTerm, commit: state.appliedIndex };
 }
 
-// Written under another name, synced and renamed: whoever reads it finds the old text or the new one.
-function writeSmallFile(disk: Disk, path: string, text: string): void {
-  const bytes = encodeUtf8(text);
-  const temporary = `${path}.tmp`;
-  if (disk.exists(temporary)) disk.remove(temporary);
-  const file = disk.create(temporary, "bulk");
-  file.write(bytes, 0, bytes.length, 0);
-  file.sync();
-  file.close();
-  disk.rename(temporary, path);
-  disk.syncDirectory("member");
+function markReceived(wal: Wal, state: CheckpointState): void {
+  const confState = encodeConfState(state.confState ?? EMPTY_CONF_STATE);
+  const durable = wal.saveSnapshotMarker({ index: state.appliedIndex, term: state.appliedTerm, confState }, () => {});
+  assert(durable, "a log that was just opened writes at once");
 }
 
 function checkIdentity(options: MemberOptions, recovery: Recovery): void {
@@ -169,6 +169,8 @@ function restoredLog(options: MemberOptions, state: CheckpointState, recovery: R
   if (recovery === undefined) return log;
   const { entries } = recovery;
   for (let index = state.appliedIndex + 1; index <= entries.lastIndex; index++) {
+    // What a received snapshot replaced: terms never fall in a log, so these are not its continuation.
+    if (entries.term(index) < log.lastTerm) break;
     log.append(entries.type(index), entries.term(index), entries.bytes(index), entries.start(index), entries.end(index));
   }
   return log;

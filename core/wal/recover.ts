@@ -23,6 +23,8 @@ export interface RecoverOptions {
   readonly directory: string;
   /** The index of the checkpoint that the member starts from: entries up to it are checked but not kept. */
   readonly checkpointIndex: number;
+  /** The checkpoint came from another member and the log may not know of it yet. */
+  readonly mayEndBefore?: boolean;
 }
 
 export interface Recovery {
@@ -70,7 +72,7 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const entries = new RecoveredEntries(checkpointIndex);
   const replay = new Replay(entries, locator);
   const end = readSegments({ disk, segments: kept, mark, replay });
-  checkCheckpoint(kept, replay, entries, checkpointIndex);
+  if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex) checkCheckpoint(kept, replay, entries, checkpointIndex);
   assert(replay.metadata !== undefined, "a log that was read has metadata");
   const { term, voteHi, voteLo, commit } = replay.state;
   return {

@@ -123,6 +123,7 @@ export class PeerTransport implements PeerLinks {
         socket.pause();
         socket.unshift(held);
         this.#options.onHttp(socket);
+        socket.resume();
       }
     };
     socket.on("data", onData);

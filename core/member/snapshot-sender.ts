@@ -1,0 +1,193 @@
+// The leader's side of a snapshot: streams the files of its newest checkpoint to a peer whose log ends before ours begins.
+// The files are opened first: what a later checkpoint removes can still be read.
+
+import type { ByteWriter } from "../base/byte-writer.ts";
+import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
+import type { DiskFile } from "../base/ports.ts";
+import { encodeMessage } from "../raft/codec.ts";
+import type { RaftMessage } from "../raft/message.ts";
+import type { Member } from "./member.ts";
+import { beginFrame, endFrame, FRAME_SNAPSHOT, LANE_BULK } from "./peer-frames.ts";
+import {
+  ACK_DONE,
+  ACK_HAVE,
+  ACK_TAKEN,
+  FrameFields,
+  PIECE_SIZE_BYTES,
+  SNAPSHOT_END,
+  SNAPSHOT_OFFER,
+  SNAPSHOT_PIECE,
+  WINDOW_BYTES,
+  writeOffer,
+  writeUint64,
+} from "./snapshot-frames.ts";
+
+/** A receiver that says nothing for so long is given up; the stream is resumed when it wants a snapshot again. */
+const SILENCE_MS = 10_000;
+
+interface SentFile {
+  readonly name: string;
+  readonly file: DiskFile;
+  readonly sizeBytes: number;
+  offset: number;
+}
+
+interface Transfer {
+  readonly peer: Id64;
+  readonly number: number;
+  readonly message: RaftMessage;
+  readonly files: readonly SentFile[];
+  fileIndex: number;
+  sentBytes: number;
+  takenBytes: number;
+  /** The receiver has said what it has. */
+  started: boolean;
+  ended: boolean;
+  heardMs: number;
+}
+
+export class SnapshotSender {
+  readonly #member: Member;
+  readonly #transfers: Transfer[] = [];
+  readonly #wanted: Id64[] = [];
+  readonly #piece = new Uint8Array(PIECE_SIZE_BYTES);
+  #nextNumber = 1;
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  /** The log may not be given up beyond this while a stream is under way. */
+  get logNeededFrom(): number {
+    let index = Number.POSITIVE_INFINITY;
+    for (const transfer of this.#transfers) index = Math.min(index, transfer.message.index);
+    return index;
+  }
+
+  want(peer: Id64): void {
+    if (!this.#wanted.some((other) => id64Equal(other, peer))) this.#wanted.push(peer);
+  }
+
+  turn(nowMs: number): void {
+    if (!this.#member.isLeader) return this.#abandonAll();
+    for (const transfer of [...this.#transfers]) {
+      if (nowMs - transfer.heardMs >= SILENCE_MS) this.#finish(transfer, false);
+    }
+    if (this.#wanted.length > 0) this.#begin(nowMs);
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const transfer of this.#transfers) deadline = Math.min(deadline, transfer.heardMs + SILENCE_MS);
+    return deadline;
+  }
+
+  /** One piece for every receiver that has room; true when there is more. */
+  slice(): boolean {
+    let more = false;
+    for (const transfer of [...this.#transfers]) more = this.#sendPiece(transfer) || more;
+    return more;
+  }
+
+  onAck(peer: Id64, bytes: Uint8Array, start: number, end: number): void {
+    const fields = new FrameFields(bytes, start, end);
+    const kind = fields.uint8();
+    const number = fields.uint32();
+    const transfer = this.#transfers.find((it) => it.number === number && id64Equal(it.peer, peer));
+    if (transfer === undefined) return;
+    transfer.heardMs = this.#member.nowMs;
+    if (kind === ACK_HAVE) {
+      for (const file of transfer.files) file.offset = Math.min(file.sizeBytes, fields.uint64());
+      transfer.started = true;
+    } else if (kind === ACK_TAKEN) transfer.takenBytes = fields.uint64();
+    else if (kind === ACK_DONE) this.#finish(transfer, fields.uint8() === 1);
+  }
+
+  #begin(nowMs: number): void {
+    const { housekeeping, raft, options } = this.#member;
+    const { checkpointer } = housekeeping;
+    // Not while its files are being written; and one that the log continues.
+    if (housekeeping.past.isCheckpointing) return;
+    if (checkpointer.latest === undefined || checkpointer.latest.index < raft.log.compactedIndex) return checkpointer.want();
+    for (const peer of this.#wanted.splice(0)) {
+      const message = raft.snapshotMessage(peer, checkpointer.latest);
+      if (message === undefined || this.#transfers.some((it) => id64Equal(it.peer, peer))) continue;
+      const transfer: Transfer = {
+        peer,
+        number: this.#nextNumber++,
+        message,
+        files: this.#openFiles(),
+        fileIndex: 0,
+        sentBytes: 0,
+        takenBytes: 0,
+        started: false,
+        ended: false,
+        heardMs: nowMs,
+      };
+      this.#transfers.push(transfer);
+      options.events.info("sending database snapshot", { to: id64Hex(peer), index: message.index });
+      this.#frame(transfer, SNAPSHOT_OFFER, (writer) => writeOffer(writer, transfer.files));
+    }
+  }
+
+  #openFiles(): SentFile[] {
+    const { disk } = this.#member.options;
+    const directory = this.#member.dataDirectory;
+    const names = disk.list(directory).filter((name) => name.endsWith(".seg"));
+    return [...names, "manifest"].map((name) => {
+      const file = disk.open(`${directory}/${name}`, "bulk");
+      return { name, file, sizeBytes: file.sizeBytes(), offset: 0 };
+    });
+  }
+
+  #sendPiece(transfer: Transfer): boolean {
+    if (!transfer.started || transfer.ended) return false;
+    if (transfer.sentBytes - transfer.takenBytes >= WINDOW_BYTES) return false;
+    const index = transfer.files.findIndex((file) => file.offset < file.sizeBytes);
+    if (index < 0) {
+      transfer.ended = this.#frame(transfer, SNAPSHOT_END, (writer) => encodeMessage(writer, transfer.message, this.#member.raft.log));
+      if (transfer.ended) this.#member.options.events.info("sent database snapshot", { to: id64Hex(transfer.peer), bytes: transfer.sentBytes });
+      return false;
+    }
+    const file = transfer.files[index]!;
+    const count = Math.min(PIECE_SIZE_BYTES, file.sizeBytes - file.offset);
+    file.file.read(this.#piece, 0, count, file.offset);
+    const sent = this.#frame(transfer, SNAPSHOT_PIECE, (writer) => {
+      writer.uint32Be(index);
+      writeUint64(writer, file.offset);
+      writer.raw(this.#piece, 0, count);
+    });
+    if (!sent) return false;
+    file.offset += count;
+    transfer.sentBytes += count;
+    return true;
+  }
+
+  /** False when there is no connection: the transfer ends then. */
+  #frame(transfer: Transfer, kind: number, write: (writer: ByteWriter) => void): boolean {
+    const writer = this.#member.options.peers.writer(transfer.peer, LANE_BULK);
+    if (writer === undefined) {
+      this.#finish(transfer, false);
+      return false;
+    }
+    const frame = beginFrame(writer, FRAME_SNAPSHOT);
+    writer.byte(kind);
+    writer.uint32Be(transfer.number);
+    write(writer);
+    endFrame(writer, frame);
+    return true;
+  }
+
+  #finish(transfer: Transfer, ok: boolean): void {
+    const at = this.#transfers.indexOf(transfer);
+    if (at < 0) return;
+    this.#transfers.splice(at, 1);
+    for (const file of transfer.files) file.file.close();
+    this.#member.raft.snapshotReported(transfer.peer, ok);
+  }
+
+  #abandonAll(): void {
+    this.#wanted.length = 0;
+    for (const transfer of [...this.#transfers]) this.#finish(transfer, false);
+  }
+}
