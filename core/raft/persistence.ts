@@ -84,8 +84,8 @@ export class Persistence {
       if (last > this.durableIndex) this.durableIndex = last;
       if (commit > this.durableCommit) this.durableCommit = commit;
     }
-    if (this.#head > 64 && this.#head * 2 > this.#lastIndexes.length) this.#compact();
-    else if (this.#head === this.#lastIndexes.length) this.#compact();
+    if (this.#head === this.#lastIndexes.length) this.#clear();
+    else if (this.#head > 64 && this.#head * 2 > this.#lastIndexes.length) this.#compact();
     assert(this.durableIndex <= this.handedIndex, "what was not handed over is not durable");
   }
 
@@ -103,6 +103,15 @@ export class Persistence {
     this.truncateAfter(0);
     this.handedIndex = index;
     this.durableIndex = 0;
+  }
+
+  /** The usual case: nothing is on its way. */
+  #clear(): void {
+    if (this.#head === 0) return;
+    this.#lastIndexes.length = 0;
+    this.#commits.length = 0;
+    this.#handedMs.length = 0;
+    this.#head = 0;
   }
 
   #compact(): void {
