@@ -8,6 +8,7 @@ import { type HashDone, Housekeeping as PastHousekeeping } from "../mvcc/houseke
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
+import { STATUS } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -128,9 +129,13 @@ export class Housekeeping {
     this.#parking.ask({ ask, done, deadlineMs: nowMs + requestTimeoutMs });
   }
 
-  /** The leader certainly did not take this forwarded proposal; its caller learns it from the time limit. */
-  forwardRefused(_number: number): void {
-    this.#member.counters.proposalsFailed.add(1);
+  /** The leader certainly did not take what message `number` carried: the callers may try again. */
+  forwardRefused(number: number): void {
+    const { pending, counters } = this.#member;
+    for (let call = pending.takeForwarded(number); call !== undefined; call = pending.takeForwarded(number)) {
+      counters.proposalsFailed.add(1);
+      call.fail(STATUS.leaderChanged);
+    }
   }
 
   // The frame as the transport hands it on.

@@ -279,7 +279,7 @@ export class Member {
     const refusal =
       scratch.position > this.limits.requestSizeBytesMax
         ? STATUS.requestTooLarge
-        : this.#append(scratch.bytes, scratch.position);
+        : this.#append(scratch.bytes, scratch.position, sequence);
     if (refusal === undefined) return;
     this.pending.take(sequence);
     call.fail(refusal);
@@ -289,7 +289,7 @@ export class Member {
   proposeInternal(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
     const scratch = this.#internalRequest(kind, bytes, start, end);
     this.options.waker.wake();
-    return this.#append(scratch.bytes, scratch.position) === undefined;
+    return this.#append(scratch.bytes, scratch.position, 0) === undefined;
   }
 
   /**
@@ -308,7 +308,8 @@ export class Member {
     this.#envelope.parse(bytes, start, end);
     const { idHi, idLo } = this.#envelope;
     if (idLo !== 0 && !(idHi === this.#requestIdHi && this.pending.has(idLo))) return;
-    this.#append(bytes.subarray(start, end), end - start);
+    const refusal = this.#append(bytes.subarray(start, end), end - start, idLo);
+    if (refusal !== undefined) this.pending.take(idLo)?.fail(refusal);
   }
 
   #internalRequest(kind: number, bytes: Uint8Array, start: number, end: number): ByteWriter {
@@ -329,16 +330,19 @@ export class Member {
     call.fail(refusal);
   }
 
-  #append(bytes: Uint8Array, sizeBytes: number): Status | undefined {
+  /** `sequence` is the waiting call's; 0 when nobody waits. */
+  #append(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
     if (this.raft.propose(bytes, 0, sizeBytes) > 0) return undefined;
-    return this.#appendElsewhere(bytes, sizeBytes);
+    return this.#appendElsewhere(bytes, sizeBytes, sequence);
   }
 
   // Without a leader the proposal waits here, as in etcd, until there is one or the call's time is over.
-  #appendElsewhere(bytes: Uint8Array, sizeBytes: number): Status | undefined {
+  #appendElsewhere(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
     const { refusal } = this.raft;
     if (refusal === "notLeader" && this.hasLeader) {
-      if (this.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes) > 0) return undefined;
+      const number = this.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes);
+      if (number > 0 && sequence !== 0) this.pending.noteForwarded(sequence, number);
+      if (number > 0) return undefined;
       if (this.raft.refusal === "tooMuch") return STATUS.tooManyRequests;
     } else if (refusal === "tooMuch") return STATUS.tooManyRequests;
     return this.housekeeping.park(bytes, sizeBytes) ? undefined : STATUS.tooManyRequests;
@@ -525,6 +529,7 @@ export class Member {
       if (output.sequence !== 0) this.#persist(output);
       if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);
       for (const group of output.reads) for (const context of group.contexts) this.reads.confirm(context, group.index);
+      for (const context of output.readsAborted) this.reads.abort(context, nowMs);
       for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
       if (output.leaderChanged) this.#onLeaderChanged(nowMs);
@@ -536,6 +541,7 @@ export class Member {
       const lane = message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
       const writer = this.options.peers.writer({ hi: message.toHi, lo: message.toLo }, lane);
       if (writer === undefined) {
+        if (message.kind === MESSAGE_FORWARD) this.housekeeping.forwardRefused(message.sequence);
         this.raft.reportUnreachable({ hi: message.toHi, lo: message.toLo });
         continue;
       }
@@ -632,7 +638,6 @@ export class Member {
     const leader = this.raft.leader;
     if (!this.hasLeader) this.#leaderlessSinceMs = nowMs;
     this.forwarding.failAll(STATUS.leaderChanged);
-    this.reads.leaderChanged(nowMs);
     if (this.#wasLeader && !this.isLeader) this.#stepDown();
     if (!this.#wasLeader && this.isLeader) {
       this.#wasLeader = true;

@@ -8,6 +8,8 @@ export class PendingCalls {
   readonly #mask: number;
   readonly #calls: (Call | undefined)[];
   readonly #startedMs: Float64Array;
+  /** Number of the message that carried it to the leader; 0 for proposals made here. */
+  readonly #forwarded: Float64Array;
   /** The sequence number of the next request, a 32-bit counter that wraps. */
   #next = 1;
   /** No waiting call has a sequence number before this one. */
@@ -19,6 +21,7 @@ export class PendingCalls {
     this.#mask = size - 1;
     this.#calls = new Array<Call | undefined>(size).fill(undefined);
     this.#startedMs = new Float64Array(size);
+    this.#forwarded = new Float64Array(size);
   }
 
   get count(): number {
@@ -38,6 +41,7 @@ export class PendingCalls {
     const at = sequence & this.#mask;
     this.#calls[at] = call;
     this.#startedMs[at] = nowMs;
+    this.#forwarded[at] = 0;
     call.slot = sequence;
     this.#count++;
     return sequence;
@@ -51,6 +55,20 @@ export class PendingCalls {
     this.#calls[at] = undefined;
     this.#count--;
     return call;
+  }
+
+  /** Notes that this call's proposal travels in message `number`. */
+  noteForwarded(sequence: number, number: number): void {
+    this.#forwarded[sequence & this.#mask] = number;
+  }
+
+  /** Takes a call whose proposal was in message `number`; to be called until it gives none. Rare, so it searches. */
+  takeForwarded(number: number): Call | undefined {
+    for (let sequence = this.#oldest; sequence !== this.#next; sequence = (sequence + 1) >>> 0) {
+      const at = sequence & this.#mask;
+      if (this.#forwarded[at] === number && this.#calls[at] !== undefined) return this.take(sequence);
+    }
+    return undefined;
   }
 
   has(sequence: number): boolean {

@@ -4,10 +4,12 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { Call } from "./call.ts";
-import { STATUS, type Status } from "../wire/status.ts";
+import type { Status } from "../wire/status.ts";
 
 /** Asked again after this long without an answer, as etcd does; under a new number. */
 const RETRY_MS = 500;
+/** After an abort: soon, but not in the same turn, since there may be no leader for a while. */
+const ABORT_RETRY_MS = 20;
 
 /** Called with undefined when the read may be served from this member now. */
 export type ReadProbe = (failure: Status | undefined) => void;
@@ -138,9 +140,11 @@ export class ReadQueue {
     }
   }
 
-  /** A new leader: what was asked of the old one fails, and clients repeat it. */
-  leaderChanged(nowMs: number): void {
-    for (const group of this.#waiting) if (group.index < 0) group.askedMs = nowMs - RETRY_MS;
+  /** The question cannot be answered (the leader changed): it is asked again soon, under a new number. */
+  abort(context: number, nowMs: number): void {
+    for (const group of this.#waiting) {
+      if (group.context === context) group.askedMs = Math.min(group.askedMs, nowMs - RETRY_MS + ABORT_RETRY_MS);
+    }
   }
 
   nextDeadlineMs(limitMs: number): number {
@@ -149,10 +153,6 @@ export class ReadQueue {
       deadline = Math.min(deadline, group.startedMs + limitMs, group.index < 0 ? group.askedMs + RETRY_MS : deadline);
     }
     return deadline;
-  }
-
-  get timeoutStatus(): Status {
-    return STATUS.timeout;
   }
 
   #release(group: ReadGroup): void {
