@@ -9,7 +9,7 @@
 // written, so that recovery can tell a torn tail from a hole, and our records from the old ones of a recycled segment.
 //
 //   0 version 1 | 1 kind | 2 segment is filled (head, else 0) | 3 zero | 4 batch offset u32 | 8 segment sequence u32 | 12 segment size u32 (head, else 0)
-//   16 batch sequence u64 | 24 last durable index u64 | 32 log id 2 x u32 | 40 CRC-32C of the state before    (little-endian)
+//   16 batch sequence u64 | 24 last durable index u64 | 32 log id 2 x u32 | 40 checksum of the state before    (little-endian)
 //
 // Its own checksum makes it proof where the chain cannot be followed: behind a record that is bad.
 //
@@ -92,8 +92,16 @@ export function encodeState(bytes: Uint8Array, position: number, state: StateFie
   writeUint53(bytes, at + 24, state.durableIndex);
   writeUint32(bytes, at + 32, state.logIdHi);
   writeUint32(bytes, at + 36, state.logIdLo);
-  writeUint32(bytes, at + 40, crc32c(bytes, position, at + 40));
+  writeUint32(bytes, at + 40, stampChecksum(bytes, position, at + 40));
   return at + STAMP_BYTES;
+}
+
+/**
+ * Not the CRC itself: the CRC over data and their own CRC is the same for all data, so that the chain would no longer
+ * depend on what the state says. A product is not linear in the sense of the CRC, and loses nothing.
+ */
+function stampChecksum(bytes: Uint8Array, start: number, end: number): number {
+  return Math.imul(crc32c(bytes, start, end), 0x9e3779b1) >>> 0;
 }
 
 const varint = new Varint();
@@ -110,7 +118,7 @@ export function decodeState(bytes: Uint8Array, start: number, end: number, into:
   if (end - at !== 4 + STAMP_BYTES) return false;
   if (bytes[at] !== STAMP_TAG_0 || bytes[at + 1] !== STAMP_TAG_1) return false;
   if (bytes[at + 2] !== STAMP_TAG_2 || bytes[at + 3] !== STAMP_BYTES) return false;
-  if (readUint32(bytes, end - 4) !== crc32c(bytes, start, end - 4)) return false;
+  if (readUint32(bytes, end - 4) !== stampChecksum(bytes, start, end - 4)) return false;
   return decodeStamp(bytes, at + 4, into);
 }
 

@@ -39,6 +39,8 @@ import { asDiskError } from "./wal-error.ts";
 const MARK_DELAY_MS = 50;
 /** Between two slices of a spare that is being filled. */
 const FILL_DELAY_MS = 20;
+/** Between two attempts on a full disk. */
+const FULL_DELAY_MS = 1000;
 /** The part of a segment after which a spare is made: a store that writes next to nothing needs none. */
 const SPARE_AFTER_FRACTION = 1 / 16;
 /** A new segment is filled with zeros this far ahead of the log; it is also what a full disk leaves to be used. */
@@ -656,7 +658,8 @@ export class Wal {
       return;
     }
     if (this.#spareIsWanted()) this.#spares.fillSlice();
-    if (this.#spares.readyCount === 0) this.#fillDueMs = nowMs + FILL_DELAY_MS;
+    if (this.#spares.readyCount > 0) return;
+    this.#fillDueMs = nowMs + (this.#spares.full ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
 
   #lastSegment(): Segment {

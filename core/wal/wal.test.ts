@@ -1,0 +1,306 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SimulatedClock } from "../../proof/simulator/clock.ts";
+import { SimulatedDisk, type SimulatedDiskOptions } from "../../proof/simulator/disk.ts";
+import { AssertionError } from "../base/assert.ts";
+import { DiskError } from "../base/ports.ts";
+import { Prng } from "../base/prng.ts";
+import type { HardState } from "./payload.ts";
+import { recoverWal, type Recovery } from "./recover.ts";
+import { Wal, type WalOptions } from "./wal.ts";
+
+const DIRECTORY = "member/wal";
+const NEVER = (): void => assert.fail("a batch that is durable at once has no callback");
+
+class World {
+  readonly clock = new SimulatedClock();
+  readonly disk: SimulatedDisk;
+  readonly options: WalOptions;
+  wal: Wal;
+
+  constructor(options: Partial<SimulatedDiskOptions> & { segmentSizeBytes?: number } = {}) {
+    const { clock } = this;
+    this.disk = new SimulatedDisk({ clock, prng: new Prng(1), ...options });
+    this.options = { disk: this.disk, directory: DIRECTORY, segmentSizeBytes: options.segmentSizeBytes ?? 1 << 20, clock };
+    this.wal = Wal.create(this.options, {
+      metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
+      logId: { hi: 5, lo: 6 },
+    });
+  }
+
+  recover(checkpointIndex = 0): Recovery {
+    return recoverWal({ disk: this.disk, directory: DIRECTORY, checkpointIndex })!;
+  }
+
+  /** One batch with the entries from `first` on, each its index as data. */
+  append(first: number, count: number, options: { term?: number; done?: (error: DiskError | undefined) => void; state?: HardState } = {}): boolean {
+    const { term = 1, done = NEVER, state } = options;
+    this.wal.beginBatch(state);
+    for (let index = first; index < first + count; index++) {
+      const data = dataOf(index, term);
+      this.wal.entry(0, term, index, data, 0, data.length);
+    }
+    return this.wal.commitBatch(done);
+  }
+
+  /** Syncs take so long from now on that the log goes to the background. */
+  toBackground(): void {
+    let index = this.wal.lastIndex;
+    for (let i = 0; i < 7; i++) assert.ok(this.append(++index, 1));
+  }
+
+  idle(): void {
+    while (this.clock.step());
+    for (let i = 0; i < 200 && this.wal.nextDeadlineMs() !== Infinity; i++) {
+      this.clock.runUntil(this.wal.nextDeadlineMs());
+      this.wal.onDeadline(this.clock.now());
+      while (this.clock.step());
+    }
+  }
+}
+
+function dataOf(index: number, term: number): Uint8Array {
+  return Buffer.from(`entry ${index} of term ${term} `.repeat(1 + (index % 20)));
+}
+
+function terms(recovery: Recovery): number[] {
+  const { entries } = recovery;
+  return Array.from({ length: entries.count }, (_, i) => entries.term(entries.base + 1 + i));
+}
+
+test("a fresh directory has no log, a created one an empty log", () => {
+  const clock = new SimulatedClock();
+  const disk = new SimulatedDisk({ clock, prng: new Prng(1) });
+  assert.equal(recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 }), undefined);
+  const recovery = new World().recover();
+  assert.equal(recovery.lastIndex, 0);
+  assert.deepEqual(recovery.metadata, { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } });
+  assert.deepEqual(recovery.markers, [{ index: 0, term: 0, confState: undefined }]);
+});
+
+test("entries, hard state and markers come back", () => {
+  const world = new World();
+  world.append(1, 3, { state: { term: 4, vote: { hi: 9, lo: 8 }, commit: 0 }, term: 4 });
+  world.append(4, 2, { state: { term: 4, vote: { hi: 9, lo: 8 }, commit: 3 }, term: 4 });
+  const confState = new Uint8Array([8, 1, 0x28, 0]);
+  assert.ok(world.wal.saveSnapshotMarker({ index: 3, term: 4, confState }, NEVER));
+  const recovery = world.recover(2);
+  assert.deepEqual(recovery.hardState, { term: 4, vote: { hi: 9, lo: 8 }, commit: 3 });
+  assert.equal(recovery.lastIndex, 5);
+  assert.equal(recovery.entries.base, 2);
+  assert.equal(recovery.entries.count, 3);
+  const { entries } = recovery;
+  assert.deepEqual(Buffer.from(entries.bytes(5).subarray(entries.start(5), entries.end(5))), dataOf(5, 4));
+  assert.deepEqual(recovery.markers.at(-1), { index: 3, term: 4, confState });
+});
+
+test("the commit index on disk never exceeds what is durable with it (a restart finds every committed entry)", () => {
+  const world = new World();
+  world.append(1, 3, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: 3 } });
+  assert.equal(world.recover().hardState.commit, 0);
+  world.append(4, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: 4 } });
+  assert.equal(world.recover().hardState.commit, 3);
+});
+
+test("an entry at an index that exists takes its place and drops what follows", () => {
+  const world = new World();
+  world.append(1, 5);
+  world.append(3, 1, { term: 2, state: { term: 2, vote: { hi: 0, lo: 0 }, commit: 2 } });
+  assert.deepEqual(terms(world.recover()), [1, 1, 2]);
+  assert.equal(world.wal.durableIndex, 3);
+});
+
+test("a committed entry is never overwritten: that is a bug, not a request", () => {
+  const world = new World();
+  world.append(1, 2);
+  world.append(3, 1, { state: { term: 1, vote: { hi: 0, lo: 0 }, commit: 2 } });
+  world.wal.beginBatch(undefined);
+  assert.throws(() => world.wal.entry(0, 2, 2, dataOf(2, 2), 0, 4), AssertionError);
+});
+
+test("while syncs are long batches merge in the background and are acknowledged in order", () => {
+  const world = new World({ syncMs: () => 3 });
+  world.toBackground();
+  const order: number[] = [];
+  const before = world.wal.stats.backgroundSyncCount;
+  for (let i = 0; i < 5; i++) assert.equal(world.append(8 + i, 1, { done: () => order.push(i) }), false);
+  assert.deepEqual(order, []);
+  assert.ok(world.wal.pendingBytes > 0);
+  world.idle();
+  assert.deepEqual(order, [0, 1, 2, 3, 4]);
+  assert.equal(world.wal.stats.backgroundSyncCount - before, 2, "the first alone, the rest together");
+  assert.equal(world.recover().lastIndex, 12);
+});
+
+test("after a spell of long syncs the log comes back to the loop", () => {
+  let syncMs = 3;
+  const world = new World({ syncMs: () => syncMs });
+  world.toBackground();
+  syncMs = 0.2;
+  let index = world.wal.lastIndex;
+  for (let i = 0; i < 70; i++) {
+    world.append(++index, 1, { done: () => {} });
+    world.idle();
+  }
+  assert.ok(world.append(++index, 1));
+});
+
+test("bulk work in flight sends the log to the background", () => {
+  const world = new World();
+  world.append(1, 1);
+  world.disk.create("checkpoint", "bulk").writeAndSync(new Uint8Array(10), 0, 10, 0, () => {});
+  let isDone = false;
+  assert.equal(world.append(2, 1, { done: () => (isDone = true) }), false);
+  world.idle();
+  assert.ok(isDone);
+  assert.ok(world.append(3, 1));
+});
+
+test("a failed sync on the loop is thrown, and nothing is asked of the log again", () => {
+  const world = new World();
+  world.append(1, 1);
+  world.disk.failSyncAt = world.disk.syncCount + 1;
+  assert.throws(() => world.append(2, 1), (error: unknown) => error instanceof DiskError && error.code === "EIO");
+  assert.throws(() => world.append(3, 1), AssertionError);
+});
+
+test("a failed sync in the background fails its batches and those behind it; nothing is written after", () => {
+  const world = new World({ syncMs: () => 3 });
+  world.toBackground();
+  const results: string[] = [];
+  const note = (error: DiskError | undefined): void => void results.push(error?.code ?? "durable");
+  world.append(8, 1, { done: note });
+  world.append(9, 1, { done: note });
+  world.disk.failSyncAt = world.disk.syncCount + 1;
+  world.idle();
+  assert.deepEqual(results, ["EIO", "EIO"]);
+  assert.throws(() => world.append(10, 1), AssertionError);
+});
+
+test("segments follow each other, are given up behind a checkpoint, and come back as spares", () => {
+  const world = new World({ segmentSizeBytes: 16384 });
+  for (let index = 1; index <= 300; index++) {
+    world.append(index, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: index - 1 } });
+  }
+  const names = world.disk.list(DIRECTORY).filter((name) => name.endsWith(".wal"));
+  assert.ok(names.length > 4);
+  assert.equal(names[0], "0000000000000000-0000000000000000.wal");
+  assert.equal(world.wal.truncateBefore(1), 0);
+  const count = world.wal.truncateBefore(290);
+  assert.ok(count >= names.length - 3);
+  const left = world.disk.list(DIRECTORY);
+  assert.equal(left.filter((name) => name.startsWith("spare-")).length, 2);
+  assert.equal(world.recover(289).lastIndex, 300);
+  assert.throws(() => world.recover(0), /lacks entries from index 1 on/);
+  for (let index = 301; index <= 400; index++) world.append(index, 1);
+  assert.equal(world.recover(289).lastIndex, 400);
+});
+
+test("a batch larger than a segment gets a segment of its own size", () => {
+  const world = new World({ segmentSizeBytes: 16384, alignmentBytes: 4096 });
+  const data = new Uint8Array(100_000).fill(7);
+  world.wal.beginBatch(undefined);
+  world.wal.entry(0, 1, 1, data, 0, data.length);
+  world.wal.entry(0, 1, 2, data, 0, data.length);
+  assert.ok(world.wal.commitBatch(NEVER));
+  world.append(3, 1);
+  const { entries } = world.recover();
+  assert.equal(entries.end(2) - entries.start(2), 100_000);
+  assert.equal(entries.lastIndex, 3);
+});
+
+for (const alignmentBytes of [1, 4096]) {
+  test(`entries are read back from the files, overwritten ones left out, alignment ${alignmentBytes}`, () => {
+    const world = new World({ segmentSizeBytes: 16384, alignmentBytes });
+    const expected = new Map<number, number>();
+    const put = (first: number, count: number, term: number): void => {
+      world.append(first, count, { term, state: { term, vote: { hi: 0, lo: 0 }, commit: Math.min(first - 1, 60) } });
+      for (let index = first; index < first + count; index++) expected.set(index, term);
+    };
+    put(1, 60, 1);
+    for (let round = 0; round < 12; round++) put(61 + 10 * round - (round % 3), 15, 2 + round);
+    const read = (wal: Wal): void => {
+      for (const first of [1, 17, 61, 90, 130]) {
+        let wanted = first;
+        const next = wal.readEntries(first, wal.durableIndex, (_type, term, index, bytes, start, end) => {
+          assert.equal(index, wanted++);
+          assert.equal(term, expected.get(index));
+          assert.deepEqual(Buffer.from(bytes.subarray(start, end)), dataOf(index, term));
+          return true;
+        });
+        assert.equal(next, wal.durableIndex + 1);
+        assert.equal(wanted, next);
+      }
+    };
+    // `put` overlapped: keep what the log has.
+    for (const index of expected.keys()) if (index > world.wal.lastIndex) expected.delete(index);
+    read(world.wal);
+    world.wal.close();
+    read(Wal.resume(world.options, world.recover()));
+  });
+}
+
+test("a reader that has enough is asked no more; what was given up is not found", () => {
+  const world = new World({ segmentSizeBytes: 16384 });
+  for (let index = 1; index <= 200; index++) world.append(index, 1);
+  let count = 0;
+  assert.equal(world.wal.readEntries(5, 200, () => ++count < 3), 8);
+  world.wal.truncateBefore(150);
+  assert.equal(world.wal.readEntries(5, 200, () => true), 0);
+});
+
+test("a snapshot ahead of the log takes its place", () => {
+  const world = new World();
+  world.append(1, 5);
+  world.wal.saveSnapshotMarker({ index: 100, term: 3, confState: new Uint8Array([0x28, 0]) }, NEVER);
+  world.append(101, 2, { term: 3, state: { term: 3, vote: { hi: 0, lo: 0 }, commit: 100 } });
+  const recovery = world.recover(100);
+  assert.equal(recovery.lastIndex, 102);
+  assert.equal(recovery.entries.count, 2);
+  assert.equal(world.wal.readEntries(3, 102, () => true), 0);
+  assert.equal(world.wal.readEntries(101, 102, () => true), 103);
+});
+
+test("on a full disk what was allocated ahead and the spare are used, and that is said", () => {
+  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
+  const data = new Uint8Array(50_000).fill(3);
+  let index = 0;
+  const write = (): void => {
+    world.wal.beginBatch(undefined);
+    world.wal.entry(0, 1, ++index, data, 0, data.length);
+    world.wal.commitBatch(() => {});
+  };
+  for (let i = 0; i < 10; i++) write();
+  world.idle();
+  assert.ok(world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")), "a spare was made");
+  assert.equal(world.wal.spaceIsLow, false);
+  world.disk.capacityBytes = world.disk.usedBytes();
+  for (let i = 0; i < 60; i++) write();
+  assert.equal(world.wal.spaceIsLow, true);
+  assert.equal(world.recover().lastIndex, 70);
+  assert.throws(() => {
+    for (let i = 0; i < 60; i++) write();
+  }, (error: unknown) => error instanceof DiskError && error.code === "ENOSPC");
+});
+
+test("a quiet log marks its end within moments, a busy one does not stop for it", () => {
+  const world = new World();
+  world.append(1, 1);
+  const calls = world.disk.callCount;
+  for (let index = 2; index < 100; index++) world.append(index, 1);
+  assert.equal(world.disk.callCount - calls, 98 * 2, "a write and a sync a batch");
+  world.idle();
+  const zeroed = world.disk.copy();
+  const { replay, segments } = world.recover().tail;
+  zeroed.zero(segments[0]!.path, replay.offset - 100, replay.offset);
+  assert.throws(() => recoverWal({ disk: zeroed, directory: DIRECTORY, checkpointIndex: 0 }), /durable up to offset/);
+});
+
+test("the same seed gives the same bytes", () => {
+  const contents = [1, 2].map(() => {
+    const world = new World({ segmentSizeBytes: 16384 });
+    for (let index = 1; index <= 100; index++) world.append(index, 1);
+    return world.disk.list(DIRECTORY).map((name) => Buffer.from(world.disk.content(`${DIRECTORY}/${name}`)).toString("base64"));
+  });
+  assert.deepEqual(contents[0], contents[1]);
+});
