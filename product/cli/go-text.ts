@@ -1,6 +1,6 @@
 // Values as Go prints and reads them, because the commands' output is compared byte for byte with etcdctl's.
 
-import { decodeUtf8, encodeUtf8 } from "../../core/base/utf8.ts";
+import { decodeUtf8, encodeUtf8, isUtf8 } from "../../core/base/utf8.ts";
 
 const SHORT_ESCAPES: Readonly<Record<number, string>> = {
   7: "\\a",
@@ -48,13 +48,7 @@ function sequenceLength(bytes: Uint8Array, index: number): number {
   const lead = bytes[index]!;
   if (lead < 0x80) return 1;
   const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (index + length > bytes.length) return 0;
-  const text = decodeUtf8(bytes, index, index + length);
-  // One character, and not the replacement that stands for anything malformed (unless it is there itself).
-  if (text.length > 2 || (text.length === 2 && length !== 4)) return 0;
-  const isReplacement =
-    text === "\ufffd" && !(lead === 0xef && bytes[index + 1] === 0xbf && bytes[index + 2] === 0xbd);
-  return isReplacement ? 0 : length;
+  return index + length <= bytes.length && isUtf8(bytes, index, index + length) ? length : 0;
 }
 
 const UNESCAPES: Readonly<Record<string, number>> = {
@@ -169,7 +163,14 @@ export function sizeText(sizeBytes: number): string {
   if (sizeBytes < 10) return `${sizeBytes} B`;
   const exponent = Math.floor(Math.log(sizeBytes) / Math.log(1000));
   const value = Math.floor((sizeBytes / 1000 ** exponent) * 10 + 0.5) / 10;
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${SIZE_UNITS[exponent] ?? "?"}`;
+  return `${value < 10 ? value.toFixed(1) : roundedHalfEven(value)} ${SIZE_UNITS[exponent] ?? "?"}`;
+}
+
+/** As Go's %.0f: 20.5 becomes 20. */
+function roundedHalfEven(value: number): number {
+  const whole = Math.floor(value);
+  if (value - whole !== 0.5) return Math.round(value);
+  return whole % 2 === 0 ? whole : whole + 1;
 }
 
 /** The number, or Go's words for why it is none. */

@@ -60,7 +60,13 @@ const TOKEN_ERRORS: ReadonlySet<string> = new Set([
   STATUS.userEmpty.text,
 ]);
 
-export class Caller {
+/** What watches and kept leases need of a caller. */
+export interface StreamOpener {
+  stream(method: Method, sink: CallSink, options?: CallOptions): Promise<OpenCall>;
+  forgetTokenAfter(error: EtcdError): void;
+}
+
+export class Caller implements StreamOpener {
   readonly #pool: EndpointPool;
   readonly #credentials: Credentials | undefined;
   readonly #timeoutMs: number;

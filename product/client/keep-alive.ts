@@ -6,7 +6,7 @@ import { decode, encode } from "../../core/wire/schema.ts";
 import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE, STATUS } from "../../core/wire/status.ts";
-import type { Caller } from "./caller.ts";
+import type { StreamOpener } from "./caller.ts";
 import type { OpenCall } from "./channel.ts";
 import { EtcdError, toEtcdError } from "./errors.ts";
 
@@ -33,14 +33,14 @@ interface Entry {
 }
 
 export class LeaseKeeper {
-  readonly #caller: Caller;
+  readonly #caller: StreamOpener;
   readonly #entries = new Map<bigint, Entry>();
   #call: OpenCall | undefined;
   #isOpening = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(caller: Caller) {
+  constructor(caller: StreamOpener) {
     this.#caller = caller;
   }
 

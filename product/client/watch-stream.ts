@@ -16,7 +16,7 @@ import type { WatchCreateRequest } from "../../core/wire/messages.ts";
 import { WatchRequest, WatchResponse } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE, STATUS, statusByText } from "../../core/wire/status.ts";
-import type { Caller } from "./caller.ts";
+import type { StreamOpener } from "./caller.ts";
 import type { CallSink, OpenCall } from "./channel.ts";
 import { EtcdError, toEtcdError } from "./errors.ts";
 
@@ -64,7 +64,7 @@ export interface WatchHandle {
 }
 
 export class WatchStream {
-  readonly #caller: Caller;
+  readonly #caller: StreamOpener;
   readonly #requireLeader: boolean;
   readonly #entries = new Map<bigint, Entry>();
   #call: OpenCall | undefined;
@@ -75,7 +75,7 @@ export class WatchStream {
   /** Which stream answers belong to; those of an earlier one are dropped. */
   #generation = 0;
 
-  constructor(caller: Caller, requireLeader: boolean) {
+  constructor(caller: StreamOpener, requireLeader: boolean) {
     this.#caller = caller;
     this.#requireLeader = requireLeader;
   }
