@@ -6,6 +6,7 @@ import { type Id64, id64Equal } from "../base/ids.ts";
 import { type ConfChange, confChangeEntryType, decodeConfChange, encodeConfChange } from "./conf-change.ts";
 import { type ConfState, changedConfiguration } from "./configuration.ts";
 import { campaign, countOwnVote, onLeaderDisconnected } from "./election.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { flushAck } from "./follower.ts";
 import { onLeaderDeadline, transferCandidate, transferLeader } from "./leader.ts";
 import { ENTRY_NORMAL, type RaftLog } from "./log.ts";
@@ -233,6 +234,11 @@ export class Raft {
     // Every member refuses the same changes, because the check has no other input.
     if (typeof next !== "string") applyConfiguration(state, next);
     return state.tracker.configuration;
+  }
+
+  /** All that decides what comes next, but for deadlines; for searches over states and for traces. */
+  fingerprint(): string {
+    return fingerprint(this.#state);
   }
 
   /** Decodes the configuration change at `index` of the log. */

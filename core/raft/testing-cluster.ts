@@ -2,6 +2,7 @@
 // random cluster and the search of all small histories.
 
 import type { Limits } from "../base/limits.ts";
+import { decodeMessage } from "./codec.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange, type MemberChange } from "./conf-change.ts";
 import type { ConfState } from "./configuration.ts";
 import { MESSAGE_NAMES, type RaftMessage } from "./message.ts";
@@ -24,7 +25,6 @@ export interface FlyingPacket extends TestPacket {
   readonly kind: number;
   /** Counts up; for filters and for order. */
   readonly number: number;
-  readonly text: string;
 }
 
 export class TestCluster implements TestObserver {
@@ -34,8 +34,8 @@ export class TestCluster implements TestObserver {
   readonly invariants = new Invariants();
   /** Confirmed and aborted reads, by context. */
   readonly reads = new Map<number, number>();
-  /** Called with every event, for golden files. */
-  listener: (text: string) => void = () => {};
+  /** Called with every event, for golden files; undefined saves making the texts. */
+  listener: ((text: string) => void) | undefined = undefined;
   /** Links that lose everything, "from>to". */
   readonly cut = new Set<string>();
   #packetNumber = 0;
@@ -98,31 +98,39 @@ export class TestCluster implements TestObserver {
 
   send(packet: TestPacket, message: RaftMessage): void {
     this.invariants.onSend(this.node(packet.from), packet, message);
-    const text = formatMessage(message);
-    this.listener(text);
-    if (this.cut.has(`${packet.from}>${packet.to}`)) return;
-    this.packets.push({ ...packet, kind: message.kind, number: ++this.#packetNumber, text });
+    this.listener?.(formatMessage(message));
+    if (this.#isCut(packet)) return;
+    const { from, to, bytes, snapshot } = packet;
+    this.packets.push({ from, to, bytes, snapshot, kind: message.kind, number: ++this.#packetNumber });
+  }
+
+  get listens(): boolean {
+    return this.listener !== undefined;
   }
 
   event(node: TestNode, text: string): void {
-    this.listener(`${node.id}: ${text}`);
+    this.listener?.(`${node.id}: ${text}`);
   }
 
   applied(node: TestNode, entry: TestEntry): void {
     this.invariants.onApplied(node, entry);
-    if (entry.data !== "") this.listener(`${node.id}: apply ${formatAt(entry)}`);
+    if (entry.data !== "") this.listener?.(`${node.id}: apply ${formatAt(entry)}`);
   }
 
   readConfirmed(node: TestNode, context: number, index: number): void {
     this.invariants.onReadConfirmed(node, context, index);
     this.reads.set(context, index);
-    this.listener(`${node.id}: read ${context} at ${index}`);
+    this.listener?.(`${node.id}: read ${context} at ${index}`);
   }
 
   readAborted(node: TestNode, context: number): void {
     this.invariants.onReadAborted(node, context);
     this.reads.set(context, -1);
-    this.listener(`${node.id}: read ${context} aborted`);
+    this.listener?.(`${node.id}: read ${context} aborted`);
+  }
+
+  #isCut(packet: TestPacket): boolean {
+    return this.cut.size > 0 && this.cut.has(`${packet.from}>${packet.to}`);
   }
 
   // What tests do. Each leaves the invariants checked.
@@ -182,7 +190,7 @@ export class TestCluster implements TestObserver {
   /** Delivers one packet; `keep` leaves a copy on the way. */
   deliver(packet: FlyingPacket, keep = false): void {
     if (!keep) this.packets.splice(this.packets.indexOf(packet), 1);
-    if (!this.cut.has(`${packet.from}>${packet.to}`)) this.node(packet.to).step(packet, this.nowMs);
+    if (!this.#isCut(packet)) this.node(packet.to).step(packet, this.nowMs);
     this.check();
   }
 
@@ -275,6 +283,10 @@ export class TestCluster implements TestObserver {
 
 function formatAt(entry: TestEntry): string {
   return `${entry.index}/${entry.term} ${entry.data}`;
+}
+
+export function formatPacket(packet: FlyingPacket): string {
+  return formatMessage(decodeMessage(packet.bytes, 0, packet.bytes.length));
 }
 
 /** One line: who, to whom, what. */

@@ -19,7 +19,7 @@ import { id64Hex } from "../base/ids.ts";
 import { ADD_LEARNER, ADD_VOTER, LEAVE_JOINT, type MemberChange, REMOVE_MEMBER } from "./conf-change.ts";
 import { formatConfState } from "./configuration.ts";
 import { MESSAGE_NAMES } from "./message.ts";
-import { type FlyingPacket, TestCluster } from "./testing-cluster.ts";
+import { type FlyingPacket, formatPacket, TestCluster } from "./testing-cluster.ts";
 import { formatEntry, testId, type TestNode } from "./testing-node.ts";
 
 type Command = (conversation: Conversation, words: readonly string[]) => void;
@@ -106,7 +106,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["unreachable", unreachable],
   ["state", state],
   ["log", (it, [id]) => it.say(it.cluster.node(Number(id)).entries.map(formatEntry).join(" "))],
-  ["network", (it) => it.cluster.packets.forEach((packet) => it.say(packet.text))],
+  ["network", (it) => it.cluster.packets.forEach((packet) => it.say(formatPacket(packet)))],
 ]);
 
 function create(it: Conversation, words: readonly string[]): void {
@@ -130,7 +130,7 @@ function create(it: Conversation, words: readonly string[]): void {
 }
 
 function elect(it: Conversation, [id]: readonly string[]): void {
-  it.cluster.listener = () => {};
+  it.cluster.listener = undefined;
   it.cluster.elect(Number(id));
   it.cluster.listener = (text) => it.say(text);
   it.say("ok");
@@ -168,7 +168,7 @@ function change(it: Conversation, [id, ...words]: readonly string[]): void {
 
 function drop(it: Conversation, words: readonly string[]): void {
   const packets = chosen(it.cluster, words);
-  for (const packet of packets) it.say(`lost: ${packet.text}`);
+  for (const packet of packets) it.say(`lost: ${formatPacket(packet)}`);
   it.cluster.dropMatching((packet) => packets.includes(packet));
 }
 

@@ -28,9 +28,10 @@ export class Invariants {
 
   /** To be called for every message as it leaves. */
   onSend(node: TestNode, packet: TestPacket, message: RaftMessage): void {
-    const name = `${packet.from}->${packet.to} ${MESSAGE_NAMES[message.kind]} of term ${message.term}`;
     const isPromise = message.kind === MESSAGE_VOTE_REPLY || message.kind === MESSAGE_APPEND_REPLY;
-    if (isPromise && node.hardState.term < message.term) violated(`${name} left before its term was durable (R5)`);
+    if (!isPromise) return;
+    const name = `${packet.from}->${packet.to} ${MESSAGE_NAMES[message.kind]} of term ${message.term}`;
+    if (node.hardState.term < message.term) violated(`${name} left before its term was durable (R5)`);
     if (message.kind === MESSAGE_VOTE_REPLY && !message.reject) {
       const key = `${packet.from}/${message.term}`;
       const earlier = this.#votes.get(key);
@@ -66,7 +67,7 @@ export class Invariants {
       this.#learn(node);
       return this.onApplied(node, entry);
     }
-    if (formatEntry(known) !== formatEntry(entry)) violated(`node ${node.id} applied ${formatEntry(entry)}, committed is ${formatEntry(known)}`);
+    if (known.term !== entry.term || known.data !== entry.data) violated(`node ${node.id} applied ${formatEntry(entry)}, committed is ${formatEntry(known)}`);
     if (entry.index > node.lastDurable) violated(`node ${node.id} applied ${entry.index}, durable is ${node.lastDurable}`);
   }
 

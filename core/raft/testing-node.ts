@@ -57,6 +57,8 @@ export interface TestNodeOptions {
 export interface TestObserver {
   send(packet: TestPacket, message: RaftMessage): void;
   event(node: TestNode, text: string): void;
+  /** Whether texts are wanted at all. */
+  readonly listens: boolean;
   applied(node: TestNode, entry: TestEntry): void;
   readConfirmed(node: TestNode, context: number, index: number): void;
   readAborted(node: TestNode, context: number): void;
@@ -211,7 +213,8 @@ export class TestNode {
 
   #create(nowMs: number): Raft {
     const { id, seed = 1, electionMs = 1000, heartbeatMs = 100, limits } = this.#options;
-    const all = { ...DEFAULT_LIMITS, ...limits };
+    // Small chunks: tests start members by the thousand.
+    const all = { ...DEFAULT_LIMITS, raftArenaBytes: 4096, ...limits };
     const { index, term, confState } = this.snapshot;
     const log = new RaftLog({ arenaBytes: all.raftArenaBytes, compactedIndex: index, compactedTerm: term });
     for (const entry of this.entries) {
@@ -283,6 +286,7 @@ export class TestNode {
       snapshot = this.#received;
     }
     this.batches.push({ sequence: output.sequence, hardState: output.hardState, entries, snapshot });
+    if (!this.#observer.listens) return;
     const parts = [`persist #${output.sequence}`];
     if (output.hardState !== undefined) parts.push(`term ${output.hardState.term} vote ${id64Hex(output.hardState.vote)}`);
     if (entries.length > 0) parts.push(`entries ${entries.map(formatEntry).join(" ")}`);
