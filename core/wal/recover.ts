@@ -7,12 +7,12 @@
 // docs/internals/wal.md lists what is detected and what cannot be.
 
 import { assert } from "../base/assert.ts";
-import type { Disk } from "../base/ports.ts";
+import type { Disk, DiskFile } from "../base/ports.ts";
 import { type DurableMark, NO_SEGMENT, readMark } from "./durable-mark.ts";
 import { EntryLocator } from "./locator.ts";
 import type { HardState, LogMetadata, SnapshotMarker } from "./payload.ts";
 import { RecoveredEntries } from "./recovered-entries.ts";
-import { Replay } from "./replay.ts";
+import { Replay, type SegmentBytes } from "./replay.ts";
 import { isSpareName, isTemporaryName, MARK_NAME, parseSegmentName, type Segment } from "./segment.ts";
 import { findLaterBatch, hasFlippedBit } from "./tail.ts";
 import { damaged, WalError } from "./wal-error.ts";
@@ -57,6 +57,8 @@ export interface RecoveredTail {
 
 /** Bytes before the log's end that `RecoveredTail.lastBytes` keeps: no block is larger. */
 const LAST_BYTES_MAX = 65536;
+/** A segment is loaded in pieces of this size. */
+const LOAD_BYTES = 1024 * 1024;
 
 /** Reads the log in `directory`; `undefined` when none was ever completely created there. */
 export function recoverWal(options: RecoverOptions): Recovery | undefined {
@@ -149,37 +151,57 @@ interface ReadOptions {
 
 function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Array } {
   const { disk, segments, replay } = options;
-  let buffer = new Uint8Array(0);
+  let loader = new SegmentLoader(undefined);
   let torn = false;
   for (const segment of segments) {
-    const file = disk.open(segment.path, "log");
-    const size = file.sizeBytes();
-    if (size > buffer.length) buffer = new Uint8Array(size);
-    const limit = file.read(buffer, 0, size, 0);
-    file.close();
-    const kind = replay.readSegment(segment, buffer, limit);
-    if (!replay.headDone) throw damaged(segment.path, replay.offset, "the head of a log segment is damaged");
-    if (limit < replay.segmentSizeBytes) {
-      throw damaged(segment.path, limit, `the file was cut to ${limit} of ${replay.segmentSizeBytes} bytes`);
+    loader = new SegmentLoader(disk.open(segment.path, "log"), loader);
+    const { file, size } = loader;
+    const kind = replay.readSegment(segment, loader);
+    if (!replay.headDone) throw damaged(segment.path, replay.offset, "the head of a log segment is damaged, or the end of the segment before it");
+    if (size < replay.segmentSizeBytes) {
+      throw damaged(segment.path, size, `the file was cut to ${size} of ${replay.segmentSizeBytes} bytes`);
     }
     const last = segment === segments[segments.length - 1];
     if (!last && kind === "bad") throw damaged(segment.path, replay.offset, "a record is damaged");
-    if (last) torn = judgeTail(options, segment, buffer.subarray(0, limit), kind);
+    if (last) torn = judgeTail(options, segment, loader, kind);
+    file!.close();
   }
   const start = Math.max(0, replay.offset - LAST_BYTES_MAX);
-  return { torn, lastBytes: buffer.slice(start, replay.offset) };
+  return { torn, lastBytes: loader.bytes.slice(start, replay.offset) };
+}
+
+/** Loads a segment in pieces, into memory that the next one uses again. */
+class SegmentLoader implements SegmentBytes {
+  readonly file: DiskFile | undefined;
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  loaded = 0;
+
+  constructor(file: DiskFile | undefined, before?: SegmentLoader) {
+    this.file = file;
+    this.size = file?.sizeBytes() ?? 0;
+    const known = before?.bytes ?? new Uint8Array(0);
+    this.bytes = this.size > known.length ? new Uint8Array(this.size) : known;
+  }
+
+  loadMore(): void {
+    const end = Math.min(this.size, this.loaded + LOAD_BYTES);
+    const count = this.file!.read(this.bytes, this.loaded, end, this.loaded);
+    if (count < end - this.loaded) throw damaged(this.file!.path, this.loaded + count, "the file is shorter than its size");
+    this.loaded = end;
+  }
 }
 
 /** Refuses damage in the last segment; true when there is a torn tail. */
-function judgeTail(options: ReadOptions, segment: Segment, bytes: Uint8Array, kind: "end" | "bad"): boolean {
+function judgeTail(options: ReadOptions, segment: Segment, loader: SegmentLoader, kind: "end" | "bad"): boolean {
   const { replay, mark } = options;
   const offset = replay.offset;
-  const later = findLaterBatch(bytes, bytes.length, replay, segment.sequence);
+  const later = findLaterBatch(loader.file!, replay, segment.sequence);
   if (later !== -1) throw damaged(segment.path, offset, `a record is damaged, and a later one at ${later} shows that it had been durable`);
   if (mark.lastSegment === segment.sequence && mark.endOffset > offset) {
     throw damaged(segment.path, offset, `the log ends here, but it had been durable up to offset ${mark.endOffset}`);
   }
-  if (kind === "bad" && hasFlippedBit(bytes, offset, bytes.length, replay.crc)) {
+  if (kind === "bad" && hasFlippedBit(loader.bytes, offset, loader.loaded, replay.crc)) {
     throw damaged(segment.path, offset, "a bit of the last record has changed");
   }
   return kind === "bad";

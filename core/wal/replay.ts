@@ -25,6 +25,14 @@ import {
 } from "./record.ts";
 import type { Segment } from "./segment.ts";
 
+/** A segment's content, loaded as far as it is needed: most of a young segment is zeros. */
+export interface SegmentBytes {
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  readonly loaded: number;
+  loadMore(): void;
+}
+
 /** Markers kept, newest last: a member looks for the newest that it still has a checkpoint of. */
 const MARKER_COUNT_MAX = 16;
 
@@ -67,13 +75,19 @@ export class Replay {
   }
 
   /** Reads a segment from its start. "end": all of it up to a zero length word; "bad": `offset` is where it went wrong. */
-  readSegment(segment: Segment, bytes: Uint8Array, limit: number): "end" | "bad" {
+  readSegment(segment: Segment, source: SegmentBytes): "end" | "bad" {
     this.#segment = segment;
     this.#headDone = false;
     this.offset = 0;
     const reader = this.#reader;
+    const { bytes } = source;
     for (;;) {
-      const kind = reader.read(bytes, this.offset, limit);
+      let kind = reader.read(bytes, this.offset, source.loaded);
+      // Perhaps only the rest of the frame is not loaded; a zero length word ends the log however much follows.
+      while (kind !== "record" && source.loaded < source.size && !isZeroWord(source, this.offset)) {
+        source.loadMore();
+        kind = reader.read(bytes, this.offset, source.loaded);
+      }
       if (kind !== "record") return kind;
       if (!this.#accept(bytes)) return "bad";
       this.offset = reader.next;
@@ -190,4 +204,10 @@ export class Replay {
     } else entries.truncate(entry.index);
     return true;
   }
+}
+
+function isZeroWord(source: SegmentBytes, offset: number): boolean {
+  if (offset + 8 > source.loaded) return false;
+  for (let i = offset; i < offset + 8; i++) if (source.bytes[i] !== 0) return false;
+  return true;
 }

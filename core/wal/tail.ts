@@ -10,6 +10,7 @@
 // chance does once in four billion.
 
 import { crc32c } from "../base/crc32c.ts";
+import type { DiskFile } from "../base/ports.ts";
 import { decodeState, STAMP_HEAD, StateFields } from "./payload.ts";
 import { FRAME_HEAD_BYTES, readUint32, RECORD_CRC, RECORD_STATE, RecordReader } from "./record.ts";
 import type { Replay } from "./replay.ts";
@@ -17,17 +18,33 @@ import type { Replay } from "./replay.ts";
 /** The smallest unit that a device writes whole. */
 const TEAR_BYTES = 512;
 
+const WINDOW_BYTES = 1024 * 1024;
+/** More than a state record takes with its frame: windows overlap by it. */
+const STATE_FRAME_BYTES_MAX = 256;
+
 /** Offset of a batch that can only have been written after what is bad at `replay.offset`; -1 when there is none. */
-export function findLaterBatch(bytes: Uint8Array, limit: number, replay: Replay, sequence: number): number {
-  const end = limit - FRAME_HEAD_BYTES - 2;
+export function findLaterBatch(file: DiskFile, replay: Replay, sequence: number): number {
+  const window = new Uint8Array(WINDOW_BYTES + STATE_FRAME_BYTES_MAX);
+  const size = file.sizeBytes();
+  for (let base = replay.offset; base < size; base += WINDOW_BYTES) {
+    const count = file.read(window, 0, window.length, base);
+    const at = findInWindow(window, { base, count }, replay, sequence);
+    if (at !== -1) return base + at;
+  }
+  return -1;
+}
+
+function findInWindow(bytes: Uint8Array, window: { base: number; count: number }, replay: Replay, sequence: number): number {
+  const { base, count } = window;
+  const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
   const stamp = new StateFields();
   const reader = new RecordReader();
-  for (let at = replay.offset; at < end; at += 8) {
+  for (let at = 0; at < end; at += 8) {
     // Most positions fail here; the rest is strict and rare.
     if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
-    if (reader.read(bytes, at, limit) !== "record") continue;
+    if (reader.read(bytes, at, count) !== "record") continue;
     if (!decodeState(bytes, reader.dataStart, reader.dataEnd, stamp)) continue;
-    if (isLater(stamp, replay, sequence, at)) return at;
+    if (isLater(stamp, replay, sequence, base + at)) return at;
   }
   return -1;
 }
