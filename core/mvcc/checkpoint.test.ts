@@ -17,7 +17,8 @@ import {
 } from "./checkpoint-format.ts";
 import type { LoadedCheckpoint } from "./load-checkpoint.ts";
 import { loadCheckpoint } from "./load-checkpoint.ts";
-import { SlowModel } from "./slow-model.ts";
+import type { Answer } from "./slow-model.ts";
+import { SlowModel, text } from "./slow-model.ts";
 import { RequestSource, TestBench, bytes } from "./test-bench.ts";
 
 const DIRECTORY = "member/data";
@@ -150,6 +151,38 @@ test("a loaded checkpoint is the store as it was when the checkpoint began, over
   const first = Math.floor(Math.random() * 1e9);
   console.log(`first seed ${first}`);
   for (let i = 0; i < 5; i++) runWithReloads(first + i);
+});
+
+test("a loaded tree of thousands of keys takes further changes", () => {
+  const world = new World(31);
+  const { bench, prng, clock } = world;
+  const key = (): Uint8Array => bytes(`/registry/${["pods", "nodes"][prng.below(2)]!}/${prng.below(9000)}`);
+  const live = new Set<string>();
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 3000; i++) {
+      const chosen = key();
+      if (prng.chance(0.7)) {
+        bench.put({ key: chosen, value: bytes("v") });
+        live.add(text(chosen));
+      } else {
+        bench.delete({ key: chosen });
+        live.delete(text(chosen));
+      }
+    }
+    if (round === 2) bench.compact(bench.store.revision);
+    take(bench, world.disk, clock);
+    bench.adopt(load(world.disk.copy())!.store);
+    const answer = bench.range({ key: bytes("\0"), range_end: bytes("\0") }) as Answer;
+    assert.deepEqual(
+      answer.kvs!.map((kv) => kv.key),
+      [...live].sort(),
+    );
+    for (let i = 0; i < 20; i++) {
+      const [from, to] = [text(key()), text(key())];
+      const counted = bench.range({ key: bytes(from), range_end: bytes(to), count_only: true }) as Answer;
+      assert.equal(counted.count, from < to ? [...live].filter((it) => it >= from && it < to).length : 0);
+    }
+  }
 });
 
 test("a directory without a checkpoint loads nothing", () => {

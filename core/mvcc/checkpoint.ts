@@ -10,7 +10,6 @@
 // A crash before the rename leaves the previous checkpoint, whose files are untouched: segments only grow.
 
 import { assert } from "../base/assert.ts";
-import { crc32c } from "../base/crc32c.ts";
 import type { Disk, DiskError, DiskFile } from "../base/ports.ts";
 import { DiskError as DiskFailure } from "../base/ports.ts";
 import {
@@ -22,6 +21,7 @@ import {
   isOurName,
   segmentName,
 } from "./checkpoint-format.ts";
+import { crc32cWords } from "./crc32c-words.ts";
 import { ID_MASK } from "./key-tree.ts";
 import { ManifestWriter } from "./manifest-writer.ts";
 import type { Segment } from "./slabs.ts";
@@ -150,9 +150,9 @@ export class Checkpoint {
     }
     const end = Math.min(usedBytes, start + PIECE_SIZE_BYTES);
     // A copy: marks in the segment may change while the disk reads.
-    if (this.#piece.length < end - start) this.#piece = new Uint8Array(Math.min(PIECE_SIZE_BYTES, usedBytes));
+    if (this.#piece.length === 0) this.#piece = new Uint8Array(PIECE_SIZE_BYTES);
     this.#piece.set(segment.bytes.subarray(start, end));
-    const crc = crc32c(this.#piece, 0, end - start);
+    const crc = crc32cWords(this.#piece, new Uint32Array(this.#piece.buffer), 0, end - start);
     this.#file ??= this.#openFile(segment);
     this.#isWaiting = true;
     this.#file.writeAndSync(this.#piece, 0, end - start, start, (error) => {

@@ -32,6 +32,8 @@ const LEAF_NEXT = LEAF_COUNT + 1;
 const LEAF_PREVIOUS = LEAF_COUNT + 2;
 const LEAF_PREFIX = LEAF_COUNT + 3;
 const LEAF_CHECKED = LEAF_COUNT + 4;
+/** Of LEAF_CHECKED: prefix and digests are made when the leaf is first needed, for that looks at every record. */
+const NOT_READY = 2;
 const LEAF_WORD_COUNT = LEAF_COUNT + 8;
 
 const INNER_SEPARATOR = FANOUT;
@@ -69,6 +71,8 @@ export class KeyTree {
   /** The separators that bound the leaf, 0 where there is none. */
   #low: SeparatorRef = 0;
   #high: SeparatorRef = 0;
+  /** On the way down: so many first bytes are the key's and those of all separators below. */
+  #known = 0;
   /** Where the last insertion was: two in a row at the end of a leaf are taken for a sequence. */
   #insertedLeaf = 0;
   #insertedPosition = 0;
@@ -149,6 +153,7 @@ export class KeyTree {
     ) {
       this.#descendLast();
       this.position = lastCount;
+      if (this.#leaves.words(last)[this.#leaves.base(last) + LEAF_CHECKED] === NOT_READY) this.#refreshLeaf();
     } else {
       this.#descend(bytes, start, end);
       this.#searchLeaf(bytes, start, end);
@@ -224,11 +229,11 @@ export class KeyTree {
         liveCount += (value >>> 31) ^ 1;
       }
       words[base + LEAF_COUNT] = to - from;
+      words[base + LEAF_CHECKED] = NOT_READY;
       this.keyCount += to - from;
       this.liveCount += liveCount;
       this.#addLive(liveCount);
     }
-    this.#refreshAll();
   }
 
   // ---- descent
@@ -237,6 +242,7 @@ export class KeyTree {
     let node = this.#root;
     this.#low = 0;
     this.#high = 0;
+    this.#known = 0;
     for (let level = this.#height - 1; level >= 0; level--) {
       const words = this.#inners.words(node);
       const base = this.#inners.base(node);
@@ -274,14 +280,15 @@ export class KeyTree {
     if (count === 1) return 0;
     const prefix = words[base + INNER_PREFIX]!;
     const separators = this.#separators;
-    if (prefix > 0) {
+    const known = this.#known;
+    if (prefix > known) {
       const order = comparePrefix(
         bytes,
-        start,
+        start + known,
         end,
         separators.bytesOf(words[base + INNER_SEPARATOR + 1]!),
-        separators.startOf(words[base + INNER_SEPARATOR + 1]!),
-        prefix,
+        separators.startOf(words[base + INNER_SEPARATOR + 1]!) + known,
+        prefix - known,
       );
       if (order !== 0) return order < 0 ? 0 : count - 1;
     }
@@ -298,12 +305,15 @@ export class KeyTree {
       if (isAbove) high = middle;
       else low = middle + 1;
     }
+    // Between two separators that begin as the key does, everything does.
+    if (low > 1 && low < count) this.#known = prefix;
     return low - 1;
   }
 
   #searchLeaf(bytes: Uint8Array, start: number, end: number): void {
     const words = this.#leaves.words(this.leaf);
     const base = this.#leaves.base(this.leaf);
+    if (words[base + LEAF_CHECKED] === NOT_READY) this.#refreshLeaf();
     const prefix = words[base + LEAF_PREFIX]!;
     const count = words[base + LEAF_COUNT]!;
     this.found = false;
@@ -408,18 +418,32 @@ export class KeyTree {
     let movedLive = this.#separators.compare(separator, bytes, start, end, 0) <= 0 ? 1 : 0;
     for (let i = splitAt; i < FANOUT; i++) {
       rightWords[rightBase + i - splitAt] = words[base + i]!;
+      rightWords[rightBase + LEAF_DIGEST + i - splitAt] = words[base + LEAF_DIGEST + i]!;
       movedLive += (words[base + i]! >>> 31) ^ 1;
     }
+    // The bounds only become narrower, so that prefix and digests hold for both halves.
+    rightWords[rightBase + LEAF_PREFIX] = words[base + LEAF_PREFIX]!;
+    rightWords[rightBase + LEAF_CHECKED] = words[base + LEAF_CHECKED]!;
     words[base + LEAF_COUNT] = splitAt;
     rightWords[rightBase + LEAF_COUNT] = FANOUT - splitAt;
     this.#linkAfter(left, right);
     this.#insertChild(right, separator, movedLive, 0);
-    this.#refreshAt(left);
-    if (!isSequence) this.#refreshAt(right);
+    if (!this.#isDistinct(left)) this.#refreshAt(left);
+    if (!isSequence && !this.#isDistinct(right)) this.#refreshAt(right);
     this.#descend(bytes, start, end);
     if (isSequence) this.#refreshLeaf();
     this.#searchLeaf(bytes, start, end);
     assert(!this.found, "a split does not bring a key about");
+  }
+
+  /** Whether the leaf's digests tell its keys apart well enough: new ones cost a look at every record. */
+  #isDistinct(leaf: number): boolean {
+    const words = this.#leaves.words(leaf);
+    const from = this.#leaves.base(leaf) + LEAF_DIGEST;
+    const count = words[this.#leaves.base(leaf) + LEAF_COUNT]!;
+    let equalCount = 0;
+    for (let at = from + 1; at < from + count; at++) if (words[at] === words[at - 1]) equalCount++;
+    return equalCount * 16 <= count;
   }
 
   #followsInsertion(leaf: number, position: number): boolean {
@@ -718,13 +742,6 @@ export class KeyTree {
     this.#linkAfter(left, right);
     const separator = this.#separatorBetween(this.entryOf(left, this.countOf(left) - 1) & ID_MASK, id);
     this.#insertChild(right, separator, 0, 0);
-  }
-
-  /** Prefixes and digests of all leaves, whose bounds are known now. */
-  #refreshAll(): void {
-    for (let leaf = this.#firstLeaf; leaf !== 0; leaf = this.nextOf(leaf)) {
-      if (this.countOf(leaf) > 0) this.#refreshAt(leaf);
-    }
   }
 }
 

@@ -1,7 +1,6 @@
 // Reads a checkpoint back (form: checkpoint-format.ts). All of it is verified before anything is believed; damage is
 // refused with the file and the place, never passed over.
 
-import { crc32c } from "../base/crc32c.ts";
 import type { Disk } from "../base/ports.ts";
 import {
   BLOCK_HEAD_BYTES,
@@ -17,6 +16,7 @@ import {
   segmentName,
 } from "./checkpoint-format.ts";
 import { NumberList } from "./column.ts";
+import { crc32cWords } from "./crc32c-words.ts";
 import { DELETED_BIT } from "./key-tree.ts";
 import type { RecordRef } from "./record.ts";
 import {
@@ -174,7 +174,7 @@ function readSegmentFile(options: LoadOptions, segment: Segment, path: string): 
       const count = file.read(segment.bytes, start, end, start);
       if (count !== end - start)
         throw damagedCheckpoint(path, start + count, "a segment's file is too short");
-      if (crc32c(segment.bytes, start, end) !== segment.pieces[i + 1]) {
+      if (crc32cWords(segment.bytes, segment.words, start, end) !== segment.pieces[i + 1]) {
         throw damagedCheckpoint(
           path,
           start,
@@ -242,16 +242,19 @@ function link(store: Store, ref: RecordRef): RecordRef {
 function indexKeys(store: Store, order: NumberList): void {
   const { keys, table, tree } = store;
   table.reserve(order.length);
-  tree.build(order.length, (index) => {
-    const id = order.get(index);
-    return store.isTombstone(keys.newest.get(id)) ? (id | DELETED_BIT) >>> 0 : id;
-  });
-  for (let i = 0; i < order.length; i++) {
-    const id = order.get(i);
+  // By id, which is about the order of the records in memory: in key order every step would miss the cache.
+  const marks = new Uint8Array(keys.idCount);
+  for (let id = 0; id < keys.idCount; id++) {
     const ref = keys.newest.get(id);
+    if (ref === 0) continue;
     const start = keys.keyStartOf(ref);
     table.insert(keys.hash(keys.bytesOf(ref), start, start + keys.keySizeOf(ref)), id);
+    if (store.isTombstone(ref)) marks[id] = 1;
   }
+  tree.build(order.length, (index) => {
+    const id = order.get(index);
+    return marks[id] === 1 ? (id | DELETED_BIT) >>> 0 : id;
+  });
   keys.restoreIds(keys.idCount);
 }
 
