@@ -21,6 +21,9 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     return await dispatch(argv, io);
   } catch (error) {
     if (error instanceof CommandError) {
+      const reason = error.cause instanceof Error ? error.cause.cause : undefined;
+      // A deadline alone does not tell what to mend: the last failure to connect does.
+      if (reason instanceof Error) io.stderr.write(`Warning: ${reason.message}\n`);
       io.stderr.write(`Error: ${error.message}\n`);
       return error.exitCode;
     }

@@ -165,7 +165,7 @@ function withoutWidths(text: string): string {
 function errorsOf(said: Said): string[] {
   return said.stderr
     .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("{") && !line.startsWith("Run '"));
+    .filter((line) => line !== "" && !line.startsWith("{") && !/^(?:Run '|Warning: )/.test(line));
 }
 
 const txnText = `mod("a") > "0"
