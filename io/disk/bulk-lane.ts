@@ -2,7 +2,6 @@
 // pool, which is the log's, waits for them. Started with the first write; it keeps the process alive only while it works.
 
 import { Worker } from "node:worker_threads";
-import { assert } from "../../core/base/assert.ts";
 import { DiskError, type DiskDone } from "../../core/base/ports.ts";
 import { workerUrl } from "../worker-url.ts";
 import type { BulkReply, BulkRequest } from "./bulk.worker.ts";
@@ -39,10 +38,12 @@ export class BulkLane {
     else this.#closing.push(action);
   }
 
+  /** Lets what is under way end first. */
   async close(): Promise<void> {
-    assert(this.#pending.length === 0, "bulk writes end before their lane");
-    await this.#worker?.terminate();
+    await new Promise<void>((resolve) => this.whenIdle(resolve));
+    const worker = this.#worker;
     this.#worker = undefined;
+    await worker?.terminate();
   }
 
   #start(): Worker {
@@ -56,7 +57,7 @@ export class BulkLane {
   /** The worker does one thing after the other, so replies come in the order of the requests. */
   #end(reply: BulkReply): void {
     const operation = this.#pending.shift()!;
-    if (this.#pending.length === 0) this.#worker!.unref();
+    if (this.#pending.length === 0) this.#worker?.unref();
     const error = reply.code === "" ? undefined : new DiskError(reply.message, reply.code, operation.path);
     operation.done(error);
     this.#runClosing();

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { after, test } from "node:test";
+import { type DiskDone, DiskError, type DiskFile } from "../../core/base/ports.ts";
+import { recoverWal } from "../../core/wal/recover.ts";
+import { Wal } from "../../core/wal/wal.ts";
+import { systemClock } from "../clock.ts";
+import { openDataDirectory } from "./data-directory.ts";
+import { DirectoryLockedError } from "./directory-lock.ts";
+import { NodeDisk } from "./node-disk.ts";
+
+const root = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-disk-"));
+const disks = [
+  { name: "past the page cache where that works", disk: new NodeDisk(path.join(root, "direct")) },
+  { name: "through the page cache", disk: new NodeDisk(path.join(root, "plain"), { direct: false }) },
+];
+
+after(async () => {
+  for (const { disk } of disks) await disk.close();
+  fs.rmSync(root, { recursive: true, force: true });
+});
+
+function written(file: DiskFile, source: Uint8Array, offset: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done: DiskDone = (error) => (error === undefined ? resolve() : reject(error));
+    file.writeAndSync(source, 0, source.length, offset, done);
+  });
+}
+
+for (const { name, disk } of disks) {
+  test(`files hold what was written, in both lanes, ${name}`, async () => {
+    disk.makeDirectory("a/b");
+    for (const lane of ["log", "bulk"] as const) {
+      const file = disk.create(`a/b/${lane}`, lane);
+      file.truncate(20_000);
+      const block = disk.allocate(8192).fill(1);
+      file.write(block, 0, 8192, 4096);
+      file.write(Buffer.from("unaligned"), 0, 9, 13);
+      file.sync();
+      await Promise.all([written(file, disk.allocate(4096).fill(2), 8192), written(file, Buffer.from("x"), 19_000)]);
+      const read = new Uint8Array(30_000);
+      assert.equal(file.read(read, 0, 30_000, 0), 20_000);
+      assert.equal(Buffer.from(read.subarray(13, 22)).toString(), "unaligned");
+      assert.deepEqual([read[4095], read[4096], read[8191], read[8192], read[12_287], read[12_288], read[19_000]], [0, 1, 1, 2, 2, 0, 120]);
+      file.close();
+      assert.equal(fs.statSync(path.join(root, disk === disks[0]!.disk ? "direct" : "plain", "a/b", lane)).mode & 0o777, 0o600);
+    }
+    disk.rename("a/b/log", "a/b/renamed");
+    disk.syncDirectory("a/b");
+    assert.deepEqual(disk.list("a/b"), ["bulk", "renamed"]);
+    assert.deepEqual(disk.list("missing"), []);
+  });
+
+  test(`faults are DiskError with the system's code, ${name}`, () => {
+    assert.throws(() => disk.open("missing", "log"), (error: unknown) => error instanceof DiskError && error.code === "ENOENT");
+    disk.create("once", "log").close();
+    assert.throws(() => disk.create("once", "log"), (error: unknown) => error instanceof DiskError && error.code === "EEXIST");
+  });
+
+  test(`operations of a lane end in order and never within the call, ${name}`, async () => {
+    const file = disk.create("order", "bulk");
+    const order: number[] = [];
+    let pending = 5;
+    await new Promise<void>((resolve) => {
+      for (let i = 0; i < 5; i++) {
+        file.writeAndSync(new Uint8Array(10), 0, 10, i * 10, () => {
+          order.push(i);
+          if (--pending === 0) resolve();
+        });
+      }
+      assert.deepEqual(order, []);
+      assert.equal(disk.bulkPendingCount, 5);
+    });
+    assert.deepEqual(order, [0, 1, 2, 3, 4]);
+    assert.equal(disk.bulkPendingCount, 0);
+    file.close();
+  });
+
+  test(`a log lives through restarts, ${name}`, async () => {
+    const options = { disk, directory: "member/wal", segmentSizeBytes: 64 * 1024, clock: systemClock };
+    const identity = { metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } }, logId: { hi: 5, lo: 6 } };
+    let wal = Wal.create(options, identity);
+    for (let life = 0; life < 4; life++) {
+      for (let i = 0; i < 60; i++) {
+        const data = Buffer.from(`entry ${wal.lastIndex + 1} `.repeat(30));
+        wal.beginBatch(undefined);
+        wal.entry(0, 1, wal.lastIndex + 1, data, 0, data.length);
+        await new Promise<void>((resolve) => {
+          if (wal.commitBatch((error) => (assert.equal(error, undefined), resolve()))) resolve();
+        });
+      }
+      if (life % 2 === 0) wal.close(); // otherwise as after a kill
+      const recovery = recoverWal({ disk, directory: "member/wal", checkpointIndex: 0 })!;
+      assert.equal(recovery.lastIndex, 60 * (life + 1));
+      const { entries } = recovery;
+      const last = entries.bytes(entries.lastIndex).subarray(entries.start(entries.lastIndex), entries.end(entries.lastIndex));
+      assert.equal(Buffer.from(last).toString(), `entry ${recovery.lastIndex} `.repeat(30));
+      wal = Wal.resume(options, recovery);
+    }
+    wal.close();
+  });
+}
+
+test("a data directory is opened by one at a time", async () => {
+  const name = path.join(root, "data");
+  const directory = await openDataDirectory(name);
+  await assert.rejects(openDataDirectory(name), DirectoryLockedError);
+  await directory.close();
+  await (await openDataDirectory(name)).close();
+});
