@@ -215,3 +215,12 @@ test("leases answers all ids, keep-alive answers TTL 0 for one that is gone", ()
   );
   assert.equal(hex(written((writer) => requests.writeKeepAlive(writer, 0, 3, 0))), "0a021801" + "1003");
 });
+
+test("a malformed revocation is refused before it is proposed", () => {
+  const { requests } = set();
+  const malformed = Uint8Array.of(0x08, 0xff);
+  assert.throws(() => requests.checkRevoke(malformed, 0, 2), { name: "WireError" });
+  assert.throws(() => requests.prepareGrant(malformed, 0, 2, new ByteWriter(), new Prng(1)), {
+    name: "WireError",
+  });
+});
