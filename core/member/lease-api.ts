@@ -23,6 +23,17 @@ export function leaseGrant(member: Member, call: Call, bytes: Uint8Array, start:
 
 export function leaseTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
+  fields.parse(bytes, start, end);
+  if (member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0) return answerTimeToLive(member, call, bytes, start, end);
+  // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
+  const copy = bytes.slice(start, end);
+  member.linearizableRead((failure) => {
+    if (failure === undefined) answerTimeToLive(member, call, copy, 0, copy.length);
+    else call.fail(failure);
+  });
+}
+
+function answerTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   member.leases.timeToLive(bytes, start, end, member.nowMs, call.beginMessage());
   call.endMessage();
   call.finish();
@@ -132,7 +143,13 @@ function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): voi
       return;
     }
     case "unknown":
-      return done(undefined, hi, lo, 0);
+      // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
+      member.linearizableRead((failure) => {
+        if (failure !== undefined) done(failure, hi, lo, 0);
+        else if (member.lessor.find(hi, lo) < 0) done(undefined, hi, lo, 0);
+        else renew(member, hi, lo, done);
+      });
+      return;
     case "not-primary":
       return done(STATUS.notPrimaryLessor, hi, lo, 0);
     case "needs-clear":
