@@ -13,5 +13,9 @@ import { r6 } from "./r6.ts";
 import { r7 } from "./r7.ts";
 import { r8 } from "./r8.ts";
 import { s1 } from "./s1.ts";
+import { s2 } from "./s2.ts";
+import { s9 } from "./s9.ts";
+import { w1 } from "./w1.ts";
+import { w3 } from "./w3.ts";
 
-export const PLANTED_BUGS: readonly PlantedBug[] = [r1, r2, r3, r5, r6, r7, r8, r11, r13, r22, s1, l1];
+export const PLANTED_BUGS: readonly PlantedBug[] = [r1, r2, r3, r5, r6, r7, r8, r11, r13, r22, s1, s2, s9, w1, w3, l1];

@@ -4,11 +4,14 @@ import { encode } from "../../core/wire/schema.ts";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { id64ToBigInt } from "../../core/base/ids.ts";
 import { METHOD } from "../../core/wire/service.ts";
+import { MESSAGE_APPEND_REPLY, MESSAGE_VOTE, MESSAGE_VOTE_REPLY, type RaftMessage } from "../../core/raft/message.ts";
 import type { PowerLoss } from "./disk.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { PeerNetwork } from "./peer-network.ts";
-import { describeFault, type Fault, type Survivors, type Target, type TimedFault } from "./plan.ts";
+import { describeFault, type Fault, type Survivors, type Target, type TimedFault, type Word } from "./plan.ts";
 import type { World } from "./world.ts";
+
+type KillAfter = Extract<Fault, { kind: "killAfter" }>;
 
 const EVENT = { node: -1, kind: "fault" } as const;
 
@@ -21,6 +24,8 @@ export class FaultInjector {
   /** What ends a fault that has not ended by itself. */
   readonly #undo = new Set<() => void>();
   readonly #downUs = new Map<number, number>();
+  /** Kills that wait for somebody to say the word. */
+  #armed: KillAfter[] = [];
   #isHealed = false;
 
   constructor(world: World, peers: PeerNetwork) {
@@ -39,8 +44,23 @@ export class FaultInjector {
     this.#startLater(node, this.#downUs.get(node.place) ?? 300_000);
   }
 
+  /** A member sent a Raft message. */
+  said(place: number, message: RaftMessage): void {
+    if (this.#armed.length === 0) return;
+    const word = wordOf(message);
+    const at = this.#armed.findIndex((fault) => fault.word === word);
+    if (at < 0) return;
+    const fault = this.#armed.splice(at, 1)[0]!;
+    this.#world.scheduler.after(fault.afterUs, EVENT, () => {
+      if (this.#isHealed) return;
+      this.#world.say(`member ${place} is killed after its ${fault.word}`);
+      this.#kill(this.#world.nodes[place]!, fault.survivors, fault.downUs);
+    });
+  }
+
   heal(): void {
     this.#isHealed = true;
+    this.#armed = [];
     this.#world.say("all faults end");
     for (const undo of [...this.#undo]) undo();
     this.#world.network.heal();
@@ -58,6 +78,8 @@ export class FaultInjector {
     switch (fault.kind) {
       case "kill":
         return this.#kill(this.#node(fault.target), fault.survivors, fault.downUs);
+      case "killAfter":
+        return void this.#armed.push(fault);
       case "killAll":
         for (const node of this.#world.nodes) this.#kill(node, fault.survivors, fault.downUs + this.#prng.below(50_000));
         return;
@@ -193,4 +215,11 @@ export class FaultInjector {
     this.#undo.add(once);
     this.#world.scheduler.after(lastsUs, EVENT, once);
   }
+}
+
+function wordOf(message: RaftMessage): Word | undefined {
+  if (message.kind === MESSAGE_VOTE) return "candidacy";
+  if (message.reject) return undefined;
+  if (message.kind === MESSAGE_VOTE_REPLY) return "vote";
+  return message.kind === MESSAGE_APPEND_REPLY ? "acknowledgement" : undefined;
 }

@@ -35,6 +35,7 @@ export interface NodeOptions {
   readonly initialMembers: readonly MemberInfo[];
   readonly electionMs: number;
   readonly heartbeatMs: number;
+  readonly syncUs: number;
   readonly limits: Limits;
   readonly scheduler: Scheduler;
   readonly prng: Prng;
@@ -66,7 +67,7 @@ export class SimulatedNode implements PeerPlace {
   incarnation = 0;
   isPaused = false;
   /** Of a sync, microseconds: least and most. */
-  syncUs: { least: number; most: number } = { least: 80, most: 400 };
+  syncUs: { least: number; most: number };
   /** Added to every turn: a slow or crowded processor. */
   slowUs = 0;
   readonly sockets = new Set<NodeSocket>();
@@ -89,6 +90,7 @@ export class SimulatedNode implements PeerPlace {
     this.id = options.info.id;
     this.name = options.info.name;
     this.clock = new NodeClock(options.scheduler, options.prng.split("clock").between(1, 100_000_000));
+    this.syncUs = { least: options.syncUs >> 2, most: options.syncUs };
     this.disk = this.#newDisk();
   }
 

@@ -11,6 +11,7 @@ export type Target = number | "leader" | "follower";
 
 export type Fault =
   | { readonly kind: "kill"; readonly target: Target; readonly survivors: Survivors; readonly downUs: number }
+  | { readonly kind: "killAfter"; readonly word: Word; readonly afterUs: number; readonly survivors: Survivors; readonly downUs: number }
   | { readonly kind: "killAll"; readonly survivors: Survivors; readonly downUs: number }
   | { readonly kind: "pause"; readonly target: Target; readonly lastsUs: number }
   | { readonly kind: "isolate"; readonly target: Target; readonly direction: Direction; readonly breaks: boolean; readonly lastsUs: number }
@@ -25,6 +26,8 @@ export type Fault =
   | { readonly kind: "moveLeader" };
 
 export type FaultKind = Fault["kind"];
+/** A promise on the wire: whoever gives it next loses its power soon after. */
+export type Word = "vote" | "acknowledgement" | "candidacy";
 export type Direction = "both" | "in" | "out";
 /** What a crash leaves of unsynced writes: all is kill -9, the others are a power loss. */
 export type Survivors = "all" | "none" | "random";
@@ -45,6 +48,8 @@ export interface Plan {
   readonly activeUs: number;
   readonly electionMs: number;
   readonly heartbeatMs: number;
+  /** What a sync takes at most without trouble; at least a quarter of it. */
+  readonly syncUs: number;
   readonly limits: Limits;
   readonly mix: Mix;
   readonly keyspace: Keyspace;
@@ -52,13 +57,14 @@ export interface Plan {
   readonly faults: readonly TimedFault[];
 }
 
+const KIB = 1024;
+
 /** The most a clock may be wrong, as a share: what the lease oracle allows for. */
 export const DRIFT_MAX = 0.05;
 
-const KIB = 1024;
-
 const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
   kill: 6,
+  killAfter: 3,
   killAll: 1,
   pause: 4,
   isolate: 4,
@@ -82,6 +88,8 @@ export interface Profile {
   readonly mix?: Partial<Mix>;
   readonly survivors?: readonly Survivors[];
   readonly syncUsMax?: number;
+  /** Of every disk without trouble. */
+  readonly syncUs?: readonly number[];
   readonly limits?: Partial<Limits>;
   readonly keyCount?: number;
   readonly electionMs?: number;
@@ -100,9 +108,21 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     weather: { duplicateShare: 0.2, duplicateUsMax: 2_000_000, tailShare: 0.1, tailUsMax: 500_000, reorderShare: 0.1 },
   },
   /** Power losses on slow disks. */
-  power: { faultKinds: ["kill", "killAll", "slowDisk", "failSync"], faultCount: [10, 16], survivors: ["none", "random"], syncUsMax: 20_000 },
+  power: {
+    faultKinds: ["kill", "killAfter", "killAll", "slowDisk", "failSync"],
+    faultCount: [10, 16],
+    survivors: ["none", "random"],
+    syncUsMax: 20_000,
+    syncUs: [400, 3_000, 30_000],
+  },
   /** Disks so slow that several writes are on their way when leaders change. */
   "slow-disks": { memberCounts: [3, 5], faultKinds: ["slowDisk", "isolate", "pause", "split", "kill"], faultCount: [12, 20], syncUsMax: 400_000 },
+  /** Checkpoints all the time, in small slices, and members that come back from them. */
+  checkpoints: {
+    faultKinds: ["kill", "killAll", "pause"],
+    faultCount: [8, 14],
+    limits: { checkpointEntryCount: 40, checkpointLogBytes: 16 * KIB, sliceRecordCount: 10, dataSegmentSizeBytes: 128 * KIB },
+  },
   /** Leases under wrong clocks and new leaders. */
   leases: { memberCounts: [3], faultKinds: ["pause", "isolate", "clockRate", "moveLeader", "kill"], faultCount: [6, 12], mix: { lease: 40, put: 40 } },
   /** Watchers that lag, compactions under them. */
@@ -127,6 +147,7 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     activeUs,
     electionMs: profile.electionMs ?? shape.pick([300, 500, 1000]),
     heartbeatMs: shape.pick([50, 100]),
+    syncUs: shape.pick(profile.syncUs ?? [400, 400, 400, 3_000]),
     limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
     mix: { ...drawMix(prng.split("mix")), ...profile.mix },
     keyspace: { keyCount: profile.keyCount ?? shape.pick([4, 20, 100]), valueSizeBytesMax: shape.pick([32, 256, 4096]) },
@@ -213,6 +234,8 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
   switch (kind) {
     case "kill":
       return { kind, target, survivors, downUs };
+    case "killAfter":
+      return { kind, word: prng.pick<Word>(["vote", "acknowledgement", "candidacy"]), afterUs: prng.below(5_000), survivors, downUs: prng.between(1_000, downUs) };
     case "killAll":
       return { kind, survivors, downUs };
     case "pause":

@@ -66,7 +66,10 @@ export class World {
       now: () => this.scheduler.nowUs,
       say: (text) => this.say(text),
     });
-    const peers = new PeerNetwork(this.network, this.nodes, (from, message) => this.raft.sent(from, message));
+    const peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
+      this.raft.sent(from, message);
+      this.faults.said(from.place, message);
+    });
     for (const node of this.nodes) node.peers = peers;
     this.faults = new FaultInjector(this, peers);
   }
@@ -125,7 +128,7 @@ export class World {
   }
 
   #makeNodes(): void {
-    const { memberCount, electionMs, heartbeatMs, limits } = this.plan;
+    const { memberCount, electionMs, heartbeatMs, limits, syncUs } = this.plan;
     const infos: MemberInfo[] = [];
     for (let i = 0; i < memberCount; i++) {
       const peerUrls = [`http://m${i}:2380`];
@@ -143,7 +146,7 @@ export class World {
         died: (node: SimulatedNode, reason: string) => this.faults.died(node, reason),
       };
       this.nodes.push(
-        new SimulatedNode({ place, info, clusterId, initialMembers, electionMs, heartbeatMs, limits, scheduler: this.scheduler, prng, hooks }),
+        new SimulatedNode({ syncUs, place, info, clusterId, initialMembers, electionMs, heartbeatMs, limits, scheduler: this.scheduler, prng, hooks }),
       );
     });
   }
