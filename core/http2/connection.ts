@@ -77,6 +77,8 @@ export class Http2Connection implements FrameSink, OutputHost {
   // Input.
   readonly #reader: FrameReader;
   #hasSettings = false;
+  /** The peer has applied our SETTINGS. */
+  #isAcknowledged = false;
   readonly #decoder: HpackDecoder;
   readonly #memo = new HeaderMemo();
   /** The stream whose header block is incomplete; 0 when none is. */
@@ -411,7 +413,8 @@ export class Http2Connection implements FrameSink, OutputHost {
     if (id !== 0) throw new ConnectionError(PROTOCOL_ERROR, "SETTINGS on a stream");
     if ((flags & FLAG_ACK) !== 0) {
       if (payload !== end) throw new ConnectionError(FRAME_SIZE_ERROR, "an acknowledgement with settings");
-      return this.#spend(this.#idleFrameBudget);
+      this.#spend(this.#idleFrameBudget);
+      return this.#onSettingsAcknowledged();
     }
     this.#hasSettings = true;
     this.#handshakeDeadlineMs = Infinity;
@@ -422,6 +425,18 @@ export class Http2Connection implements FrameSink, OutputHost {
     const change = this.peer.initialWindowBytes - windowBefore;
     if (change !== 0) this.#changeWindows(change);
     writeFrameHeader(this.output.out, 0, FRAME_SETTINGS, FLAG_ACK, 0);
+  }
+
+  // Until then the peer may count on the default window, should ours be smaller (RFC 9113 6.9.2).
+  #onSettingsAcknowledged(): void {
+    if (this.#isAcknowledged) return;
+    this.#isAcknowledged = true;
+    const change = this.#limits.streamWindowBytes - WINDOW_SIZE_DEFAULT;
+    if (change >= 0) return;
+    for (const stream of this.#streams.all()) {
+      stream.receiveWindowBytes += change;
+      if (stream.remote === HALF_OPEN) this.#refillStream(stream);
+    }
   }
 
   // RFC 9113 6.9.2: the change applies to all streams, and may make their windows negative.
@@ -523,7 +538,10 @@ export class Http2Connection implements FrameSink, OutputHost {
     }
     stream.reset(id);
     stream.sendWindowBytes = this.peer.initialWindowBytes;
-    stream.receiveWindowBytes = this.#limits.streamWindowBytes;
+    const windowBytes = this.#limits.streamWindowBytes;
+    stream.receiveWindowBytes = this.#isAcknowledged
+      ? windowBytes
+      : Math.max(windowBytes, WINDOW_SIZE_DEFAULT);
     this.#streams.add(stream);
     return stream;
   }
