@@ -23,24 +23,49 @@ const PARTS: Readonly<Record<string, Part>> = {
   up: { summary: "Starts a cluster of three members on this machine", load: server, withName: true },
   server: { summary: "Runs a member; takes etcd's flags", load: server, withName: true },
   bench: { summary: "Measures a cluster, with verdicts", load: () => import("../proof/bench/main.ts") },
-  simulate: { summary: "Runs a cluster in a world of faults, from a seed", load: undefined },
-  test: { summary: "test conformance, test failure: puts a cluster to the test", load: undefined },
+  simulate: {
+    summary: "Runs a cluster in a world of faults, from a seed",
+    load: () => import("../proof/simulator/main.ts"),
+  },
+  "test conformance": {
+    summary: "Puts what etcd promises to a cluster, claim by claim",
+    load: () => import("../proof/conformance/main.ts"),
+  },
+  "test failure": { summary: "Kills and cuts off members of a cluster under load", load: undefined },
   profile: { summary: "Shows where a cluster's time goes", load: undefined },
   demo: { summary: "Shows what Holdfast does", load: undefined },
 };
 
 /** Runs the program; resolves to the exit code. */
 export async function main(argv: string[], io: CliIo): Promise<number> {
-  const [name, ...rest] = argv;
-  const part = name === undefined ? undefined : PARTS[name];
-  if (part !== undefined && name !== undefined) return runPart(name, part, { rest, io });
-  if (name === undefined || name === "--help" || name === "-h" || (name === "help" && rest.length === 0)) {
+  const [first = "--help", second = ""] = argv;
+  for (const [name, wordCount] of [
+    [`${first} ${second}`, 2],
+    [first, 1],
+  ] as const) {
+    const part = PARTS[name];
+    if (part !== undefined) return runPart(name, part, { rest: argv.slice(wordCount), io });
+  }
+  if (first === "test") return testHelp(second, io);
+  if (first === "--help" || first === "-h" || (first === "help" && second === "")) {
     io.stdout.write(await help());
     return 0;
   }
-  if (name === "help" && PARTS[rest[0] ?? ""] !== undefined) return main([rest[0]!, "--help"], io);
+  const isHelpOfPart = first === "help" && Object.keys(PARTS).some((it) => it.split(" ")[0] === second);
+  if (isHelpOfPart) return main([...argv.slice(1), "--help"], io);
   const { runCli } = await import("./cli/main.ts");
-  return runCli(name === "--version" ? ["version"] : argv, io);
+  return runCli(first === "--version" ? ["version"] : argv, io);
+}
+
+/** `test` alone, or with a word that is no test. */
+async function testHelp(word: string, io: CliIo): Promise<number> {
+  const { summaryLines } = await import("./cli/help.ts");
+  const tests = partSummaries().filter((it) => it.name.startsWith("test "));
+  const isAsked = word === "" || word === "--help" || word === "-h";
+  (isAsked ? io.stdout : io.stderr).write(
+    `${isAsked ? "" : `Error: there is no test ${word}\n`}Tests:\n${summaryLines(tests).join("\n")}\n`,
+  );
+  return isAsked ? 0 : 1;
 }
 
 async function runPart(name: string, part: Part, given: { rest: string[]; io: CliIo }): Promise<number> {
@@ -52,13 +77,16 @@ async function runPart(name: string, part: Part, given: { rest: string[]; io: Cl
   return run(part.withName === true ? [name, ...given.rest] : given.rest, given.io);
 }
 
-async function help(): Promise<string> {
-  const { overview } = await import("./cli/main.ts");
-  const parts = Object.entries(PARTS).map(([name, part]) => ({
+function partSummaries(): { name: string; summary: string }[] {
+  return Object.entries(PARTS).map(([name, part]) => ({
     name,
     summary: part.summary + (part.load === undefined ? " (not built yet)" : ""),
   }));
-  return overview(parts);
+}
+
+async function help(): Promise<string> {
+  const { overview } = await import("./cli/main.ts");
+  return overview(partSummaries());
 }
 
 /** A reader that has gone away (`| head`) is no error of ours. */
