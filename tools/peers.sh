@@ -79,7 +79,7 @@ build_go() {
     say 'left out: etcd 3.6, etcdctl, etcdutl, benchmark, clientv3 (Go 1.24 or newer is not here)'
     return 0
   fi
-  stamp=$( (go env GOVERSION && cd "$modules" && cat "$file" ./*.go) | cksum)
+  stamp=$( (go env GOVERSION && cd "$modules" && cat "$file" ./*.go ./*/*.go) | cksum)
   if [ "$(cat "$bin/.stamp" 2>/dev/null)" = "$stamp" ]; then
     return 0
   fi
@@ -89,6 +89,7 @@ build_go() {
   build_one "$file" etcdctl go.etcd.io/etcd/etcdctl/v3
   build_one "$file" etcdutl go.etcd.io/etcd/etcdutl/v3
   build_one "$file" clientv3 .
+  build_one "$file" walcheck ./walcheck
   # The benchmark is in etcd's root module, which is published less often; nothing depends on it.
   build_one "$file" benchmark go.etcd.io/etcd/v3/tools/benchmark || say 'left out: benchmark (it did not build)'
   printf '%s\n' "$stamp" >"$bin/.stamp"
@@ -115,6 +116,7 @@ list() {
   row etcdutl "$bin/etcdutl" "$(version_of "$bin/etcdutl" version)"
   row benchmark "$bin/benchmark" -
   row clientv3 "$bin/clientv3" -
+  row walcheck "$bin/walcheck" -
   row etcd-debian /usr/bin/etcd "$(version_of /usr/bin/etcd --version)"
   row etcdctl-debian /usr/bin/etcdctl "$(version_of /usr/bin/etcdctl version)"
   if /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1; then python=import; else python=; fi

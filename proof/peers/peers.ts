@@ -10,6 +10,8 @@ export type PeerName =
   | "etcdutl"
   | "benchmark"
   | "clientv3"
+  /** Reads a write-ahead log with etcd's own reader. */
+  | "walcheck"
   /** Debian's packages: etcd 3.4, and the Python that has etcd3. Required. */
   | "etcd-debian"
   | "etcdctl-debian"
