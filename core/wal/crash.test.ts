@@ -26,7 +26,12 @@ interface World {
 
 function makeDisk(world: World, clock: SimulatedClock): SimulatedDisk {
   const { seed, alignmentBytes, syncMs } = world;
-  return new SimulatedDisk({ clock, prng: new Prng(seed).split("disk"), alignmentBytes, syncMs: () => syncMs });
+  return new SimulatedDisk({
+    clock,
+    prng: new Prng(seed).split("disk"),
+    alignmentBytes,
+    syncMs: () => syncMs,
+  });
 }
 
 /** One life of a member. */
@@ -34,7 +39,13 @@ function live(world: World, crashBefore: number): Run {
   const clock = new SimulatedClock();
   const disk = makeDisk(world, clock);
   const model = new LogModel();
-  const scenario = new LogScenario({ disk, clock, model, seed: world.seed, segmentSizeBytes: world.segmentSizeBytes });
+  const scenario = new LogScenario({
+    disk,
+    clock,
+    model,
+    seed: world.seed,
+    segmentSizeBytes: world.segmentSizeBytes,
+  });
   disk.crashBefore = crashBefore;
   const isComplete = untilPowerLoss(() => {
     scenario.create();
@@ -53,10 +64,20 @@ function live(world: World, crashBefore: number): Run {
 }
 
 /** The next life: recovers, checks, appends, ends. */
-function liveOn(world: World, before: { disk: SimulatedDisk; model: LogModel }, crashBefore: number): boolean {
+function liveOn(
+  world: World,
+  before: { disk: SimulatedDisk; model: LogModel },
+  crashBefore: number,
+): boolean {
   const clock = new SimulatedClock();
   const { disk, model } = before;
-  const scenario = new LogScenario({ disk, clock, model, seed: world.seed + 1, segmentSizeBytes: world.segmentSizeBytes });
+  const scenario = new LogScenario({
+    disk,
+    clock,
+    model,
+    seed: world.seed + 1,
+    segmentSizeBytes: world.segmentSizeBytes,
+  });
   disk.crashBefore = disk.callCount + crashBefore;
   return untilPowerLoss(() => {
     scenario.restart();
@@ -100,7 +121,11 @@ function enumerate(world: World, options: { stride: number }): { lives: number }
   return { lives };
 }
 
-function secondLives(world: World, before: { disk: SimulatedDisk; model: LogModel }, loss: PowerLoss): number {
+function secondLives(
+  world: World,
+  before: { disk: SimulatedDisk; model: LogModel },
+  loss: PowerLoss,
+): number {
   const acknowledged = before.model.acknowledgedCount;
   let lives = 0;
   const crashes = loss.survivors === "random" ? Infinity : 0;
@@ -119,7 +144,6 @@ function secondLives(world: World, before: { disk: SimulatedDisk; model: LogMode
   assert.ok(liveOn(world, { disk, model }, Infinity));
   return lives + 2;
 }
-
 
 function explain<T>(where: string, action: () => T): T {
   try {

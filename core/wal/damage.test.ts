@@ -56,7 +56,7 @@ function endOf(content: Uint8Array): number {
   let at = 0;
   while (at + 8 <= content.length) {
     const low = view.getUint32(at, true);
-    const padCount = view.getUint32(at + 4, true) >>> 24 & 7;
+    const padCount = (view.getUint32(at + 4, true) >>> 24) & 7;
     if (low === 0) break;
     at += 8 + low + padCount;
   }
@@ -88,7 +88,9 @@ for (const isMarked of [true, false]) {
       for (const { path, endOffset } of log.segments) {
         for (let offset = 0; offset < endOffset; offset += log.prng.between(1, 60)) {
           const bit = log.prng.below(8);
-          assertRefused(log, `bit ${bit} of byte ${offset} of ${path} (end ${endOffset})`, (disk) => disk.flipBit(path, offset, bit));
+          assertRefused(log, `bit ${bit} of byte ${offset} of ${path} (end ${endOffset})`, (disk) =>
+            disk.flipBit(path, offset, bit),
+          );
         }
       }
     });
@@ -100,7 +102,9 @@ test("every bit of the last 200 bytes is covered, without a mark too", () => {
   const { path, endOffset } = log.segments.at(-1)!;
   for (let offset = endOffset - 200; offset < endOffset; offset++) {
     for (let bit = 0; bit < 8; bit++) {
-      assertRefused(log, `bit ${bit} of byte ${offset} (end ${endOffset})`, (disk) => disk.flipBit(path, offset, bit));
+      assertRefused(log, `bit ${bit} of byte ${offset} (end ${endOffset})`, (disk) =>
+        disk.flipBit(path, offset, bit),
+      );
     }
   }
 });
@@ -112,7 +116,9 @@ test("a zeroed sector, a zeroed page and a cut file are refused in all of the lo
     for (const size of [SECTOR_BYTES, 4096]) {
       for (let start = 0; start < endOffset; start += size) {
         assert.ok(content.subarray(start, Math.min(start + size, endOffset)).some((byte) => byte !== 0));
-        assertRefused(log, `zeros at ${start} of ${path}`, (disk) => disk.zero(path, start, Math.min(start + size, content.length)));
+        assertRefused(log, `zeros at ${start} of ${path}`, (disk) =>
+          disk.zero(path, start, Math.min(start + size, content.length)),
+        );
       }
     }
     for (let size = 0; size < content.length; size += log.prng.between(1, 900)) {
@@ -126,7 +132,9 @@ test("without a mark a zeroed sector is refused wherever a batch begins behind i
   const { path, endOffset } = log.segments.at(-1)!;
   const last = Math.floor((endOffset - 2048) / SECTOR_BYTES) * SECTOR_BYTES;
   for (let start = 0; start < last; start += SECTOR_BYTES) {
-    assertRefused(log, `zeros at ${start}, end ${endOffset}`, (disk) => disk.zero(path, start, start + SECTOR_BYTES));
+    assertRefused(log, `zeros at ${start}, end ${endOffset}`, (disk) =>
+      disk.zero(path, start, start + SECTOR_BYTES),
+    );
   }
 });
 
@@ -171,4 +179,3 @@ test("damage behind the end changes nothing that is read", () => {
     log.model.check(recover(disk, log.model));
   }
 });
-

@@ -9,8 +9,21 @@
 import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Disk } from "../base/ports.ts";
-import { ENTRY_HEAD_BYTES_MAX, encodeEntryHead, encodeState, STATE_BYTES_MAX, StateFields } from "./payload.ts";
-import { beginFrame, endFrame, FRAME_OVERHEAD_BYTES_MAX, RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "./record.ts";
+import {
+  ENTRY_HEAD_BYTES_MAX,
+  encodeEntryHead,
+  encodeState,
+  STATE_BYTES_MAX,
+  StateFields,
+} from "./payload.ts";
+import {
+  beginFrame,
+  endFrame,
+  FRAME_OVERHEAD_BYTES_MAX,
+  RECORD_CRC,
+  RECORD_ENTRY,
+  RECORD_STATE,
+} from "./record.ts";
 
 const SIZE_BYTES_MIN = 64 * 1024;
 /** A buffer that one great batch made larger than this is given back. */
@@ -94,6 +107,7 @@ export class Group {
   }
 
   /** An entry. Parameters, not an object: this runs once per entry. */
+  // oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
   entry(type: number, term: number, index: number, source: Uint8Array, start: number, end: number): void {
     const count = end - start;
     const headCount = encodeEntryHead(headScratch, type, term, index, count);

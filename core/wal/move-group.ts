@@ -6,7 +6,11 @@ import type { EntryLocator } from "./locator.ts";
 import { decodeEntry, decodeState, EntryFields, StateFields } from "./payload.ts";
 import { RECORD_ENTRY, RECORD_STATE, RecordReader } from "./record.ts";
 
-export function moveGroup(from: Group, to: Group, target: { segmentSequence: number; locator: EntryLocator }): void {
+export function moveGroup(
+  from: Group,
+  to: Group,
+  target: { segmentSequence: number; locator: EntryLocator },
+): void {
   const reader = new RecordReader();
   const stamp = new StateFields();
   const entry = new EntryFields();
@@ -16,14 +20,20 @@ export function moveGroup(from: Group, to: Group, target: { segmentSequence: num
     const kind = reader.read(from.bytes, at, from.end);
     assert(kind === "record", "a group holds the records that were written into it");
     if (reader.type === RECORD_STATE) {
-      assert(decodeState(from.bytes, reader.dataStart, reader.dataEnd, stamp), "a group's states can be read");
+      assert(
+        decodeState(from.bytes, reader.dataStart, reader.dataEnd, stamp),
+        "a group's states can be read",
+      );
       stamp.segmentSequence = target.segmentSequence;
       stamp.batchOffset = to.base + to.start;
       to.state(stamp);
       continue;
     }
     if (reader.type === RECORD_ENTRY) {
-      assert(decodeEntry(from.bytes, reader.dataStart, reader.dataEnd, entry), "a group's entries can be read");
+      assert(
+        decodeEntry(from.bytes, reader.dataStart, reader.dataEnd, entry),
+        "a group's entries can be read",
+      );
       // Samples of the old place are dropped with the first entry of the new one.
       const follows = sampled && entry.index === lastIndex + 1;
       if (follows) target.locator.note(entry.index, target.segmentSequence, to.endOffset, to.crc);
@@ -31,7 +41,11 @@ export function moveGroup(from: Group, to: Group, target: { segmentSequence: num
       sampled = true;
       lastIndex = entry.index;
     }
-    to.data(reader.type, from.bytes.subarray(reader.dataStart, reader.dataEnd), reader.dataEnd - reader.dataStart);
+    to.data(
+      reader.type,
+      from.bytes.subarray(reader.dataStart, reader.dataEnd),
+      reader.dataEnd - reader.dataStart,
+    );
   }
   to.lastIndex = from.lastIndex;
 }

@@ -19,7 +19,17 @@
 import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Id64 } from "../base/ids.ts";
-import { readUint32, readUint53, readVarint, readVarint64, Varint, writeUint32, writeUint53, writeVarint, writeVarint64 } from "./record.ts";
+import {
+  readUint32,
+  readUint53,
+  readVarint,
+  readVarint64,
+  Varint,
+  writeUint32,
+  writeUint53,
+  writeVarint,
+  writeVarint64,
+} from "./record.ts";
 
 export interface LogMetadata {
   readonly memberId: Id64;
@@ -174,7 +184,11 @@ export function encodeSnapshotMarker(bytes: Uint8Array, position: number, marker
   return at + marker.confState.length;
 }
 
-export function decodeSnapshotMarker(bytes: Uint8Array, start: number, end: number): SnapshotMarker | undefined {
+export function decodeSnapshotMarker(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): SnapshotMarker | undefined {
   if (bytes[start] !== 0x08 || !readVarint(bytes, start + 1, end, varint)) return undefined;
   const index = varint.value;
   if (bytes[varint.end] !== 0x10 || !readVarint(bytes, varint.end + 1, end, varint)) return undefined;
@@ -198,7 +212,14 @@ export class EntryFields {
 export const ENTRY_HEAD_BYTES_MAX = 2 + 11 + 11 + 11;
 
 /** Everything of an entry but its data, whose size it names. Parameters, not an object: this runs once per entry. */
-export function encodeEntryHead(bytes: Uint8Array, type: number, term: number, index: number, dataBytes: number): number {
+// oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
+export function encodeEntryHead(
+  bytes: Uint8Array,
+  type: number,
+  term: number,
+  index: number,
+  dataBytes: number,
+): number {
   bytes[0] = 0x08;
   bytes[1] = type;
   bytes[2] = 0x10;
@@ -211,7 +232,8 @@ export function encodeEntryHead(bytes: Uint8Array, type: number, term: number, i
 }
 
 export function decodeEntry(bytes: Uint8Array, start: number, end: number, into: EntryFields): boolean {
-  if (end - start < 6 || bytes[start] !== 0x08 || bytes[start + 1]! > 2 || bytes[start + 2] !== 0x10) return false;
+  if (end - start < 6 || bytes[start] !== 0x08 || bytes[start + 1]! > 2 || bytes[start + 2] !== 0x10)
+    return false;
   into.type = bytes[start + 1]!;
   if (!readVarint(bytes, start + 3, end, varint)) return false;
   into.term = varint.value;

@@ -9,7 +9,15 @@ import type { Segment } from "./segment.ts";
 import { damaged } from "./wal-error.ts";
 
 /** Takes an entry; the bytes are valid during the call. False: enough. */
-export type EntrySink = (type: number, term: number, index: number, bytes: Uint8Array, start: number, end: number) => boolean;
+// oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
+export type EntrySink = (
+  type: number,
+  term: number,
+  index: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+) => boolean;
 
 export interface ReadEntriesOptions {
   readonly disk: Disk;
@@ -58,7 +66,8 @@ function readRun(options: ReadEntriesOptions, run: Run, sink: EntrySink): number
     while (wanted < run.until) {
       window.ensureFrame();
       const kind = reader.read(window.bytes, window.position, window.end);
-      const good = kind === "record" && reader.type !== RECORD_CRC && reader.chain(window.bytes, crc) === reader.crc;
+      const good =
+        kind === "record" && reader.type !== RECORD_CRC && reader.chain(window.bytes, crc) === reader.crc;
       if (!good) throw damaged(segment.path, window.offset, "a record is damaged");
       crc = reader.crc;
       window.position = reader.next;
@@ -68,7 +77,8 @@ function readRun(options: ReadEntriesOptions, run: Run, sink: EntrySink): number
       }
       if (entry.index !== wanted) continue;
       wanted++;
-      if (!sink(entry.type, entry.term, entry.index, window.bytes, entry.dataStart, entry.dataEnd)) return -wanted;
+      if (!sink(entry.type, entry.term, entry.index, window.bytes, entry.dataStart, entry.dataEnd))
+        return -wanted;
     }
   } finally {
     window.close();

@@ -127,7 +127,11 @@ export class RecordReader {
 
 export function readUint32(bytes: Uint8Array, position: number): number {
   return (
-    (bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16) | (bytes[position + 3]! << 24)) >>> 0
+    (bytes[position]! |
+      (bytes[position + 1]! << 8) |
+      (bytes[position + 2]! << 16) |
+      (bytes[position + 3]! << 24)) >>>
+    0
   );
 }
 
@@ -179,7 +183,14 @@ export function writeVarint64(bytes: Uint8Array, position: number, hi: number, l
  * Writes a frame up to where its data starts and returns that position; `endFrame` adds the padding. The crc is the
  * chain's value with the data included, which is why it is computed before anything is written.
  */
-export function beginFrame(bytes: Uint8Array, position: number, type: number, crc: number, dataBytes: number): number {
+// oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
+export function beginFrame(
+  bytes: Uint8Array,
+  position: number,
+  type: number,
+  crc: number,
+  dataBytes: number,
+): number {
   let at = position + FRAME_HEAD_BYTES;
   bytes[at++] = 0x08;
   bytes[at++] = type;

@@ -15,7 +15,7 @@ import { RecoveredEntries } from "./recovered-entries.ts";
 import { Replay, type SegmentBytes } from "./replay.ts";
 import { isSpareName, isTemporaryName, MARK_NAME, parseSegmentName, type Segment } from "./segment.ts";
 import { findLaterBatch, hasFlippedBit } from "./tail.ts";
-import { damaged, WalError } from "./wal-error.ts";
+import { damaged, type WalError } from "./wal-error.ts";
 
 export interface RecoverOptions {
   readonly disk: Disk;
@@ -74,7 +74,8 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const entries = new RecoveredEntries(checkpointIndex);
   const replay = new Replay(entries, locator);
   const end = readSegments({ disk, segments: kept, mark, replay });
-  if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex) checkCheckpoint(kept, replay, entries, checkpointIndex);
+  if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex)
+    checkCheckpoint(kept, replay, entries, checkpointIndex);
   assert(replay.metadata !== undefined, "a log that was read has metadata");
   const { term, voteHi, voteLo, commit } = replay.state;
   return {
@@ -157,7 +158,12 @@ function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Ar
     loader = new SegmentLoader(disk.open(segment.path, "log"), loader);
     const { file, size } = loader;
     const kind = replay.readSegment(segment, loader);
-    if (!replay.headDone) throw damaged(segment.path, replay.offset, "the head of a log segment is damaged, or the end of the segment before it");
+    if (!replay.headDone)
+      throw damaged(
+        segment.path,
+        replay.offset,
+        "the head of a log segment is damaged, or the end of the segment before it",
+      );
     if (size < replay.segmentSizeBytes) {
       throw damaged(segment.path, size, `the file was cut to ${size} of ${replay.segmentSizeBytes} bytes`);
     }
@@ -187,19 +193,34 @@ class SegmentLoader implements SegmentBytes {
   loadMore(): void {
     const end = Math.min(this.size, this.loaded + LOAD_BYTES);
     const count = this.file!.read(this.bytes, this.loaded, end, this.loaded);
-    if (count < end - this.loaded) throw damaged(this.file!.path, this.loaded + count, "the file is shorter than its size");
+    if (count < end - this.loaded)
+      throw damaged(this.file!.path, this.loaded + count, "the file is shorter than its size");
     this.loaded = end;
   }
 }
 
 /** Refuses damage in the last segment; true when there is a torn tail. */
-function judgeTail(options: ReadOptions, segment: Segment, loader: SegmentLoader, kind: "end" | "bad"): boolean {
+function judgeTail(
+  options: ReadOptions,
+  segment: Segment,
+  loader: SegmentLoader,
+  kind: "end" | "bad",
+): boolean {
   const { replay, mark } = options;
   const offset = replay.offset;
   const later = findLaterBatch(loader.file!, replay, segment.sequence);
-  if (later !== -1) throw damaged(segment.path, offset, `a record is damaged, and a later one at ${later} shows that it had been durable`);
+  if (later !== -1)
+    throw damaged(
+      segment.path,
+      offset,
+      `a record is damaged, and a later one at ${later} shows that it had been durable`,
+    );
   if (mark.lastSegment === segment.sequence && mark.endOffset > offset) {
-    throw damaged(segment.path, offset, `the log ends here, but it had been durable up to offset ${mark.endOffset}`);
+    throw damaged(
+      segment.path,
+      offset,
+      `the log ends here, but it had been durable up to offset ${mark.endOffset}`,
+    );
   }
   if (kind === "bad" && hasFlippedBit(loader.bytes, offset, loader.loaded, replay.crc)) {
     throw damaged(segment.path, offset, "a bit of the last record has changed");
@@ -207,13 +228,25 @@ function judgeTail(options: ReadOptions, segment: Segment, loader: SegmentLoader
   return kind === "bad";
 }
 
-function checkCheckpoint(segments: readonly Segment[], replay: Replay, entries: RecoveredEntries, checkpointIndex: number): void {
+function checkCheckpoint(
+  segments: readonly Segment[],
+  replay: Replay,
+  entries: RecoveredEntries,
+  checkpointIndex: number,
+): void {
   const last = segments[segments.length - 1]!;
   if (replay.lastIndex < checkpointIndex) {
-    throw damaged(last.path, replay.offset, `the log ends at index ${replay.lastIndex}, before the checkpoint at ${checkpointIndex}`);
+    throw damaged(
+      last.path,
+      replay.offset,
+      `the log ends at index ${replay.lastIndex}, before the checkpoint at ${checkpointIndex}`,
+    );
   }
   const wanted = checkpointIndex + 1;
-  if (replay.lastIndex >= wanted && (entries.base !== checkpointIndex || entries.lastIndex !== replay.lastIndex)) {
+  if (
+    replay.lastIndex >= wanted &&
+    (entries.base !== checkpointIndex || entries.lastIndex !== replay.lastIndex)
+  ) {
     const first = segments[0]!;
     throw damaged(first.path, 0, `the log lacks entries from index ${wanted} on, which the checkpoint needs`);
   }

@@ -51,6 +51,7 @@ export class RecoveredEntries {
   }
 
   /** Copies `source[start, end)`. Parameters, not an object: this runs once per entry of the log. */
+  // oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
   put(index: number, type: number, term: number, source: Uint8Array, start: number, end: number): void {
     assert(index > this.base, "an entry lies above the base");
     assert(index <= this.lastIndex + 1, "an entry follows the one before");

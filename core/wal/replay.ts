@@ -150,7 +150,8 @@ export class Replay {
       if (stamp.durableIndex !== this.lastIndex) return false;
       this.batchSequence = stamp.batchSequence;
       this.batchOffset = this.offset;
-    } else if (stamp.batchSequence !== this.batchSequence || stamp.batchOffset !== this.batchOffset) return false;
+    } else if (stamp.batchSequence !== this.batchSequence || stamp.batchOffset !== this.batchOffset)
+      return false;
     this.#keepState(stamp);
     return true;
   }

@@ -34,7 +34,12 @@ export function findLaterBatch(file: DiskFile, replay: Replay, sequence: number)
   return -1;
 }
 
-function findInWindow(bytes: Uint8Array, window: { base: number; count: number }, replay: Replay, sequence: number): number {
+function findInWindow(
+  bytes: Uint8Array,
+  window: { base: number; count: number },
+  replay: Replay,
+  sequence: number,
+): number {
   const { base, count } = window;
   const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
   const stamp = new StateFields();
@@ -121,6 +126,7 @@ function hasFlipInFrame(bytes: Uint8Array, offset: number, limit: number, crcBef
   return false;
 }
 
+// oxlint-disable-next-line max-params -- a place in a range of bytes
 function tryByte(bytes: Uint8Array, at: number, offset: number, limit: number, crcBefore: number): boolean {
   const reader = new RecordReader();
   const found = bytes[at]!;
@@ -140,11 +146,17 @@ function tryByte(bytes: Uint8Array, at: number, offset: number, limit: number, c
  * A tear within a sector leaves old bytes from some place to the sector's end. Where a byte behind the changed one was
  * written, or the changed one itself, the sector is not torn there; `record.end` is a good record's, once repaired.
  */
-function isProof(bytes: Uint8Array, at: number, record: { end: number; limit: number; crc: number }): boolean {
+function isProof(
+  bytes: Uint8Array,
+  at: number,
+  record: { end: number; limit: number; crc: number },
+): boolean {
   if (bytes[at] !== 0) return true;
   const sectorEnd = (Math.floor(at / TEAR_BYTES) + 1) * TEAR_BYTES;
   for (let i = at + 1; i < Math.min(sectorEnd, record.end); i++) if (bytes[i] !== 0) return true;
   if (record.end >= sectorEnd) return false;
   const next = new RecordReader();
-  return next.read(bytes, record.end, record.limit) === "record" && next.chain(bytes, record.crc) === next.crc;
+  return (
+    next.read(bytes, record.end, record.limit) === "record" && next.chain(bytes, record.crc) === next.crc
+  );
 }

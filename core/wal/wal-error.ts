@@ -27,7 +27,12 @@ const REMEDY =
   "a single member has to be restored from a snapshot or from a copy of its data directory";
 
 export function damaged(file: string, offset: number, what: string): WalError {
-  return new WalError("damaged", file, offset, `Cannot start: ${what}, so acknowledged writes are lost or changed. ${REMEDY}`);
+  return new WalError(
+    "damaged",
+    file,
+    offset,
+    `Cannot start: ${what}, so acknowledged writes are lost or changed. ${REMEDY}`,
+  );
 }
 
 /** What was caught, if it is a fault of the disk; anything else is a bug and goes on. */

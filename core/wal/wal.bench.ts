@@ -18,11 +18,16 @@ function quantile(sorted: readonly number[], fraction: number): string {
 
 function report(name: string, times: number[]): void {
   times.sort((a, b) => a - b);
-  const figures = [0.5, 0.9, 0.99].map((fraction) => `p${fraction * 100} ${quantile(times, fraction)}`).join("  ");
+  const figures = [0.5, 0.9, 0.99]
+    .map((fraction) => `p${fraction * 100} ${quantile(times, fraction)}`)
+    .join("  ");
   process.stdout.write(`${name.padEnd(44)} ${figures}  max ${quantile(times, 1)}\n`);
 }
 
-async function measureBatches(wal: Wal, options: { entryCount: number; batchCount: number }): Promise<number[]> {
+async function measureBatches(
+  wal: Wal,
+  options: { entryCount: number; batchCount: number },
+): Promise<number[]> {
   const data = new Uint8Array(ENTRY_BYTES).map((_, i) => i * 7);
   const times: number[] = [];
   for (let batch = 0; batch < options.batchCount; batch++) {
@@ -65,7 +70,10 @@ try {
     report(`bare ${name}`, measureBare(root, direct));
     const disk = new NodeDisk(path.join(root, name), { direct });
     const options = { disk, directory: DIRECTORY, segmentSizeBytes: 64_000_000, clock: systemClock };
-    const identity = { metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } }, logId: { hi: 5, lo: 6 } };
+    const identity = {
+      metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
+      logId: { hi: 5, lo: 6 },
+    };
     const wal = Wal.create(options, identity);
     report(`${name}, batch of 1`, await measureBatches(wal, { entryCount: 1, batchCount: 3000 }));
     report(`${name}, batch of 100`, await measureBatches(wal, { entryCount: 100, batchCount: 300 }));
@@ -73,7 +81,9 @@ try {
     wal.close();
     const start = performance.now();
     const recovery = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!;
-    process.stdout.write(`  recovery of ${recovery.lastIndex} entries: ${(performance.now() - start).toFixed(0)} ms\n`);
+    process.stdout.write(
+      `  recovery of ${recovery.lastIndex} entries: ${(performance.now() - start).toFixed(0)} ms\n`,
+    );
     await disk.close();
   }
 } finally {

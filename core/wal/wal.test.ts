@@ -21,7 +21,12 @@ class World {
   constructor(options: Partial<SimulatedDiskOptions> & { segmentSizeBytes?: number } = {}) {
     const { clock } = this;
     this.disk = new SimulatedDisk({ clock, prng: new Prng(1), ...options });
-    this.options = { disk: this.disk, directory: DIRECTORY, segmentSizeBytes: options.segmentSizeBytes ?? 1 << 20, clock };
+    this.options = {
+      disk: this.disk,
+      directory: DIRECTORY,
+      segmentSizeBytes: options.segmentSizeBytes ?? 1 << 20,
+      clock,
+    };
     this.wal = Wal.create(this.options, {
       metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
       logId: { hi: 5, lo: 6 },
@@ -33,7 +38,11 @@ class World {
   }
 
   /** One batch with the entries from `first` on, each its index as data. */
-  append(first: number, count: number, options: { term?: number; done?: (error: DiskError | undefined) => void; state?: HardState } = {}): boolean {
+  append(
+    first: number,
+    count: number,
+    options: { term?: number; done?: (error: DiskError | undefined) => void; state?: HardState } = {},
+  ): boolean {
     const { term = 1, done = NEVER, state } = options;
     this.wal.beginBatch(state);
     for (let index = first; index < first + count; index++) {
@@ -160,7 +169,10 @@ test("a failed sync on the loop is thrown, and nothing is asked of the log again
   const world = new World();
   world.append(1, 1);
   world.disk.failSyncAt = world.disk.syncCount + 1;
-  assert.throws(() => world.append(2, 1), (error: unknown) => error instanceof DiskError && error.code === "EIO");
+  assert.throws(
+    () => world.append(2, 1),
+    (error: unknown) => error instanceof DiskError && error.code === "EIO",
+  );
   assert.throws(() => world.append(3, 1), AssertionError);
 });
 
@@ -214,7 +226,10 @@ for (const alignmentBytes of [1, 4096]) {
     const world = new World({ segmentSizeBytes: 16384, alignmentBytes });
     const expected = new Map<number, number>();
     const put = (first: number, count: number, term: number): void => {
-      world.append(first, count, { term, state: { term, vote: { hi: 0, lo: 0 }, commit: Math.min(first - 1, 60) } });
+      world.append(first, count, {
+        term,
+        state: { term, vote: { hi: 0, lo: 0 }, commit: Math.min(first - 1, 60) },
+      });
       for (let index = first; index < first + count; index++) expected.set(index, term);
     };
     put(1, 60, 1);
@@ -222,6 +237,7 @@ for (const alignmentBytes of [1, 4096]) {
     const read = (wal: Wal): void => {
       for (const first of [1, 17, 61, 90, 130]) {
         let wanted = first;
+        // oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
         const next = wal.readEntries(first, wal.durableIndex, (_type, term, index, bytes, start, end) => {
           assert.equal(index, wanted++);
           assert.equal(term, expected.get(index));
@@ -244,9 +260,15 @@ test("a reader that has enough is asked no more; what was given up is not found"
   const world = new World({ segmentSizeBytes: 16384 });
   for (let index = 1; index <= 200; index++) world.append(index, 1);
   let count = 0;
-  assert.equal(world.wal.readEntries(5, 200, () => ++count < 3), 8);
+  assert.equal(
+    world.wal.readEntries(5, 200, () => ++count < 3),
+    8,
+  );
   world.wal.truncateBefore(150);
-  assert.equal(world.wal.readEntries(5, 200, () => true), 0);
+  assert.equal(
+    world.wal.readEntries(5, 200, () => true),
+    0,
+  );
 });
 
 test("a snapshot ahead of the log takes its place", () => {
@@ -257,8 +279,14 @@ test("a snapshot ahead of the log takes its place", () => {
   const recovery = world.recover(100);
   assert.equal(recovery.lastIndex, 102);
   assert.equal(recovery.entries.count, 2);
-  assert.equal(world.wal.readEntries(3, 102, () => true), 0);
-  assert.equal(world.wal.readEntries(101, 102, () => true), 103);
+  assert.equal(
+    world.wal.readEntries(3, 102, () => true),
+    0,
+  );
+  assert.equal(
+    world.wal.readEntries(101, 102, () => true),
+    103,
+  );
 });
 
 test("on a full disk what was allocated ahead and the spare are used, and that is said", () => {
@@ -272,15 +300,21 @@ test("on a full disk what was allocated ahead and the spare are used, and that i
   };
   for (let i = 0; i < 10; i++) write();
   world.idle();
-  assert.ok(world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")), "a spare was made");
+  assert.ok(
+    world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")),
+    "a spare was made",
+  );
   assert.equal(world.wal.spaceIsLow, false);
   world.disk.capacityBytes = world.disk.usedBytes();
   for (let i = 0; i < 60; i++) write();
   assert.equal(world.wal.spaceIsLow, true);
   assert.equal(world.recover().lastIndex, 70);
-  assert.throws(() => {
-    for (let i = 0; i < 60; i++) write();
-  }, (error: unknown) => error instanceof DiskError && error.code === "ENOSPC");
+  assert.throws(
+    () => {
+      for (let i = 0; i < 60; i++) write();
+    },
+    (error: unknown) => error instanceof DiskError && error.code === "ENOSPC",
+  );
 });
 
 test("a quiet log marks its end within moments, a busy one does not stop for it", () => {
@@ -293,14 +327,19 @@ test("a quiet log marks its end within moments, a busy one does not stop for it"
   const zeroed = world.disk.copy();
   const { replay, segments } = world.recover().tail;
   zeroed.zero(segments[0]!.path, replay.offset - 100, replay.offset);
-  assert.throws(() => recoverWal({ disk: zeroed, directory: DIRECTORY, checkpointIndex: 0 }), /durable up to offset/);
+  assert.throws(
+    () => recoverWal({ disk: zeroed, directory: DIRECTORY, checkpointIndex: 0 }),
+    /durable up to offset/,
+  );
 });
 
 test("the same seed gives the same bytes", () => {
   const contents = [1, 2].map(() => {
     const world = new World({ segmentSizeBytes: 16384 });
     for (let index = 1; index <= 100; index++) world.append(index, 1);
-    return world.disk.list(DIRECTORY).map((name) => Buffer.from(world.disk.content(`${DIRECTORY}/${name}`)).toString("base64"));
+    return world.disk
+      .list(DIRECTORY)
+      .map((name) => Buffer.from(world.disk.content(`${DIRECTORY}/${name}`)).toString("base64"));
   });
   assert.deepEqual(contents[0], contents[1]);
 });

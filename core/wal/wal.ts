@@ -87,7 +87,13 @@ export class Wal {
   #lastIndex: number;
   /** Index of the last entry that is durable. */
   #durableIndex: number;
-  readonly stats: WalStats = { writtenBytes: 0, inlineSyncCount: 0, backgroundSyncCount: 0, rotationCount: 0, lastSyncMs: 0 };
+  readonly stats: WalStats = {
+    writtenBytes: 0,
+    inlineSyncCount: 0,
+    backgroundSyncCount: 0,
+    rotationCount: 0,
+    lastSyncMs: 0,
+  };
   /** Called with the duration of each sync of the log, for the histogram. */
   onSync: ((durationMs: number) => void) | undefined = undefined;
   readonly #options: WalOptions;
@@ -251,6 +257,7 @@ export class Wal {
   }
 
   /** Adds an entry: after the last one, or in place of one above the commit index. Copies the data. */
+  // oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
   entry(type: number, term: number, index: number, bytes: Uint8Array, start: number, end: number): void {
     assert(this.#inBatch, "an entry belongs to a batch");
     assert(index <= this.#lastIndex + 1, "entries follow each other");
@@ -258,7 +265,8 @@ export class Wal {
     const group = this.#open;
     const offset = group.endOffset;
     const segment = this.#lastSegment().sequence;
-    if (index === this.#lastIndex + 1 && !this.#locator.isEmpty) this.#locator.note(index, segment, offset, group.crc);
+    if (index === this.#lastIndex + 1 && !this.#locator.isEmpty)
+      this.#locator.note(index, segment, offset, group.crc);
     else this.#locator.rewind(index, segment, offset, group.crc);
     group.entry(type, term, index, bytes, start, end);
     group.lastIndex = index;
@@ -329,7 +337,10 @@ export class Wal {
   /** Hands durable entries to `sink`, from the files; returns the index after the last one handed over, 0 when `first` is gone. */
   readEntries(first: number, last: number, sink: EntrySink): number {
     assert(last <= this.#durableIndex, "only durable entries are read");
-    return readEntries({ disk: this.#disk, segments: this.#segments, locator: this.#locator, first, last }, sink);
+    return readEntries(
+      { disk: this.#disk, segments: this.#segments, locator: this.#locator, first, last },
+      sink,
+    );
   }
 
   nextDeadlineMs(): number {
@@ -348,7 +359,8 @@ export class Wal {
     assert(!this.#inBatch, "a batch is ended before the log");
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#error === undefined && this.#inFlight === undefined) this.#writeMark({ endOffset: this.#tailOffset });
+    if (this.#error === undefined && this.#inFlight === undefined)
+      this.#writeMark({ endOffset: this.#tailOffset });
     this.#spares.close();
     this.#markWriter.close();
     if (this.#inFlight === undefined) this.#file!.close();
@@ -524,7 +536,11 @@ export class Wal {
   /** Opens a segment with room for `neededBytes` behind its head. Its name appears when its head is durable. */
   #addSegment(neededBytes: number, firstIndex: number): void {
     const last = this.#segments[this.#segments.length - 1];
-    const segment = makeSegment(this.#options.directory, last === undefined ? 0 : last.sequence + 1, firstIndex);
+    const segment = makeSegment(
+      this.#options.directory,
+      last === undefined ? 0 : last.sequence + 1,
+      firstIndex,
+    );
     const alignment = this.#tailBlock.length;
     const headBytesMax = 4096;
     const wanted = Math.ceil((headBytesMax + neededBytes + alignment) / alignment) * alignment;
@@ -557,7 +573,11 @@ export class Wal {
     head.data(RECORD_METADATA, this.#metadata, this.#metadata.length);
     if (isFirst) {
       const marker = new Uint8Array(8);
-      head.data(RECORD_SNAPSHOT, marker, encodeSnapshotMarker(marker, 0, { index: 0, term: 0, confState: undefined }));
+      head.data(
+        RECORD_SNAPSHOT,
+        marker,
+        encodeSnapshotMarker(marker, 0, { index: 0, term: 0, confState: undefined }),
+      );
     }
     head.batchSequence = this.#durableSequence;
     head.lastIndexBefore = this.#durableIndex;

@@ -28,7 +28,11 @@ export class BulkLane {
     const worker = (this.#worker ??= this.#start());
     this.#pending.push(operation);
     worker.ref();
-    const request: BulkRequest = { handle: operation.handle, bytes: operation.bytes, offset: operation.offset };
+    const request: BulkRequest = {
+      handle: operation.handle,
+      bytes: operation.bytes,
+      offset: operation.offset,
+    };
     worker.postMessage(request);
   }
 
@@ -65,7 +69,8 @@ export class BulkLane {
 
   #failAll(error: Error): void {
     this.#worker = undefined;
-    for (const operation of this.#pending.splice(0)) operation.done(new DiskError(error.message, "EIO", operation.path));
+    for (const operation of this.#pending.splice(0))
+      operation.done(new DiskError(error.message, "EIO", operation.path));
     this.#runClosing();
   }
 

@@ -20,7 +20,7 @@ const SYNC_DISTANCE_BYTES = 1024 * 1024;
 
 function writeAndSync(request: BulkRequest): void {
   const { handle, bytes, offset } = request;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + SYNC_DISTANCE_BYTES);
     while (at < end) at += fs.writeSync(handle, bytes, at, end - at, offset + at);
     fs.fdatasyncSync(handle);

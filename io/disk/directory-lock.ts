@@ -50,7 +50,9 @@ function listen(directory: string): Promise<net.Server> {
   const server = net.createServer((socket) => socket.destroy());
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      reject(error.code === "EADDRINUSE" ? new DirectoryLockedError(directory, readHolder(directory)) : error);
+      reject(
+        error.code === "EADDRINUSE" ? new DirectoryLockedError(directory, readHolder(directory)) : error,
+      );
     });
     server.listen({ path: name, exclusive: true }, () => {
       server.unref();

@@ -39,13 +39,22 @@ for (const { name, disk } of disks) {
       file.write(block, 0, 8192, 4096);
       file.write(Buffer.from("unaligned"), 0, 9, 13);
       file.sync();
-      await Promise.all([written(file, disk.allocate(4096).fill(2), 8192), written(file, Buffer.from("x"), 19_000)]);
+      await Promise.all([
+        written(file, disk.allocate(4096).fill(2), 8192),
+        written(file, Buffer.from("x"), 19_000),
+      ]);
       const read = new Uint8Array(30_000);
       assert.equal(file.read(read, 0, 30_000, 0), 20_000);
       assert.equal(Buffer.from(read.subarray(13, 22)).toString(), "unaligned");
-      assert.deepEqual([read[4095], read[4096], read[8191], read[8192], read[12_287], read[12_288], read[19_000]], [0, 1, 1, 2, 2, 0, 120]);
+      assert.deepEqual(
+        [read[4095], read[4096], read[8191], read[8192], read[12_287], read[12_288], read[19_000]],
+        [0, 1, 1, 2, 2, 0, 120],
+      );
       file.close();
-      assert.equal(fs.statSync(path.join(root, disk === disks[0]!.disk ? "direct" : "plain", "a/b", lane)).mode & 0o777, 0o600);
+      assert.equal(
+        fs.statSync(path.join(root, disk === disks[0]!.disk ? "direct" : "plain", "a/b", lane)).mode & 0o777,
+        0o600,
+      );
     }
     disk.rename("a/b/log", "a/b/renamed");
     disk.syncDirectory("a/b");
@@ -54,9 +63,15 @@ for (const { name, disk } of disks) {
   });
 
   test(`faults are DiskError with the system's code, ${name}`, () => {
-    assert.throws(() => disk.open("missing", "log"), (error: unknown) => error instanceof DiskError && error.code === "ENOENT");
+    assert.throws(
+      () => disk.open("missing", "log"),
+      (error: unknown) => error instanceof DiskError && error.code === "ENOENT",
+    );
     disk.create("once", "log").close();
-    assert.throws(() => disk.create("once", "log"), (error: unknown) => error instanceof DiskError && error.code === "EEXIST");
+    assert.throws(
+      () => disk.create("once", "log"),
+      (error: unknown) => error instanceof DiskError && error.code === "EEXIST",
+    );
   });
 
   test(`operations of a lane end in order and never within the call, ${name}`, async () => {
@@ -80,7 +95,10 @@ for (const { name, disk } of disks) {
 
   test(`a log lives through restarts, ${name}`, async () => {
     const options = { disk, directory: "member/wal", segmentSizeBytes: 64 * 1024, clock: systemClock };
-    const identity = { metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } }, logId: { hi: 5, lo: 6 } };
+    const identity = {
+      metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
+      logId: { hi: 5, lo: 6 },
+    };
     let wal = Wal.create(options, identity);
     for (let life = 0; life < 4; life++) {
       for (let i = 0; i < 60; i++) {
@@ -95,7 +113,9 @@ for (const { name, disk } of disks) {
       const recovery = recoverWal({ disk, directory: "member/wal", checkpointIndex: 0 })!;
       assert.equal(recovery.lastIndex, 60 * (life + 1));
       const { entries } = recovery;
-      const last = entries.bytes(entries.lastIndex).subarray(entries.start(entries.lastIndex), entries.end(entries.lastIndex));
+      const last = entries
+        .bytes(entries.lastIndex)
+        .subarray(entries.start(entries.lastIndex), entries.end(entries.lastIndex));
       assert.equal(Buffer.from(last).toString(), `entry ${recovery.lastIndex} `.repeat(30));
       wal = Wal.resume(options, recovery);
     }

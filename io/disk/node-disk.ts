@@ -151,6 +151,7 @@ class LogFile implements DiskFile {
     this.#plain.sync();
   }
 
+  // oxlint-disable-next-line max-params -- the port has it so
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
     const isDurable = this.#isDurable(source, start, end, offset) && !this.#plain.isDirty;
     const handle = isDurable ? this.#durableHandle : this.#plain.handle;
@@ -206,8 +207,15 @@ class BulkFile implements DiskFile {
     this.#plain.sync();
   }
 
+  // oxlint-disable-next-line max-params -- the port has it so
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
-    this.#lane.write({ path: this.path, handle: this.#plain.handle, bytes: source.subarray(start, end), offset, done });
+    this.#lane.write({
+      path: this.path,
+      handle: this.#plain.handle,
+      bytes: source.subarray(start, end),
+      offset,
+      done,
+    });
   }
 
   truncate(sizeBytes: number): void {

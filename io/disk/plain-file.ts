@@ -55,7 +55,11 @@ export function attempt<T>(name: string, action: () => T): T {
   }
 }
 
-export function writeAll(handle: number, source: Uint8Array, range: { start: number; end: number; offset: number }): void {
+export function writeAll(
+  handle: number,
+  source: Uint8Array,
+  range: { start: number; end: number; offset: number },
+): void {
   let { start, offset } = range;
   while (start < range.end) {
     const count = fs.writeSync(handle, source, start, range.end - start, offset);

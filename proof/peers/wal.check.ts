@@ -37,7 +37,10 @@ class Log {
     this.#disk = disk;
     const options = { disk, directory, segmentSizeBytes: 64 * 1024, clock: systemClock };
     this.#wal = Wal.create(options, {
-      metadata: { memberId: { hi: 0x8e9e05c5, lo: 0x2164694d }, clusterId: { hi: 0xcdf81819, lo: 0x4e3a8c32 } },
+      metadata: {
+        memberId: { hi: 0x8e9e05c5, lo: 0x2164694d },
+        clusterId: { hi: 0xcdf81819, lo: 0x4e3a8c32 },
+      },
       logId: { hi: 7, lo: 7 },
     });
   }
@@ -73,7 +76,10 @@ class Log {
       hash = crc32(data, crc32(`${type} ${term} ${index} `, hash));
     }
     assert.equal(found.hash, hash, "the entries' hash");
-    assert.deepEqual([found.member, found.cluster, found.vote], ["8e9e05c52164694d", "cdf818194e3a8c32", "8e9e05c52164694d"]);
+    assert.deepEqual(
+      [found.member, found.cluster, found.vote],
+      ["8e9e05c52164694d", "cdf818194e3a8c32", "8e9e05c52164694d"],
+    );
     return found;
   }
 
@@ -94,22 +100,34 @@ if (program === undefined) {
 } else {
   const disk = new NodeDisk(root);
   const log = new Log(disk);
-  await claim("wal: etcd reads what we wrote over several segments, with entries that were overwritten", async () => {
-    await log.append(1, 150, 2);
-    await log.append(148, 60, 3);
-    const found = await log.check(1, 207);
-    assert.deepEqual([found.term, found.commit], [3, 146]);
-  });
-  await claim("wal: etcd finds the snapshot marker in a log whose start was given up and recycled", async () => {
-    await log.append(208, 1, 3);
-    await log.checkpoint(146, 2);
-    await log.append(209, 300, 3);
-    await log.check(147, 508, ["146", "2"]);
-  });
+  await claim(
+    "wal: etcd reads what we wrote over several segments, with entries that were overwritten",
+    async () => {
+      await log.append(1, 150, 2);
+      await log.append(148, 60, 3);
+      const found = await log.check(1, 207);
+      assert.deepEqual([found.term, found.commit], [3, 146]);
+    },
+  );
+  await claim(
+    "wal: etcd finds the snapshot marker in a log whose start was given up and recycled",
+    async () => {
+      await log.append(208, 1, 3);
+      await log.checkpoint(146, 2);
+      await log.append(209, 300, 3);
+      await log.check(147, 508, ["146", "2"]);
+    },
+  );
   await claim("wal: after the repair of a torn tail etcd reads up to it", async () => {
     const recovery = recoverWal({ disk, directory, checkpointIndex: 146 })!;
     const handle = fs.openSync(log.lastSegment(), "r+");
-    fs.writeSync(handle, Buffer.from([200, 1, 0, 0, 0, 0, 0, 0, 8, 2, 16, 77]), 0, 12, recovery.tail.replay.offset);
+    fs.writeSync(
+      handle,
+      Buffer.from([200, 1, 0, 0, 0, 0, 0, 0, 8, 2, 16, 77]),
+      0,
+      12,
+      recovery.tail.replay.offset,
+    );
     fs.closeSync(handle);
     const torn = recoverWal({ disk, directory, checkpointIndex: 146 })!;
     assert.notEqual(torn.tornTail, undefined);

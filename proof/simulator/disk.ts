@@ -197,7 +197,8 @@ export class SimulatedDisk implements Disk {
 
   usedBytes(): number {
     const inodes = new Set<Inode>();
-    for (const directory of this.#directories.values()) for (const inode of directory.inodes()) inodes.add(inode);
+    for (const directory of this.#directories.values())
+      for (const inode of directory.inodes()) inodes.add(inode);
     let blocks = 0;
     for (const inode of inodes) blocks += inode.blockCount;
     return blocks * BLOCK_BYTES;
@@ -226,7 +227,11 @@ export class SimulatedDisk implements Disk {
     if (error !== undefined) throw error;
   }
 
-  writeAndSync(file: { path: string; inode: Inode; lane: DiskLane }, source: Uint8Array, range: { start: number; end: number; offset: number; done: DiskDone }): void {
+  writeAndSync(
+    file: { path: string; inode: Inode; lane: DiskLane },
+    source: Uint8Array,
+    range: { start: number; end: number; offset: number; done: DiskDone },
+  ): void {
     const bytes = source.slice(range.start, range.end);
     const { clock } = this.#options;
     let error: DiskError | undefined;
@@ -242,7 +247,8 @@ export class SimulatedDisk implements Disk {
     this.#laneEndMs[lane] = endMs;
     clock.at(endMs, () => {
       if (this.#isDead) return;
-      for (let i = 0; i < bytes.length; i++) assert(bytes[i] === source[range.start + i], "the source changed during a write");
+      for (let i = 0; i < bytes.length; i++)
+        assert(bytes[i] === source[range.start + i], "the source changed during a write");
       this.#count("done", file.path);
       this.#pendingCount[lane]--;
       range.done(error ?? this.#syncNow(file));
@@ -255,7 +261,10 @@ export class SimulatedDisk implements Disk {
       file.inode.sync();
       return undefined;
     }
-    file.inode.failSync({ prng: this.#options.prng, survivors: "random", tear: "sector" }, this.sectorSizeBytes);
+    file.inode.failSync(
+      { prng: this.#options.prng, survivors: "random", tear: "sector" },
+      this.sectorSizeBytes,
+    );
     return new DiskError("input/output error", "EIO", file.path);
   }
 
@@ -332,6 +341,7 @@ class SimulatedFile implements DiskFile {
     this.#disk.sync(this);
   }
 
+  // oxlint-disable-next-line max-params -- the port has it so
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
     this.#open();
     this.#disk.writeAndSync(this, source, { start, end, offset, done });

@@ -6,7 +6,9 @@ import type { Prng } from "../../core/base/prng.ts";
 export const BLOCK_BYTES = 4096;
 
 /** A change that is not durable yet: bytes written at an offset, or a new size. */
-type Change = { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array } | { readonly kind: "size"; readonly sizeBytes: number };
+type Change =
+  | { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: "size"; readonly sizeBytes: number };
 
 /** How much of what was not synced is on the device after a power loss. */
 export interface PowerLoss {
@@ -49,7 +51,8 @@ export class Inode {
   missingBlockCount(offset: number, count: number): number {
     let missing = 0;
     const last = Math.ceil((offset + count) / BLOCK_BYTES);
-    for (let block = Math.floor(offset / BLOCK_BYTES); block < last; block++) if (!this.#blocks.has(block)) missing++;
+    for (let block = Math.floor(offset / BLOCK_BYTES); block < last; block++)
+      if (!this.#blocks.has(block)) missing++;
     return missing;
   }
 
@@ -61,7 +64,8 @@ export class Inode {
 
   write(bytes: Uint8Array, offset: number): void {
     this.#changes.push({ kind: "write", offset, bytes });
-    for (let at = offset; at < offset + bytes.length; at += BLOCK_BYTES) this.#blocks.add(Math.floor(at / BLOCK_BYTES));
+    for (let at = offset; at < offset + bytes.length; at += BLOCK_BYTES)
+      this.#blocks.add(Math.floor(at / BLOCK_BYTES));
     if (bytes.length > 0) this.#blocks.add(Math.floor((offset + bytes.length - 1) / BLOCK_BYTES));
     this.#cachedSizeBytes = Math.max(this.#cachedSizeBytes, offset + bytes.length);
     this.#cached = grown(this.#cached, this.#cachedSizeBytes);
@@ -87,7 +91,8 @@ export class Inode {
         this.#stableSizeBytes = Math.max(this.#stableSizeBytes, change.offset + change.bytes.length);
         continue;
       }
-      if (change.sizeBytes < this.#stableSizeBytes) this.#stable.fill(0, change.sizeBytes, this.#stableSizeBytes);
+      if (change.sizeBytes < this.#stableSizeBytes)
+        this.#stable.fill(0, change.sizeBytes, this.#stableSizeBytes);
       this.#stable = grown(this.#stable, change.sizeBytes);
       this.#stableSizeBytes = change.sizeBytes;
     }
@@ -106,7 +111,8 @@ export class Inode {
 
   /** The file as the device has it when power returns. */
   afterPowerLoss(loss: PowerLoss, sectorSizeBytes: number): Inode {
-    if (loss.survivors === "all") return new Inode(this.#cached.slice(0, this.#cachedSizeBytes), this.#blocks);
+    if (loss.survivors === "all")
+      return new Inode(this.#cached.slice(0, this.#cachedSizeBytes), this.#blocks);
     const stable = this.#stable.slice(0, this.#stableSizeBytes);
     if (loss.survivors === "none" || this.#changes.length === 0) return new Inode(stable, this.#blocks);
     return new Inode(this.#randomSurvivors(loss, sectorSizeBytes), this.#blocks);
@@ -132,7 +138,8 @@ export class Inode {
   /** Writes reach a sector in order, up to some write; a byte tear cuts the last of them. */
   #survivorsOfSector(content: Uint8Array, start: number, end: number, loss: PowerLoss): void {
     const touching = this.#changes.filter(
-      (change) => change.kind === "size" || (change.offset < end && change.offset + change.bytes.length > start),
+      (change) =>
+        change.kind === "size" || (change.offset < end && change.offset + change.bytes.length > start),
     );
     if (touching.length === 0) return;
     const count = loss.prng.between(0, touching.length);

@@ -6,7 +6,13 @@ import type { HardState } from "../../core/wal/payload.ts";
 import type { Recovery } from "../../core/wal/recover.ts";
 
 type Operation =
-  | { readonly kind: "entry"; readonly index: number; readonly term: number; readonly type: number; readonly data: Uint8Array }
+  | {
+      readonly kind: "entry";
+      readonly index: number;
+      readonly term: number;
+      readonly type: number;
+      readonly data: Uint8Array;
+    }
   | { readonly kind: "state"; readonly state: HardState };
 
 interface Content {
