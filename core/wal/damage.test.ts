@@ -86,7 +86,7 @@ for (const isMarked of [true, false]) {
     test(`a flipped bit anywhere in the log is refused, ${how}`, () => {
       const log = makeLog({ seed: SEED, isMarked, alignmentBytes });
       for (const { path, endOffset } of log.segments) {
-        for (let offset = 0; offset < endOffset; offset += log.prng.between(1, 60)) {
+        for (let offset = 0; offset < endOffset; offset += log.prng.between(1, 110)) {
           const bit = log.prng.below(8);
           assertRefused(log, `bit ${bit} of byte ${offset} of ${path} (end ${endOffset})`, (disk) =>
             disk.flipBit(path, offset, bit),
@@ -121,7 +121,7 @@ test("a zeroed sector, a zeroed page and a cut file are refused in all of the lo
         );
       }
     }
-    for (let size = 0; size < content.length; size += log.prng.between(1, 900)) {
+    for (let size = 0; size < content.length; size += log.prng.between(1, 1500)) {
       assertRefused(log, `${path} cut to ${size}`, (disk) => disk.cut(path, size));
     }
   }
