@@ -28,12 +28,15 @@ const PARTS: Readonly<Record<string, Part>> = {
     load: () => import("../proof/simulator/main.ts"),
   },
   "test conformance": {
-    summary: "Puts what etcd promises to a cluster, claim by claim",
+    summary: "Sends the same requests to two clusters and compares every answer",
     load: () => import("../proof/conformance/main.ts"),
   },
-  "test failure": { summary: "Kills and cuts off members of a cluster under load", load: undefined },
+  "test failure": {
+    summary: "Kills and cuts off members of a cluster under load, and checks what clients saw",
+    load: () => import("../proof/failure/main.ts"),
+  },
   profile: { summary: "Shows where a cluster's time goes", load: undefined },
-  demo: { summary: "Shows what Holdfast does", load: undefined },
+  demo: { summary: "Shows in a minute what Holdfast does", load: undefined },
 };
 
 /** Runs the program; resolves to the exit code. */

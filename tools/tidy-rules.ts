@@ -32,7 +32,15 @@ const layerOrder: readonly string[] = [
 ];
 
 /** Packages that only tests, proofs and tools may use; what users install depends on nothing. */
-const developmentPackages: readonly string[] = ["@grpc/grpc-js", "esbuild", "fast-check", "mitata", "node-zookeeper-client", "tsx", "uplot"];
+const developmentPackages: readonly string[] = [
+  "@grpc/grpc-js",
+  "esbuild",
+  "fast-check",
+  "mitata",
+  "node-zookeeper-client",
+  "tsx",
+  "uplot",
+];
 
 const namePattern = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
@@ -184,6 +192,46 @@ export function checkPurity(file: string, text: string): Finding[] {
     }
   }
   return findings;
+}
+
+/**
+ * The parameters of the function at a byte offset, counted as values: on hot paths a slice of bytes is passed as
+ * (bytes, start, end) and a 64-bit id as (hi, lo), and each of these is one.
+ */
+export function countParameters(text: string, offsetBytes: number): number {
+  const code = blank(Buffer.from(text).subarray(offsetBytes).toString());
+  let count = 0;
+  let previous = "";
+  for (const name of parameterNames(code)) {
+    const isRest =
+      (/(?:^lo|Lo)$/.test(name) && /(?:^hi|Hi)$/.test(previous)) ||
+      (/(?:^start|Start|^from|From)_?$/.test(name) &&
+        /(?:^|B)(?:bytes|ytes|uffer|lock|ody)$/i.test(previous)) ||
+      (/(?:^end|End|^to|To)_?$/.test(name) && /(?:^start|Start|^from|From)_?$/.test(previous));
+    count += isRest ? 0 : 1;
+    previous = name;
+  }
+  return count;
+}
+
+/** The names in the first pair of parentheses; a pattern has none. */
+function parameterNames(code: string): string[] {
+  const names: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let i = code.indexOf("("); i !== -1 && i < code.length; i++) {
+    const character = code[i] ?? "";
+    if ("([{<".includes(character)) depth++;
+    // The arrow of a function type closes nothing.
+    else if (")]}>".includes(character) && code[i - 1] !== "=") depth--;
+    if ((character === "," && depth === 1) || depth === 0) {
+      const part = code.slice(start, i).trim();
+      if (part !== "") names.push(/^[\w$]*/.exec(part)?.[0] ?? "");
+    }
+    if (depth === 0) break;
+    if (depth === 1 && (character === "," || start === 0)) start = i + 1;
+  }
+  return names;
 }
 
 // Put together here, so that this file does not report itself.

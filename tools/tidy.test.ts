@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blank, checkImports, checkName, checkPurity, checkText } from "./tidy-rules.ts";
+import { blank, checkImports, checkName, checkPurity, checkText, countParameters } from "./tidy-rules.ts";
 import { applyExceptions, parseSizes } from "./tidy.ts";
 
 function rulesOf(findings: readonly { readonly rule: string }[]): string[] {
@@ -106,9 +106,25 @@ test("sizes are read from the linter's output, and long tests are let be", () =>
     filename,
     labels: [{ span: { line: 7 } }],
   });
-  const found = parseSizes(JSON.stringify({ diagnostics: [diagnostic("a.ts"), diagnostic("a.test.ts")] }));
+  const output = JSON.stringify({ diagnostics: [diagnostic("a.ts"), diagnostic("a.test.ts")] });
+  const found = parseSizes(output, () => "");
   assert.deepEqual(
     found.map(({ rule, file, line, name }) => [rule, file, line, name]),
     [["max-lines-per-function", "a.ts", 7, "f"]],
   );
+});
+
+test("a slice of bytes and a 64-bit id count as one parameter", () => {
+  const count = (text: string): number => countParameters(`é${text}`, 2);
+  assert.equal(count("put(bytes: Uint8Array, start: number, end: number, reply: ByteWriter) {"), 2);
+  assert.equal(
+    count(
+      "put(keyBytes: B, keyStart: number, keyEnd: number, valueBytes: B, valueStart: number, valueEnd: number)",
+    ),
+    2,
+  );
+  assert.equal(count("grant(leaseHi: number, leaseLo: number, done: (a: A, b: B) => void): X {"), 2);
+  assert.equal(count("(a, { b, c }: { b: number, c: Map<K, V> }, d = [1, 2]) => a"), 3);
+  assert.equal(count("(start, end, a, b, c) => 1"), 4);
+  assert.equal(count("f(): void"), 0);
 });

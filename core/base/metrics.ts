@@ -82,6 +82,7 @@ export class Metrics {
     return lines.join("\n") + "\n";
   }
 
+  // oxlint-disable-next-line max-params -- private, and called when a metric is registered
   #value(name: string, kind: Kind, help: string, labels: Labels | undefined, make: () => Value): Value {
     const values = this.#family(name, kind, help).values;
     const key = renderLabels(labels);

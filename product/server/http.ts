@@ -99,6 +99,7 @@ const CHECKS_OF = {
   readyz: ["data_corruption", "serializable_read", "linearizable_read", "non_learner"],
 } as const;
 
+// oxlint-disable-next-line max-params -- what handleHttp has, passed on
 function healthChecks(
   sources: HttpSources,
   kind: "livez" | "readyz",

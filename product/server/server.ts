@@ -2,6 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import type { TlsOptions } from "node:tls";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
@@ -52,10 +53,13 @@ export async function runServer(config: ServerConfig, io: ProgramIo, options: Ru
 }
 
 function announce(config: ServerConfig, io: ProgramIo): void {
-  const endpoint = config.advertiseClientUrls[0]!.replace(/^https?:\/\//, "");
+  const url = config.advertiseClientUrls[0]!;
+  // The client looks there by itself.
+  const where = url === "http://localhost:2379" ? "" : `--endpoints=${url.replace(/^http:\/\//, "")} `;
+  const { dataDirectory } = config;
   io.stdout.write(`listening on ${config.listenClientUrls.join(", ")}\n`);
-  io.stdout.write(`data in ${config.dataDirectory}\n`);
-  io.stdout.write(`try: ./holdfast --endpoints=${endpoint} put greeting hello\n`);
+  io.stdout.write(`data in ${path.isAbsolute(dataDirectory) ? dataDirectory : `./${path.normalize(dataDirectory)}`}\n`);
+  io.stdout.write(`try: ./holdfast ${where}put greeting hello\n`);
 }
 
 function isOperatorsProblem(error: unknown): error is Error {
