@@ -64,6 +64,9 @@ export interface Schema<T> {
   readonly fields: readonly NamedField[];
   readonly byNumber: ReadonlyMap<number, NamedField>;
   readonly byName: ReadonlyMap<string, NamedField>;
+  /** The fields of a message with nothing in it; what stands for a list is replaced, since each message needs its own. */
+  readonly zero: Readonly<Record<string, unknown>>;
+  readonly lists: readonly NamedField[];
   /** Only a type. */
   readonly type?: T;
 }
@@ -146,7 +149,14 @@ export function message<const F extends Readonly<Record<string, Field>>>(
     .sort((a, b) => a.number - b.number);
   const byNumber = new Map(named.map((it) => [it.number, it]));
   assert(byNumber.size === named.length, "no two fields of a message have the same number");
-  return { name, fields: named, byNumber, byName: new Map(named.map((it) => [it.name, it])) };
+  return {
+    name,
+    fields: named,
+    byNumber,
+    byName: new Map(named.map((it) => [it.name, it])),
+    zero: Object.fromEntries(named.map((it) => [it.name, zeroValue(it)])),
+    lists: named.filter((it) => it.presence === "repeated"),
+  };
 }
 
 function wireTypeOf(it: Field): number {
@@ -162,36 +172,39 @@ type Values = Record<string, unknown>;
  * of a oneof too. Bytes are copied, so that the message does not keep its buffer. Throws WireError.
  */
 export function decode<T>(schema: Schema<T>, source: Uint8Array, start: number, end: number): T {
-  return decodeAt(schema, { bytes: source, start, end, depth: 0 }) as T;
-}
-
-interface Span {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly depth: number;
-}
-
-function decodeAt(schema: Schema<unknown>, span: Span): Values {
-  if (span.depth > MESSAGE_DEPTH_MAX) fail("messages nested too deeply");
-  const values = zeroOf(schema);
   const reader = new ProtoReader();
-  reader.reset(span.bytes, span.start, span.end);
+  reader.reset(source, start, end);
+  return decodeFields(schema, reader, 0) as T;
+}
+
+/** Reads up to the reader's end. */
+function decodeFields(schema: Schema<unknown>, reader: ProtoReader, depth: number): Values {
+  if (depth > MESSAGE_DEPTH_MAX) fail("messages nested too deeply");
+  // A copy of a ready object is several times cheaper than one made field by field.
+  const values: Values = { ...schema.zero };
+  for (const it of schema.lists) values[it.name] = [];
   for (let number = reader.next(); number !== 0; number = reader.next()) {
     const it = schema.byNumber.get(number);
     if (it === undefined) reader.skip();
-    else if (it.presence === "repeated") decodeElements(reader, it, { values, depth: span.depth });
+    else if (it.presence === "repeated") decodeElements(reader, it, { values, depth });
     else {
       if (it.presence === "oneof") clearOneof(schema, values);
-      values[it.name] = decodeValue(reader, it, span.depth);
+      values[it.name] = decodeValue(reader, it, depth);
     }
   }
   return values;
 }
 
-function zeroOf(schema: Schema<unknown>): Values {
-  const values: Values = {};
-  for (const it of schema.fields) values[it.name] = it.presence === "repeated" ? [] : zeroValue(it);
+/** A nested message, with the same reader: its end is moved, and put back. */
+function decodeNested(reader: ProtoReader, schema: Schema<unknown>, depth: number): Values {
+  const end = reader.end;
+  reader.chunk();
+  const next = reader.position;
+  reader.position = reader.chunkStart;
+  reader.end = next;
+  const values = decodeFields(schema, reader, depth);
+  reader.position = next;
+  reader.end = end;
   return values;
 }
 
@@ -241,18 +254,12 @@ function decodeValue(reader: ProtoReader, it: NamedField, depth: number): unknow
   switch (it.kind) {
     case "bytes":
       reader.chunk();
-      return copyBytes(reader.bytes, reader.chunkStart, reader.chunkEnd);
+      return pooledCopy(reader.bytes, reader.chunkStart, reader.chunkEnd);
     case "string":
       reader.chunk();
       return decodeUtf8(reader.bytes, reader.chunkStart, reader.chunkEnd);
     case "message":
-      reader.chunk();
-      return decodeAt(it.schema!(), {
-        bytes: reader.bytes,
-        start: reader.chunkStart,
-        end: reader.chunkEnd,
-        depth: depth + 1,
-      });
+      return decodeNested(reader, it.schema!(), depth + 1);
     case "bool":
       return reader.bool();
     case "int64":
@@ -271,6 +278,30 @@ function decodeValue(reader: ProtoReader, it: NamedField, depth: number): unknow
       reader.varint64();
       return (BigInt(reader.hi) << 32n) | BigInt(reader.lo);
   }
+}
+
+/** Copies of middling size share an array: one each would cost more than all the rest of decoding. */
+const POOL_SIZE_BYTES = 32 * 1024;
+/** Up to here the engine keeps an array's bytes within the object, which is as cheap. */
+const POOLED_SIZE_BYTES_MIN = 65;
+/** A piece that somebody keeps holds the whole pool; larger ones are worth an array of their own. */
+const POOLED_SIZE_BYTES_MAX = 4 * 1024;
+
+let pool = new ArrayBuffer(0);
+let poolPosition = 0;
+
+function pooledCopy(source: Uint8Array, start: number, end: number): Uint8Array {
+  const size = end - start;
+  if (size === 0) return EMPTY_BYTES;
+  if (size < POOLED_SIZE_BYTES_MIN || size > POOLED_SIZE_BYTES_MAX) return copyBytes(source, start, end);
+  if (poolPosition + size > pool.byteLength) {
+    pool = new ArrayBuffer(POOL_SIZE_BYTES);
+    poolPosition = 0;
+  }
+  const copy = new Uint8Array(pool, poolPosition, size);
+  poolPosition += size;
+  for (let i = 0; i < size; i++) copy[i] = source[start + i]!;
+  return copy;
 }
 
 /** Writes a message in canonical form: ascending field numbers, zero values left out. */

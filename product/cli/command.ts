@@ -86,7 +86,7 @@ export class Context {
   readonly words: readonly string[];
   readonly flags: FlagValues;
   readonly io: CliIo;
-  readonly output: Output;
+  readonly output: BufferedOutput;
   readonly #clients: Client[] = [];
   #printer: Printer | undefined;
   #password: string | undefined;
@@ -97,7 +97,7 @@ export class Context {
     this.words = options.words;
     this.flags = options.flags;
     this.io = options.io;
-    this.output = outputOf(options.io);
+    this.output = new BufferedOutput(options.io);
   }
 
   /** Made with the first client, since etcdctl looks at arguments before it looks at --write-out. */
@@ -172,6 +172,7 @@ export class Context {
   }
 
   close(): void {
+    this.output.flush();
     for (const client of this.#clients) client.close();
   }
 }
@@ -192,15 +193,48 @@ async function askPassword(io: CliIo): Promise<string> {
   return line;
 }
 
-function outputOf(io: CliIo): Output {
-  return {
-    line: (text) => io.stdout.write(`${text}\n`),
-    bytesLine(bytes) {
-      io.stdout.write(Buffer.concat([bytes, Buffer.from("\n")]));
-    },
-    raw: (bytes) => io.stdout.write(Buffer.from(bytes)),
-    errorLine: (text) => io.stderr.write(`${text}\n`),
-  };
+/** Bytes that wait for the end of this turn of the loop; a hundred thousand keys are not as many writes. */
+const BUFFERED_SIZE_BYTES_MAX = 64 * 1024;
+const NEWLINE = Buffer.from("\n");
+
+export class BufferedOutput implements Output {
+  readonly #io: CliIo;
+  #parts: Uint8Array[] = [];
+  #sizeBytes = 0;
+
+  constructor(io: CliIo) {
+    this.#io = io;
+  }
+
+  line(text: string): void {
+    this.raw(Buffer.from(`${text}\n`));
+  }
+
+  bytesLine(bytes: Uint8Array): void {
+    this.raw(bytes);
+    this.raw(NEWLINE);
+  }
+
+  raw(bytes: Uint8Array): void {
+    if (this.#parts.length === 0) process.nextTick(() => this.flush());
+    this.#parts.push(bytes);
+    this.#sizeBytes += bytes.length;
+    if (this.#sizeBytes >= BUFFERED_SIZE_BYTES_MAX) this.flush();
+  }
+
+  /** What was shown before goes first, so that the two streams stay in order where they meet. */
+  errorLine(text: string): void {
+    this.flush();
+    this.#io.stderr.write(`${text}\n`);
+  }
+
+  flush(): void {
+    if (this.#parts.length === 0) return;
+    const all = Buffer.concat(this.#parts, this.#sizeBytes);
+    this.#parts = [];
+    this.#sizeBytes = 0;
+    this.#io.stdout.write(all);
+  }
 }
 
 function formOf(name: string, isHex: boolean): Form | undefined {

@@ -237,6 +237,7 @@ export async function execute(
 ): Promise<{ exitCode: number; problem: string }> {
   const [program, ...args] = words;
   // Earlier output first: the program writes to the same place by itself.
+  context.output.flush();
   await new Promise<void>((resolve) => context.io.stdout.write("", () => resolve()));
   const child = spawn(program!, args, {
     env: { ...process.env, ...extra },
