@@ -68,7 +68,7 @@ export class ClientCall implements MessageSink {
 
   constructor(host: ClientCallHost, messageSizeBytesMax: number) {
     this.#host = host;
-    this.reader = new MessageReader(this, messageSizeBytesMax);
+    this.reader = new MessageReader(this, { sizeBytesMax: messageSizeBytesMax, isTrusted: true });
   }
 
   /** Sends a message; the bytes are copied. */

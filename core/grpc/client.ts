@@ -60,7 +60,9 @@ export class ClientConnection implements Http2Events, ClientCallHost {
   readonly #http2: Http2Connection;
   readonly #pool: ClientCall[] = [];
   #waiting: ClientCall[] = [];
+  #doomed: { readonly call: ClientCall; readonly code: number; readonly text: string }[] = [];
   #hasTold = false;
+  #spentReason = "";
   #wasReady = false;
   #wasSpent = false;
   #callDeadlineMs = Infinity;
@@ -110,7 +112,7 @@ export class ClientConnection implements Http2Events, ClientCallHost {
 
   /** Calls that run or wait. */
   get callCount(): number {
-    return this.#http2.streamCount + this.#waiting.length;
+    return this.#http2.streamCount + this.#waiting.length + this.#doomed.length;
   }
 
   get hasOutput(): boolean {
@@ -118,8 +120,8 @@ export class ClientConnection implements Http2Events, ClientCallHost {
   }
 
   /**
-   * Starts a call. `onEnd` of the handler is called exactly once, possibly before this returns when no call can be
-   * made any more. A unary call: `call(...)`, `send`, `halfClose`.
+   * Starts a call. `onEnd` of the handler is called exactly once, and never before this has returned. A unary call:
+   * `call(...)`, `send`, `halfClose`.
    */
   call(method: Method, handler: ClientHandler, options?: CallOptions): ClientCall {
     const call = this.#pool.pop() ?? new ClientCall(this, this.#options.messageSizeBytesMax);
@@ -129,12 +131,26 @@ export class ClientConnection implements Http2Events, ClientCallHost {
     call.options = options;
     if (deadlineMs < this.#callDeadlineMs) this.#callDeadlineMs = deadlineMs;
     if (this.#http2.canOpen && this.#waiting.length === 0) this.#open(call);
-    else if (this.#http2.isSpent)
-      this.#endUnprocessed(call, CODE.unavailable, "the connection takes no calls");
+    else if (this.#http2.isSpent) this.#doom(call, CODE.unavailable, this.#spentReason);
     else if (this.#waiting.length >= this.#options.waitingCountMax) {
-      this.#endUnprocessed(call, CODE.resourceExhausted, "too many calls wait for the connection");
+      this.#doom(call, CODE.resourceExhausted, "too many calls wait for the connection");
     } else this.#waiting.push(call);
     return call;
+  }
+
+  /** A call that cannot be made: it ends with the next `takeOutput`, so that its maker has it in hand by then. */
+  #doom(call: ClientCall, code: number, text: string): void {
+    this.#doomed.push({ call, code, text });
+    this.#tell();
+  }
+
+  /** Ends calls that could not be made. Part of `takeOutput`; of use by itself while there is no socket. */
+  endDoomedCalls(): void {
+    const doomed = this.#doomed;
+    this.#doomed = [];
+    for (const { call, code, text } of doomed) {
+      if (call.phase === CALL_WAITING) this.#endUnprocessed(call, code, text);
+    }
   }
 
   #endUnprocessed(call: ClientCall, code: number, text: string): void {
@@ -218,12 +234,14 @@ export class ClientConnection implements Http2Events, ClientCallHost {
 
   takeOutput(): Uint8Array {
     this.#hasTold = false;
+    if (this.#doomed.length > 0) this.endDoomedCalls();
     return this.#http2.takeOutput();
   }
 
   /** The socket is gone: every call ends with UNAVAILABLE and this text. */
   close(reason: string): void {
     this.#http2.close(reason);
+    this.endDoomedCalls();
   }
 
   /** Takes no new calls; closes when those that run have ended. */
@@ -266,6 +284,7 @@ export class ClientConnection implements Http2Events, ClientCallHost {
   #spent(reason: string): void {
     if (this.#wasSpent) return;
     this.#wasSpent = true;
+    this.#spentReason = reason;
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#options.onSpent(this, reason);

@@ -33,15 +33,21 @@ export const TOO_MANY_BYTES: Status = {
   text: "grpc: too many incomplete messages on this connection",
 };
 
+export interface MessageReaderOptions {
+  readonly sizeBytesMax: number;
+  /** Room for a message is made as soon as its length is known; else as its bytes come. */
+  readonly isTrusted: boolean;
+}
+
 export class MessageReader {
   readonly #sink: MessageSink;
-  readonly #sizeBytesMax: number;
+  readonly #options: MessageReaderOptions;
   #kept: ByteWriter | undefined = undefined;
   #isStopped = false;
 
-  constructor(sink: MessageSink, sizeBytesMax: number) {
+  constructor(sink: MessageSink, options: MessageReaderOptions) {
     this.#sink = sink;
-    this.#sizeBytesMax = sizeBytesMax;
+    this.#options = options;
   }
 
   /** A message has begun and is not complete. */
@@ -91,6 +97,7 @@ export class MessageReader {
     const length = this.#checkedLength(kept.bytes, 0);
     if (length < 0) return end;
     const size = MESSAGE_PREFIX_SIZE_BYTES + length;
+    if (this.#options.isTrusted) kept.ensure(size - kept.position);
     const bodyEnd = Math.min(end, prefixEnd + size - kept.position);
     this.#keep(bytes, prefixEnd, bodyEnd);
     if (kept.position < size || this.#isStopped) return end;
@@ -105,7 +112,8 @@ export class MessageReader {
     const flag = bytes[at]!;
     if (flag !== 0) return this.#refuse(flag === 1 ? COMPRESSED : unexpectedFormat(flag));
     const length = readUint32(bytes, at + 1);
-    if (length > this.#sizeBytesMax) return this.#refuse(messageTooLarge(length, this.#sizeBytesMax));
+    const { sizeBytesMax } = this.#options;
+    if (length > sizeBytesMax) return this.#refuse(messageTooLarge(length, sizeBytesMax));
     return length;
   }
 

@@ -80,7 +80,6 @@ class RawServer {
       onEnd: (ended, code, text) =>
         this.notes.push(`end ${code} ${text}${ended.isRefused ? " (refused)" : ""}`),
     });
-    if (call.phase === 0) return call;
     call.send(new Uint8Array(3), 0, 3);
     call.halfClose();
     this.read();

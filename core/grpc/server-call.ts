@@ -70,7 +70,7 @@ export class ServerCall implements MessageSink {
   constructor(host: CallHost, stream: Http2Stream, messageSizeBytesMax: number) {
     this.#host = host;
     this.stream = stream;
-    this.reader = new MessageReader(this, messageSizeBytesMax);
+    this.reader = new MessageReader(this, { sizeBytesMax: messageSizeBytesMax, isTrusted: false });
   }
 
   get peerAddress(): string {

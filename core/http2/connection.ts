@@ -61,6 +61,8 @@ import { END_NONE, HALF_ENDED, HALF_OPEN, HALF_RESET, Http2Stream, StreamTable }
 import { TokenBucket } from "./token-bucket.ts";
 
 const EMPTY = new Uint8Array(0);
+/** What SETTINGS cost of the budget: they may touch every stream. */
+const SETTINGS_COST = 10;
 
 export class Http2Connection implements FrameSink, OutputHost {
   readonly output: Http2Output;
@@ -224,9 +226,9 @@ export class Http2Connection implements FrameSink, OutputHost {
     }
   }
 
-  #spend(budget: TokenBucket): void {
-    if (!budget.take(this.nowMs))
-      throw new ConnectionError(ENHANCE_YOUR_CALM, "too many frames that ask for nothing");
+  #spend(budget: TokenBucket, count = 1): void {
+    if (budget.take(this.nowMs, count)) return;
+    throw new ConnectionError(ENHANCE_YOUR_CALM, "too many frames that ask for nothing");
   }
 
   // oxlint-disable-next-line max-params -- once per frame, where an object would cost
@@ -418,7 +420,7 @@ export class Http2Connection implements FrameSink, OutputHost {
     }
     this.#hasSettings = true;
     this.#handshakeDeadlineMs = Infinity;
-    this.#spend(this.#idleFrameBudget); // CVE-2019-9515
+    this.#spend(this.#idleFrameBudget, SETTINGS_COST); // CVE-2019-9515
     const windowBefore = this.peer.initialWindowBytes;
     this.peer.apply(bytes, payload, end);
     this.output.encoder.limitTable(this.peer.headerTableSizeBytes);

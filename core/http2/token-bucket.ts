@@ -14,14 +14,14 @@ export class TokenBucket {
     this.#perMs = perSecond / 1000;
   }
 
-  /** Takes one token; false when there is none. */
-  take(nowMs: number): boolean {
+  /** Takes one token, or `count`; false when there are not so many. */
+  take(nowMs: number, count = 1): boolean {
     if (nowMs > this.#updatedMs) {
       this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#updatedMs) * this.#perMs);
       this.#updatedMs = nowMs;
     }
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
     return true;
   }
 

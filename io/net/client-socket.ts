@@ -87,6 +87,7 @@ export class ClientSocket {
   #flush(): void {
     this.#isDirty = false;
     const { connection } = this;
+    connection.endDoomedCalls();
     if (connection.nextDeadlineMs() < this.#timerAtMs) this.#arm();
     if (!this.#isConnected || this.#isGone || this.#writingSinceMs !== Infinity) return;
     const output = connection.takeOutput();

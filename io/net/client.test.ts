@@ -35,7 +35,6 @@ function unary(
       onEnd: (call, code, text) => resolve({ code, text, messages, isRefused: call.isRefused }),
     };
     const call = client.call(method, handler, options);
-    if (call.phase === 0) return; // ended at once
     call.send(request, 0, request.length);
     call.halfClose();
   });

@@ -50,6 +50,8 @@ const BACKOFF_MS_MAX = 10_000;
 const BACKOFF_FACTOR = 1.6;
 const BACKOFF_JITTER = 0.2;
 const WAITING_COUNT_MAX = 10_000;
+/** Messages are handed on as they come, so a large window costs nothing and keeps a large range flowing. */
+const STREAM_WINDOW_BYTES = 8 * 1024 * 1024;
 
 export class NetClient {
   readonly endpoint: Endpoint;
@@ -77,6 +79,8 @@ export class NetClient {
       keepaliveIntervalMs: options.keepaliveIntervalMs ?? Infinity,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? DEFAULT_TRANSPORT_LIMITS.keepaliveTimeoutMs,
       assemblyBytesMax: Infinity,
+      streamWindowBytes: STREAM_WINDOW_BYTES,
+      connectionWindowBytes: 8 * STREAM_WINDOW_BYTES,
     };
   }
 
@@ -101,7 +105,7 @@ export class NetClient {
     this.#current?.connection.setMetadata(metadata);
   }
 
-  /** Starts a call; `handler.onEnd` follows exactly once, possibly before this returns. */
+  /** Starts a call; `handler.onEnd` follows exactly once, and never before this has returned. */
   call(method: Method, handler: ClientHandler, options?: NetCallOptions): ClientCall {
     return this.#connection(options?.waitForReady ?? false).call(method, handler, options);
   }
@@ -142,6 +146,8 @@ export class NetClient {
   #deadConnection(reason: string): ClientConnection {
     const connection = this.#newConnection();
     connection.close(reason);
+    // Not with nextTick: callers that try again at once would keep the loop from everything else.
+    setImmediate(() => connection.endDoomedCalls());
     return connection;
   }
 
