@@ -154,8 +154,8 @@ function explain<T>(where: string, action: () => T): T {
 }
 
 const SEED = Number(process.env["HOLDFAST_SEED"] ?? 1);
-/** 1 looks at every call; the gate takes every eighth, others for other seeds. */
-const STRIDE = Number(process.env["HOLDFAST_STRIDE"] ?? 8);
+/** 1 looks at every call; the gate takes every third, others for other seeds. */
+const STRIDE = Number(process.env["HOLDFAST_STRIDE"] ?? 3);
 
 for (const syncMs of [0.2, 2]) {
   for (const alignmentBytes of [1, 4096]) {

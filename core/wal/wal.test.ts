@@ -343,3 +343,21 @@ test("the same seed gives the same bytes", () => {
   });
   assert.deepEqual(contents[0], contents[1]);
 });
+
+test("after a restart nothing of a torn batch becomes good again, whatever a later tear puts before it", () => {
+  const world = new World();
+  world.append(1, 3);
+  const before = world.recover().tail.replay.offset;
+  world.append(4, 2);
+  const segment = `${DIRECTORY}/0000000000000000-0000000000000000.wal`;
+  const whole = world.disk.content(segment);
+  // The batch's first length word did not reach the disk, all the rest did.
+  world.disk.zero(segment, before, before + 8);
+  assert.equal(world.recover().lastIndex, 3);
+  Wal.resume(world.options, world.recover()).close();
+  const after = world.recover().tail.replay.offset;
+  assert.ok(after > before, "the restart wrote a batch");
+  // The next write tears behind a length word that equals the one that was here.
+  world.disk.open(segment, "log").write(whole, after, after + 8, after);
+  assert.equal(world.recover().lastIndex, 3);
+});
