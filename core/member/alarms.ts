@@ -44,14 +44,18 @@ export class Alarms {
   /** Takes one back; undefined when it was not raised for exactly this member and type. */
   deactivate(memberId: Id64, type: number): Alarm | undefined {
     if (!this.has(memberId, type)) return undefined;
-    this.#alarms = this.#alarms.filter((alarm) => alarm.type !== type || !id64Equal(alarm.memberId, memberId));
+    this.#alarms = this.#alarms.filter(
+      (alarm) => alarm.type !== type || !id64Equal(alarm.memberId, memberId),
+    );
     this.#refresh();
     return { memberId, type };
   }
 
   /** The lines of Status.errors, in etcd's form with its trailing space. */
   statusLines(): string[] {
-    return this.#alarms.map((alarm) => `memberID:${id64ToBigInt(alarm.memberId)} alarm:${ALARM_NAMES[alarm.type]} `);
+    return this.#alarms.map(
+      (alarm) => `memberID:${id64ToBigInt(alarm.memberId)} alarm:${ALARM_NAMES[alarm.type]} `,
+    );
   }
 
   toJson(): string {
@@ -60,7 +64,8 @@ export class Alarms {
 
   static fromJson(text: string): Alarms {
     const alarms = new Alarms();
-    for (const [hi, lo, type] of JSON.parse(text) as [number, number, number][]) alarms.activate(id64(hi, lo), type);
+    for (const [hi, lo, type] of JSON.parse(text) as [number, number, number][])
+      alarms.activate(id64(hi, lo), type);
     return alarms;
   }
 

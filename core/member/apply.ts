@@ -46,7 +46,7 @@ export class Applier {
     if (start === end) return;
     const envelope = this.#envelope;
     envelope.parse(bytes, start, end);
-    const call = this.#member.takeWaiting(envelope.idHi, envelope.idLo);
+    const call = this.#member.proposals.takeWaiting(envelope.idHi, envelope.idLo);
     const { payloadStart, payloadEnd } = envelope;
     if (call === undefined) this.#applyRequest(envelope.kind, bytes, payloadStart, payloadEnd, null);
     else this.#applyForCall(call, bytes);
@@ -59,7 +59,8 @@ export class Applier {
     reply.reset();
     const status = this.#applyRequest(kind, bytes, payloadStart, payloadEnd, reply);
     if (status !== OK) return call.fail(status);
-    if (kind === REQUEST_KIND.compaction && this.#isPhysical(bytes, payloadStart, payloadEnd)) return this.#answerWhenCompacted(call);
+    if (kind === REQUEST_KIND.compaction && this.#isPhysical(bytes, payloadStart, payloadEnd))
+      return this.#answerWhenCompacted(call);
     call.beginMessage().raw(reply.bytes, 0, reply.position);
     call.endMessage();
     call.finish();
@@ -81,7 +82,13 @@ export class Applier {
   }
 
   // (bytes, start, end) and the reply beside the kind: an object per request would cost on the hottest path.
-  #applyRequest(kind: number, bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
+  #applyRequest(
+    kind: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    reply: ByteWriter | null,
+  ): Status {
     const { kv, alarms } = this.#member;
     switch (kind) {
       case REQUEST_KIND.put:
@@ -144,7 +151,11 @@ export class Applier {
     const request = decode(ClusterMemberAttrSetRequest, bytes, start, end);
     const attributes = request.member_attributes;
     if (attributes === undefined) return;
-    this.#member.membership.setAttributes(id64FromBigInt(request.member_ID), attributes.name, attributes.client_urls);
+    this.#member.membership.setAttributes(
+      id64FromBigInt(request.member_ID),
+      attributes.name,
+      attributes.client_urls,
+    );
   }
 
   #applyConfChange(index: number): void {
@@ -159,7 +170,7 @@ export class Applier {
       }
     }
     member.onMembershipChanged();
-    const call = member.takeWaiting(change.requestId.hi, change.requestId.lo);
+    const call = member.proposals.takeWaiting(change.requestId.hi, change.requestId.lo);
     if (call !== undefined) answerConfChange(member, call, change.changes[0]!.id);
   }
 
@@ -169,11 +180,15 @@ export class Applier {
     const known = membership.get(context.id);
     // A promotion or an update carries what it changes; name and client URLs stay what the member published.
     const name = known?.name || context.name;
-    const clientUrls = known !== undefined && known.clientUrls.length > 0 ? known.clientUrls : context.clientUrls;
+    const clientUrls =
+      known !== undefined && known.clientUrls.length > 0 ? known.clientUrls : context.clientUrls;
     const peerUrls = context.isPromote && known !== undefined ? known.peerUrls : context.peerUrls;
     const isLearner = type === ADD_LEARNER || (type !== ADD_VOTER && (known?.isLearner ?? false));
     membership.put({ id: context.id, name, clientUrls, peerUrls, isLearner });
-    this.#member.options.events.info("added member", { "added-peer-id": id64Hex(context.id), "added-peer-peer-urls": peerUrls.join(",") });
+    this.#member.options.events.info("added member", {
+      "added-peer-id": id64Hex(context.id),
+      "added-peer-peer-urls": peerUrls.join(","),
+    });
   }
 
   #removeMember(id: { readonly hi: number; readonly lo: number }): void {

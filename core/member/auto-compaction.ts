@@ -49,7 +49,8 @@ export class AutoCompaction {
     this.#samples.push({ atMs: nowMs, revision: this.#member.store.revision });
     if (nowMs - this.#lastCompactedMs < Math.min(periodMs, HOUR_MS)) return;
     let revision = 0;
-    while (this.#samples.length > 0 && this.#samples[0]!.atMs <= nowMs - periodMs) revision = this.#samples.shift()!.revision;
+    while (this.#samples.length > 0 && this.#samples[0]!.atMs <= nowMs - periodMs)
+      revision = this.#samples.shift()!.revision;
     if (revision === 0) return;
     this.#lastCompactedMs = nowMs;
     this.#compact(revision);
@@ -61,7 +62,7 @@ export class AutoCompaction {
     const writer = new ByteWriter(16);
     writer.byte(0x08); // CompactionRequest.revision
     writer.varint(revision);
-    member.proposeAsLeader(REQUEST_KIND.compaction, writer.bytes, 0, writer.position);
+    member.proposals.proposeAsLeader(REQUEST_KIND.compaction, writer.bytes, 0, writer.position);
     member.options.events.info("auto-compaction", { revision });
   }
 }

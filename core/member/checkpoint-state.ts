@@ -46,7 +46,15 @@ export interface CheckpointHead {
 /** The head alone, as it is now: members change while a checkpoint is written. */
 export function encodeHead(head: CheckpointHead): Uint8Array {
   const { appliedIndex, appliedTerm, confState, clusterVersion } = head;
-  const json = { version: HEAD_VERSION, appliedIndex, appliedTerm, confState, clusterVersion, membership: head.membership.toJson(), alarms: head.alarms.toJson() };
+  const json = {
+    version: HEAD_VERSION,
+    appliedIndex,
+    appliedTerm,
+    confState,
+    clusterVersion,
+    membership: head.membership.toJson(),
+    alarms: head.alarms.toJson(),
+  };
   return encodeUtf8(JSON.stringify(json));
 }
 
@@ -69,7 +77,11 @@ export function readDataPointer(disk: Disk): DataPointer {
   if (!disk.exists(POINTER_PATH)) return { directory: DATA_DIRECTORY_PREFIX, receivedIndex: -1 };
   const match = /^(member\/data\.[0-9-]+) (\d+)\n$/.exec(readSmallFile(disk, POINTER_PATH));
   if (match === null) {
-    throw new CheckpointError("damaged", { file: POINTER_PATH, offset: 0 }, "The pointer to the data cannot be read: restore the directory from a backup");
+    throw new CheckpointError(
+      "damaged",
+      { file: POINTER_PATH, offset: 0 },
+      "The pointer to the data cannot be read: restore the directory from a backup",
+    );
   }
   return { directory: match[1]!, receivedIndex: Number(match[2]) };
 }
@@ -129,7 +141,11 @@ function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; lea
   const json = JSON.parse(decodeUtf8(extra, start, start + size)) as HeadJson;
   if (json.version > HEAD_VERSION) {
     const where = { file: `${directory}/manifest`, offset: 0 };
-    throw new CheckpointError("unusable", where, `The checkpoint's head has version ${json.version}, this program reads up to ${HEAD_VERSION}: use a newer one`);
+    throw new CheckpointError(
+      "unusable",
+      where,
+      `The checkpoint's head has version ${json.version}, this program reads up to ${HEAD_VERSION}: use a newer one`,
+    );
   }
   return { json, leasesStart: start + size };
 }

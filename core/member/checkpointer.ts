@@ -36,7 +36,8 @@ export class Checkpointer {
   constructor(member: Member) {
     this.#member = member;
     const { appliedIndex, appliedTerm } = member;
-    if (appliedIndex > 0) this.latest = { index: appliedIndex, term: appliedTerm, confState: member.raft.confState };
+    if (appliedIndex > 0)
+      this.latest = { index: appliedIndex, term: appliedTerm, confState: member.raft.confState };
   }
 
   get index(): number {
@@ -96,7 +97,11 @@ export class Checkpointer {
     });
     if (checkpoint === undefined) return; // a compaction is under way: next turn
     member.lessor.image.begin();
-    this.#state = { kind: "running", meta: { index: appliedIndex, term: appliedTerm, confState }, startedMs: nowMs };
+    this.#state = {
+      kind: "running",
+      meta: { index: appliedIndex, term: appliedTerm, confState },
+      startedMs: nowMs,
+    };
     this.#writtenBytesBefore = member.wal.stats.writtenBytes;
     this.#wanted = false;
   }
@@ -119,9 +124,12 @@ export class Checkpointer {
     this.latest = state.meta;
     member.counters.checkpointSeconds.observe((member.clock.now() - state.startedMs) / 1000);
     member.options.events.info("saved snapshot", { index, term });
-    const durable = member.wal.saveSnapshotMarker({ index, term, confState: encodeConfState(confState) }, (failure) => {
-      if (failure === undefined) this.#giveUpLog(index);
-    });
+    const durable = member.wal.saveSnapshotMarker(
+      { index, term, confState: encodeConfState(confState) },
+      (failure) => {
+        if (failure === undefined) this.#giveUpLog(index);
+      },
+    );
     if (durable) this.#giveUpLog(index);
   }
 

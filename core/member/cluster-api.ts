@@ -47,7 +47,8 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const { membership } = member;
   if (membership.withPeerUrl(request.peerURLs) !== undefined) return call.fail(STATUS.peerUrlExists);
-  if (request.isLearner && membership.learnerCount >= member.options.learnerCountMax) return call.fail(STATUS.tooManyLearners);
+  if (request.isLearner && membership.learnerCount >= member.options.learnerCountMax)
+    return call.fail(STATUS.tooManyLearners);
   const refusal = request.isLearner ? undefined : refusalToAdd(member);
   if (refusal !== undefined) return call.fail(refusal);
   const added: MemberInfo = {
@@ -57,21 +58,34 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
     clientUrls: [],
     isLearner: request.isLearner,
   };
-  if (membership.get(added.id) !== undefined || membership.isRemoved(added.id)) return call.fail(STATUS.memberExists);
+  if (membership.get(added.id) !== undefined || membership.isRemoved(added.id))
+    return call.fail(STATUS.memberExists);
   const type = request.isLearner ? CONF_ADD_LEARNER : CONF_ADD_NODE;
-  member.proposeConfChange(call, type, added.id, encodeUtf8(memberContextJson(added, false)));
+  member.proposals.proposeConfChange(call, type, added.id, encodeUtf8(memberContextJson(added, false)));
 }
 
-export function memberRemove(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function memberRemove(
+  member: Member,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const id = id64FromBigInt(decode(m.MemberRemoveRequest, bytes, start, end).ID);
   const info = member.membership.get(id);
   if (info === undefined) return call.fail(STATUS.memberNotFound);
   const refusal = info.isLearner ? undefined : refusalToRemove(member, id);
   if (refusal !== undefined) return call.fail(refusal);
-  member.proposeConfChange(call, CONF_REMOVE_NODE, id, new Uint8Array(0));
+  member.proposals.proposeConfChange(call, CONF_REMOVE_NODE, id, new Uint8Array(0));
 }
 
-export function memberUpdate(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function memberUpdate(
+  member: Member,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const request = decode(m.MemberUpdateRequest, bytes, start, end);
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const id = id64FromBigInt(request.ID);
@@ -80,21 +94,28 @@ export function memberUpdate(member: Member, call: Call, bytes: Uint8Array, star
   const user = member.membership.withPeerUrl(request.peerURLs);
   if (user !== undefined && !id64Equal(user.id, id)) return call.fail(STATUS.peerUrlExists);
   const context = memberContextJson({ ...info, peerUrls: request.peerURLs }, false);
-  member.proposeConfChange(call, CONF_UPDATE_NODE, id, encodeUtf8(context));
+  member.proposals.proposeConfChange(call, CONF_UPDATE_NODE, id, encodeUtf8(context));
 }
 
 /** Only the leader knows how far a learner is; other members forward the call to it. */
-export function memberPromote(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function memberPromote(
+  member: Member,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const id = id64FromBigInt(decode(m.MemberPromoteRequest, bytes, start, end).ID);
   const info = member.membership.get(id);
   if (info === undefined) return call.fail(STATUS.memberNotFound);
   if (!info.isLearner) return call.fail(STATUS.memberNotLearner);
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
-  if (member.matchIndexOf(id) < PROMOTE_SHARE_MIN * member.raft.lastIndex) return call.fail(STATUS.learnerNotReady);
+  if (member.matchIndexOf(id) < PROMOTE_SHARE_MIN * member.raft.lastIndex)
+    return call.fail(STATUS.learnerNotReady);
   const refusal = refusalToAdd(member);
   if (refusal !== undefined) return call.fail(refusal);
   const context = memberContextJson({ ...info, isLearner: false }, true);
-  member.proposeConfChange(call, CONF_ADD_NODE, id, encodeUtf8(context));
+  member.proposals.proposeConfChange(call, CONF_ADD_NODE, id, encodeUtf8(context));
 }
 
 const RESPONSE_OF: Readonly<Record<string, Schema<{ members: unknown[] }>>> = {
@@ -117,7 +138,10 @@ export function answerConfChange(member: Member, call: Call, changed: Id64): voi
 }
 
 function arePeerUrls(urls: readonly string[]): boolean {
-  return urls.length > 0 && urls.every((url) => /^https?:\/\/[^/:]+(:\d+)|^https?:\/\/\[[0-9a-f:]+\]:\d+$/i.test(url));
+  return (
+    urls.length > 0 &&
+    urls.every((url) => /^https?:\/\/[^/:]+(:\d+)|^https?:\/\/\[[0-9a-f:]+\]:\d+$/i.test(url))
+  );
 }
 
 // A voter that is added counts for the quorum at once, before it has started.
@@ -126,7 +150,8 @@ function refusalToAdd(member: Member): Status | undefined {
   const voters = member.membership.list().filter((info) => !info.isLearner);
   const started = voters.filter((info) => info.name !== "").length;
   // One started member may always grow to two.
-  if (!(started === 1 && voters.length === 1) && started < quorumOf(voters.length + 1)) return STATUS.notEnoughStartedMembers;
+  if (!(started === 1 && voters.length === 1) && started < quorumOf(voters.length + 1))
+    return STATUS.notEnoughStartedMembers;
   return isHealthy(member, voters) ? undefined : STATUS.unhealthy;
 }
 
@@ -145,7 +170,8 @@ function refusalToRemove(member: Member, removed: Id64): Status | undefined {
 
 function isHealthy(member: Member, voters: readonly MemberInfo[]): boolean {
   return voters.every(
-    (info) => id64Equal(info.id, member.options.memberId) || member.connectedForMs(info.id) >= HEALTHY_AFTER_MS,
+    (info) =>
+      id64Equal(info.id, member.options.memberId) || member.connectedForMs(info.id) >= HEALTHY_AFTER_MS,
   );
 }
 

@@ -19,28 +19,28 @@ function unary(method: { readonly id: number }, handler: UnaryHandler): void {
   UNARY[method.id] = handler;
 }
 
-unary(METHOD.range, (member, call, bytes, start, end) => member.range(call, bytes, start, end));
+unary(METHOD.range, (member, call, bytes, start, end) => member.reading.range(call, bytes, start, end));
 unary(METHOD.put, (member, call, bytes, start, end) => {
   const refusal = member.kv.checkPut(bytes, start, end) ?? member.refusalToGrow(end - start);
-  if (refusal === undefined) member.propose(call, REQUEST_KIND.put, bytes, start, end);
+  if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.put, bytes, start, end);
   else call.fail(refusal);
 });
 unary(METHOD.deleteRange, (member, call, bytes, start, end) => {
   const refusal = member.kv.checkDelete(bytes, start, end);
-  if (refusal === undefined) member.propose(call, REQUEST_KIND.deleteRange, bytes, start, end);
+  if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.deleteRange, bytes, start, end);
   else call.fail(refusal);
 });
 unary(METHOD.txn, txn);
 unary(METHOD.compact, (member, call, bytes, start, end) => {
   // Revisions are checked when the entry is applied; this sees that nothing malformed reaches the log.
   const refusal = member.kv.checkCompact(bytes, start, end);
-  if (refusal === undefined) member.propose(call, REQUEST_KIND.compaction, bytes, start, end);
+  if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.compaction, bytes, start, end);
   else call.fail(refusal);
 });
 unary(METHOD.leaseGrant, leases.leaseGrant);
 unary(METHOD.leaseRevoke, (member, call, bytes, start, end) => {
   member.leases.checkRevoke(bytes, start, end);
-  member.propose(call, REQUEST_KIND.leaseRevoke, bytes, start, end);
+  member.proposals.propose(call, REQUEST_KIND.leaseRevoke, bytes, start, end);
 });
 unary(METHOD.leaseTimeToLive, leases.leaseTimeToLive);
 unary(METHOD.leaseLeases, leases.leaseLeases);
@@ -48,7 +48,9 @@ unary(METHOD.memberAdd, cluster.memberAdd);
 unary(METHOD.memberRemove, cluster.memberRemove);
 unary(METHOD.memberUpdate, cluster.memberUpdate);
 unary(METHOD.memberPromote, cluster.memberPromote);
-unary(METHOD.memberList, (member, call, bytes, start, end) => member.memberList(call, bytes, start, end));
+unary(METHOD.memberList, (member, call, bytes, start, end) =>
+  member.reading.memberList(call, bytes, start, end),
+);
 unary(METHOD.status, maintenance.status);
 unary(METHOD.alarm, maintenance.alarm);
 unary(METHOD.hashKV, maintenance.hashKv);
@@ -84,15 +86,18 @@ function isForLearners(call: Call): boolean {
 }
 
 export function notBuilt(call: Call): Status {
-  return { code: CODE.unimplemented, text: `method ${call.method.name} of service ${call.method.service} is not built yet` };
+  return {
+    code: CODE.unimplemented,
+    text: `method ${call.method.name} of service ${call.method.service} is not built yet`,
+  };
 }
 
 function txn(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   const { kv } = member;
   const refusal = kv.checkTxn(bytes, start, end);
   if (refusal !== undefined) return call.fail(refusal);
-  if (kv.isReadOnlyTxn(bytes, start, end)) return member.readOnlyTxn(call, bytes, start, end);
+  if (kv.isReadOnlyTxn(bytes, start, end)) return member.reading.readOnlyTxn(call, bytes, start, end);
   const full = kv.txnHasPut(bytes, start, end) ? member.refusalToGrow(end - start) : undefined;
-  if (full === undefined) member.propose(call, REQUEST_KIND.txn, bytes, start, end);
+  if (full === undefined) member.proposals.propose(call, REQUEST_KIND.txn, bytes, start, end);
   else call.fail(full);
 }

@@ -23,7 +23,12 @@ const NUMBER_OFFSET = 1;
 const BODY_OFFSET = 5;
 
 /** How a forwarded call ended: a failure, or the response's bytes, valid during the call. */
-export type ForwardDone = (failure: Status | undefined, bytes: Uint8Array, start: number, end: number) => void;
+export type ForwardDone = (
+  failure: Status | undefined,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+) => void;
 
 interface Waiting {
   readonly done: ForwardDone;
@@ -64,7 +69,8 @@ export class Forwarding {
     const number = view.getUint32(NUMBER_OFFSET);
     if (view.getUint8(0) === QUESTION) {
       const method = METHODS[view.getUint8(BODY_OFFSET)];
-      if (method !== undefined) serve(new RemoteCall(method, number, from), bytes, start + BODY_OFFSET + 1, end);
+      if (method !== undefined)
+        serve(new RemoteCall(method, number, from), bytes, start + BODY_OFFSET + 1, end);
       return;
     }
     const waiting = this.#waiting.get(number);

@@ -10,6 +10,7 @@ import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
 import { STATUS } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
+import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ForwardDone } from "./forwarding.ts";
@@ -26,6 +27,7 @@ const ALARM_RETRY_MS = 1_000;
 
 export class Housekeeping {
   readonly #member: Member;
+  readonly #announcements: Announcements;
   readonly #leases: LeaseKeeper;
   readonly #autoCompaction: AutoCompaction;
   readonly checkpointer: Checkpointer;
@@ -38,6 +40,7 @@ export class Housekeeping {
 
   constructor(member: Member) {
     this.#member = member;
+    this.#announcements = new Announcements(member);
     this.#leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
@@ -52,11 +55,11 @@ export class Housekeeping {
     if (!this.#parking.isEmpty) this.#unpark(nowMs);
     if (member.isLeader) {
       member.promoteLessorWhenReady();
-      member.proposeClusterVersion();
+      this.#announcements.proposeClusterVersion();
       this.#leases.turn(nowMs);
       this.#autoCompaction.turn(nowMs);
     }
-    member.publishAttributes(nowMs);
+    this.#announcements.publishAttributes(nowMs);
     if (member.wal.spaceIsLow) this.raiseNoSpace();
     this.checkpointer.turn(nowMs);
     this.sender.turn(nowMs);
@@ -114,10 +117,13 @@ export class Housekeeping {
     const { memberId, events } = member.options;
     if (member.nowMs - this.#alarmProposedMs < ALARM_RETRY_MS) return;
     this.#alarmProposedMs = member.nowMs;
-    events.warn("database space exceeded, raising NOSPACE", { size: member.store.sizeBytes, quota: member.quotaBytes });
+    events.warn("database space exceeded, raising NOSPACE", {
+      size: member.store.sizeBytes,
+      quota: member.quotaBytes,
+    });
     const writer = new ByteWriter(32);
     encode(m.AlarmRequest, { action: 1, memberID: id64ToBigInt(memberId), alarm: ALARM_NOSPACE }, writer);
-    member.proposeInternal(REQUEST_KIND.alarm, writer.bytes, 0, writer.position);
+    member.proposals.proposeInternal(REQUEST_KIND.alarm, writer.bytes, 0, writer.position);
   }
 
   park(bytes: Uint8Array, sizeBytes: number): boolean {
@@ -147,6 +153,6 @@ export class Housekeeping {
   #unpark(nowMs: number): void {
     this.#parking.expire(nowMs);
     if (!this.#member.hasLeader) return;
-    this.#parking.release((bytes, start, end) => this.#member.proposeParked(bytes, start, end));
+    this.#parking.release((bytes, start, end) => this.#member.proposals.proposeParked(bytes, start, end));
   }
 }

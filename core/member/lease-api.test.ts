@@ -20,7 +20,8 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
       renew: () => (isApplied ? "renewed" : "unknown"),
     },
     leases: {
-      writeKeepAlive: (_writer: ByteWriter, _hi: number, _lo: number, ttlSeconds: number) => log.push(`keep-alive ${ttlSeconds}`),
+      writeKeepAlive: (_writer: ByteWriter, _hi: number, _lo: number, ttlSeconds: number) =>
+        log.push(`keep-alive ${ttlSeconds}`),
       timeToLive: () => log.push(isApplied ? "time to live" : "unknown"),
     },
     confirmLeadership: (probe: (failure: undefined) => void) => probe(undefined),
@@ -36,7 +37,13 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
 function call(): Call {
   const writer = new ByteWriter(64);
   const noOp = (): void => undefined;
-  return { method: METHOD.leaseKeepAlive, beginMessage: () => writer, endMessage: noOp, finish: noOp, fail: noOp } as unknown as Call;
+  return {
+    method: METHOD.leaseKeepAlive,
+    beginMessage: () => writer,
+    endMessage: noOp,
+    finish: noOp,
+    fail: noOp,
+  } as unknown as Call;
 }
 
 const LEASE_7 = Uint8Array.of(0x08, 7);

@@ -16,18 +16,26 @@ const scratch = new ByteWriter(64);
 
 export function leaseGrant(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   scratch.reset();
-  const refusal = member.leases.prepareGrant(bytes, start, end, scratch, member.options.prng) ?? member.refusalToGrow(64);
+  const refusal =
+    member.leases.prepareGrant(bytes, start, end, scratch, member.options.prng) ?? member.refusalToGrow(64);
   if (refusal !== undefined) return call.fail(refusal);
-  member.propose(call, REQUEST_KIND.leaseGrant, scratch.bytes, 0, scratch.position);
+  member.proposals.propose(call, REQUEST_KIND.leaseGrant, scratch.bytes, 0, scratch.position);
 }
 
-export function leaseTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function leaseTimeToLive(
+  member: Member,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
   fields.parse(bytes, start, end);
-  if (member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0) return answerTimeToLive(member, call, bytes, start, end);
+  if (member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0)
+    return answerTimeToLive(member, call, bytes, start, end);
   // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
   const copy = bytes.slice(start, end);
-  member.linearizableRead((failure) => {
+  member.reading.linearizableRead((failure) => {
     if (failure === undefined) answerTimeToLive(member, call, copy, 0, copy.length);
     else call.fail(failure);
   });
@@ -47,7 +55,13 @@ export function leaseLeases(member: Member, call: Call): void {
 }
 
 /** A keep-alive that another member forwarded. */
-export function leaseKeepAliveOnce(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function leaseKeepAliveOnce(
+  member: Member,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   if (!member.isLeader) return call.fail(STATUS.notPrimaryLessor);
   keepAlive(member, bytes, start, end, (failure, hi, lo, ttlSeconds) => {
     if (failure !== undefined) return call.fail(failure);
@@ -139,12 +153,12 @@ function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): voi
     case "renewed": {
       const ttlSeconds = member.lessor.renewedTtlSeconds;
       // A leader that was deposed while it was paused must not promise a lease that the new one let end (L2).
-      member.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
+      member.reading.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
       return;
     }
     case "unknown":
       // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
-      member.linearizableRead((failure) => {
+      member.reading.linearizableRead((failure) => {
         if (failure !== undefined) done(failure, hi, lo, 0);
         else if (member.lessor.find(hi, lo) < 0) done(undefined, hi, lo, 0);
         else renew(member, hi, lo, done);

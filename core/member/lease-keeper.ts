@@ -75,6 +75,6 @@ export class LeaseKeeper {
   }
 
   #propose(kind: number): boolean {
-    return this.#member.proposeAsLeader(kind, this.#scratch.bytes, 0, this.#scratch.position);
+    return this.#member.proposals.proposeAsLeader(kind, this.#scratch.bytes, 0, this.#scratch.position);
   }
 }

@@ -36,10 +36,15 @@ export function status(member: Member, call: Call): void {
 
 /** Also GET goes through the log, as etcd has it: the answer is linearizable. */
 export function alarm(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
-  member.propose(call, REQUEST_KIND.alarm, bytes, start, end);
+  member.proposals.propose(call, REQUEST_KIND.alarm, bytes, start, end);
 }
 
-export function applyAlarm(member: Member, bytes: Uint8Array, start: number, end: number): Input<MessageOf<typeof m.AlarmResponse>> {
+export function applyAlarm(
+  member: Member,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Input<MessageOf<typeof m.AlarmResponse>> {
   const request = decode(m.AlarmRequest, bytes, start, end);
   const memberId = id64FromBigInt(request.memberID);
   let alarms: readonly Alarm[];

@@ -7,17 +7,14 @@
 // apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody waits for).
 
 import { assert } from "../base/assert.ts";
-import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
 import type { Limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
 import { LeaseRequests } from "../lease/lease-requests.ts";
-import { Lessor } from "../lease/lessor.ts";
+import type { Lessor } from "../lease/lessor.ts";
 import { KvMachine } from "../mvcc/kv-machine.ts";
 import type { HashDone } from "../mvcc/housekeeping.ts";
 import type { Store } from "../mvcc/store.ts";
-import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
-import { ENTRY_NORMAL } from "../raft/log.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
 import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
 import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
@@ -25,18 +22,14 @@ import type { Raft } from "../raft/raft.ts";
 import type { Wal } from "../wal/wal.ts";
 import { WatchHub } from "../watch/hub.ts";
 import type { HeaderSource } from "../wire/header.ts";
-import { RangeFields } from "../wire/hot.ts";
-import * as m from "../wire/messages.ts";
-import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
-import { beginRequest, REQUEST_KIND, RequestEnvelope, writeRequestBody } from "../wire/raft-request.ts";
-import { decode, encode, type Input, type MessageOf } from "../wire/schema.ts";
+import type * as m from "../wire/messages.ts";
+import type { Input, MessageOf } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import type { Alarms } from "./alarms.ts";
 import { Applier } from "./apply.ts";
 import type { Call } from "./call.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
-import { memberList as answerMemberList } from "./cluster-api.ts";
 import { onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
@@ -46,6 +39,8 @@ import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
 import { PendingCalls } from "./pending.ts";
+import { Proposals } from "./proposals.ts";
+import { Reading } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
@@ -64,8 +59,6 @@ export interface MemberParts {
   readonly dataDirectory: string;
 }
 
-const CLUSTER_VERSION = "3.6.0";
-
 export class Member {
   readonly options: MemberOptions;
   readonly limits: Limits;
@@ -82,6 +75,8 @@ export class Member {
   readonly header: HeaderSource;
   readonly pending: PendingCalls;
   readonly reads: ReadQueue;
+  readonly proposals: Proposals;
+  readonly reading: Reading;
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
@@ -92,26 +87,27 @@ export class Member {
   /** Entries up to here are in the state. */
   appliedIndex: number;
   appliedTerm: number;
-  /** The clock, read once a turn. */
+  /** The clock, read once or twice a turn. */
   nowMs: number;
+  #clockIsRead = false;
   isStopping = false;
   readonly #applier: Applier;
-  readonly #scratch = new ByteWriter(4096);
-  readonly #envelope = new RequestEnvelope();
-  readonly #rangeFields = new RangeFields();
   readonly counters: MemberCounters;
-  readonly #requestIdHi: number;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
   /** Waits for the next applied lease entry. */
   #leaseWaiters: ReadProbe[] = [];
-  #transfer: { readonly target: Id64; readonly done: (failure: Status | undefined) => void; readonly deadlineMs: number } | undefined;
+  #transfer:
+    | {
+        readonly target: Id64;
+        readonly done: (failure: Status | undefined) => void;
+        readonly deadlineMs: number;
+      }
+    | undefined;
   #leaderlessSinceMs = 0;
-  #attributesProposedMs = Number.NEGATIVE_INFINITY;
   #wasLeader = false;
-  #isSoleVoter = false;
-  /** The term in which this leader proposed a cluster version. */
-  #versionProposedTerm = 0;
+  /** Nobody else's vote counts. */
+  isSoleVoter = false;
   /** The log could not be written; the next turn throws it. */
   #fault: Error | undefined;
 
@@ -140,12 +136,13 @@ export class Member {
       seed: options.prng.uint32(),
     });
     this.pending = new PendingCalls(options.limits.proposalCountMax);
+    this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
+    this.reading = new Reading(this, this.reads);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
-    this.#requestIdHi = (((options.memberId.lo & 0xffff) << 16) | (parts.bootCounter & 0xffff)) >>> 0;
     this.#leaderlessSinceMs = this.nowMs;
     this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
     this.onMembershipChanged();
@@ -195,6 +192,7 @@ export class Member {
   // ServerHandler: what the transport hands in.
 
   onUnary(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    this.#readClock();
     onUnary(this, call, bytes, start, end);
     this.options.waker.wake();
   }
@@ -211,9 +209,17 @@ export class Member {
   }
 
   onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    this.#readClock();
     if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
     else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
     this.options.waker.wake();
+  }
+
+  // Once a turn, with its first input: after an idle hour the time of the last turn would be an hour old.
+  #readClock(): void {
+    if (this.#clockIsRead) return;
+    this.#clockIsRead = true;
+    this.nowMs = this.clock.now();
   }
 
   onStreamHalfClose(call: Call): void {
@@ -239,8 +245,14 @@ export class Member {
     this.nowMs = this.clock.now();
     if (kind === FRAME_RAFT) this.raft.step(decodeMessage(bytes, start, end), this.nowMs);
     else if (kind === FRAME_CALL) {
-      const source = { peer: from, start, writerTo: (peer: Id64) => this.options.peers.writer(peer, LANE_CONTROL) };
-      this.forwarding.onFrame(source, bytes, end, (call, body, from_, to) => onUnary(this, call, body, from_, to));
+      const source = {
+        peer: from,
+        start,
+        writerTo: (peer: Id64) => this.options.peers.writer(peer, LANE_CONTROL),
+      };
+      this.forwarding.onFrame(source, bytes, end, (call, body, from_, to) =>
+        onUnary(this, call, body, from_, to),
+      );
     } else this.housekeeping.onPeerFrame(from, kind, bytes, start, end);
     this.options.waker.wake();
   }
@@ -266,102 +278,6 @@ export class Member {
     return this.raft.matchIndexOf(peer);
   }
 
-  // Proposals.
-
-  /** Proposes a client's request; the call is answered when its entry is applied here. */
-  propose(call: Call, kind: number, bytes: Uint8Array, start: number, end: number): void {
-    if (!this.pending.hasRoom) return call.fail(STATUS.tooManyRequests);
-    const scratch = this.#scratch;
-    scratch.reset();
-    const sequence = this.pending.add(call, this.nowMs);
-    beginRequest(scratch, this.#requestIdHi, sequence);
-    writeRequestBody(scratch, kind, bytes, start, end);
-    const refusal =
-      scratch.position > this.limits.requestSizeBytesMax
-        ? STATUS.requestTooLarge
-        : this.#append(scratch.bytes, scratch.position, sequence);
-    if (refusal === undefined) return;
-    this.pending.take(sequence);
-    call.fail(refusal);
-  }
-
-  /** Proposes what no client waits for, from whatever member. Whether it happens is seen when it is applied. */
-  proposeInternal(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const scratch = this.#internalRequest(kind, bytes, start, end);
-    this.options.waker.wake();
-    return this.#append(scratch.bytes, scratch.position, 0) === undefined;
-  }
-
-  /**
-   * Proposes what only a leader may decide. Never forwarded, never kept for later: a revocation that a deposed leader
-   * hands to the next one would end a lease that was renewed there.
-   */
-  proposeAsLeader(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
-    if (!this.isLeader) return false;
-    const scratch = this.#internalRequest(kind, bytes, start, end);
-    this.options.waker.wake();
-    return this.raft.propose(scratch.bytes, 0, scratch.position) > 0;
-  }
-
-  /** A parked proposal, if somebody still waits for it. */
-  proposeParked(bytes: Uint8Array, start: number, end: number): void {
-    this.#envelope.parse(bytes, start, end);
-    const { idHi, idLo } = this.#envelope;
-    if (idLo !== 0 && !(idHi === this.#requestIdHi && this.pending.has(idLo))) return;
-    const refusal = this.#append(bytes.subarray(start, end), end - start, idLo);
-    if (refusal !== undefined) this.pending.take(idLo)?.fail(refusal);
-  }
-
-  #internalRequest(kind: number, bytes: Uint8Array, start: number, end: number): ByteWriter {
-    const scratch = this.#scratch;
-    scratch.reset();
-    beginRequest(scratch, this.#requestIdHi, 0);
-    writeRequestBody(scratch, kind, bytes, start, end);
-    return scratch;
-  }
-
-  proposeConfChange(call: Call, type: number, id: Id64, context: Uint8Array): void {
-    if (!this.pending.hasRoom) return call.fail(STATUS.tooManyRequests);
-    const sequence = this.pending.add(call, this.nowMs);
-    const change = confChange([{ type, id }], context, { hi: this.#requestIdHi, lo: sequence });
-    const refusal = this.#appendConfChange(change);
-    if (refusal === undefined) return;
-    this.pending.take(sequence);
-    call.fail(refusal);
-  }
-
-  /** `sequence` is the waiting call's; 0 when nobody waits. */
-  #append(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
-    if (this.raft.propose(bytes, 0, sizeBytes) > 0) return undefined;
-    return this.#appendElsewhere(bytes, sizeBytes, sequence);
-  }
-
-  // Without a leader the proposal waits here, as in etcd, until there is one or the call's time is over.
-  #appendElsewhere(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
-    const { refusal } = this.raft;
-    if (refusal === "notLeader" && this.hasLeader) {
-      const number = this.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes);
-      if (number > 0 && sequence !== 0) this.pending.noteForwarded(sequence, number);
-      if (number > 0) return undefined;
-      if (this.raft.refusal === "tooMuch") return STATUS.tooManyRequests;
-    } else if (refusal === "tooMuch") return STATUS.tooManyRequests;
-    return this.housekeeping.park(bytes, sizeBytes) ? undefined : STATUS.tooManyRequests;
-  }
-
-  #appendConfChange(change: ConfChange): Status | undefined {
-    if (this.raft.proposeConfChange(change) > 0) return undefined;
-    if (this.raft.refusal === "notLeader" && this.hasLeader) {
-      const encoded = encodeConfChange(change);
-      if (this.raft.forward(confChangeEntryType(change), encoded, 0, encoded.length) > 0) return undefined;
-    }
-    return STATUS.unhealthy;
-  }
-
-  /** The call that waits for the request with this id; undefined when it is another member's, or nobody waits. */
-  takeWaiting(idHi: number, idLo: number): Call | undefined {
-    return idHi === this.#requestIdHi && idLo !== 0 ? this.pending.take(idLo) : undefined;
-  }
-
   /** Why a request that adds to the store is refused; raises the alarm when it is the first. */
   refusalToGrow(sizeBytes: number): Status | undefined {
     if (this.alarms.isNoSpace) return STATUS.noSpace;
@@ -370,73 +286,10 @@ export class Member {
     return STATUS.noSpace;
   }
 
-  // Reads.
-
-  range(call: Call, bytes: Uint8Array, start: number, end: number): void {
-    const refusal = this.kv.checkRange(bytes, start, end);
-    if (refusal !== undefined) return call.fail(refusal);
-    this.#rangeFields.parse(bytes, start, end);
-    const { serializable } = this.#rangeFields;
-    if (this.isLearner && !serializable) return call.fail(STATUS.notSupportedForLearner);
-    this.#readWhenConfirmed(call, bytes, start, end, serializable);
-  }
-
-  readOnlyTxn(call: Call, bytes: Uint8Array, start: number, end: number): void {
-    this.#readWhenConfirmed(call, bytes, start, end, this.kv.isSerializableTxn(bytes, start, end));
-  }
-
-  memberList(call: Call, bytes: Uint8Array, start: number, end: number): void {
-    const { linearizable } = decode(m.MemberListRequest, bytes, start, end);
-    this.#readWhenConfirmed(call, bytes, start, end, !linearizable);
-  }
-
-  // (call, bytes, start, end) and the flag: every read passes here.
-  #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
-    if (serializable || this.#canReadNow) return this.#serve(call, bytes, start, end);
-    if (!this.reads.hasRoom) return call.fail(STATUS.tooManyRequests);
-    this.reads.add(call, bytes, start, end);
-  }
-
-  // A leader that is the only voter needs nobody's confirmation, once an entry of its term is applied (R2).
-  get #canReadNow(): boolean {
-    return this.#isSoleVoter && this.raft.isLeader && this.appliedTerm === this.raft.term;
-  }
-
-  readonly #serveRead = (call: Call, bytes: Uint8Array, start: number, end: number): void => this.#serve(call, bytes, start, end);
-
-  #serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
-    if (call.method === METHOD.memberList) return answerMemberList(this, call);
-    const failure =
-      call.method === METHOD.range ? this.kv.range(bytes, start, end, call) : this.#readTxn(call, bytes, start, end);
-    if (failure === undefined) call.finish();
-    else call.fail(failure);
-  }
-
-  // Beside the connection's buffer: a later operation of the transaction may refuse it.
-  #readTxn(call: Call, bytes: Uint8Array, start: number, end: number): Status | undefined {
-    const reply = this.#scratch;
-    reply.reset();
-    const failure = this.kv.applyTxn(bytes, start, end, reply);
-    if (failure !== undefined) return failure;
-    call.beginMessage().raw(reply.bytes, 0, reply.position);
-    call.endMessage();
-    return undefined;
-  }
-
-  /** Calls back once this member's state is known to be the latest, or with why it cannot be known. */
-  linearizableRead(probe: ReadProbe): void {
-    if (this.#canReadNow) return probe(undefined);
-    if (!this.reads.hasRoom) return probe(STATUS.tooManyRequests);
-    this.reads.addProbe(probe);
-    this.options.waker.wake();
-  }
-
-  /** Calls back once a quorum has confirmed that this member still leads. */
-  confirmLeadership(probe: ReadProbe): void {
-    this.linearizableRead((failure) => probe(failure ?? (this.isLeader ? undefined : STATUS.notPrimaryLessor)));
-  }
-
   // The leader.
+
+  readonly #serveRead = (call: Call, bytes: Uint8Array, start: number, end: number): void =>
+    this.reading.serve(call, bytes, start, end);
 
   forwardToLeader(call: Call, bytes: Uint8Array, start: number, end: number): void {
     const copy = bytes.slice(start, end);
@@ -449,14 +302,20 @@ export class Member {
   }
 
   askLeader(methodId: number, request: Uint8Array, done: ForwardDone): void {
-    if (!this.hasLeader) return this.housekeeping.waitForLeader(() => this.askLeader(methodId, request, done), done);
+    if (!this.hasLeader)
+      return this.housekeeping.waitForLeader(() => this.askLeader(methodId, request, done), done);
     const writer = this.options.peers.writer(this.raft.leader, LANE_CONTROL);
     const deadlineMs = this.nowMs + this.requestTimeoutMs;
-    this.forwarding.ask(writer, { methodId, bytes: request, start: 0, end: request.length, deadlineMs }, done);
+    this.forwarding.ask(
+      writer,
+      { methodId, bytes: request, start: 0, end: request.length, deadlineMs },
+      done,
+    );
   }
 
   transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void {
-    if (this.#transfer !== undefined || !this.raft.transferLeader(target)) return done(STATUS.badLeaderTransferee);
+    if (this.#transfer !== undefined || !this.raft.transferLeader(target))
+      return done(STATUS.badLeaderTransferee);
     this.#transfer = { target, done, deadlineMs: this.nowMs + this.requestTimeoutMs };
     this.options.waker.wake();
   }
@@ -487,6 +346,7 @@ export class Member {
     if (this.#fault !== undefined) throw this.#fault;
     const nowMs = this.clock.now();
     this.nowMs = nowMs;
+    this.#clockIsRead = false;
     if (nowMs >= this.wal.nextDeadlineMs()) this.wal.onDeadline(nowMs);
     if (nowMs >= this.raft.nextDeadlineMs) this.raft.onDeadline(nowMs);
     this.#askReads(nowMs);
@@ -528,7 +388,8 @@ export class Member {
       if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
       if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);
-      for (const group of output.reads) for (const context of group.contexts) this.reads.confirm(context, group.index);
+      for (const group of output.reads)
+        for (const context of group.contexts) this.reads.confirm(context, group.index);
       for (const context of output.readsAborted) this.reads.abort(context, nowMs);
       for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
@@ -538,7 +399,8 @@ export class Member {
 
   #send(messages: readonly RaftMessage[]): void {
     for (const message of messages) {
-      const lane = message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
+      const lane =
+        message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
       const writer = this.options.peers.writer({ hi: message.toHi, lo: message.toLo }, lane);
       if (writer === undefined) {
         if (message.kind === MESSAGE_FORWARD) this.housekeeping.forwardRefused(message.sequence);
@@ -561,7 +423,10 @@ export class Member {
   }
 
   /** A received snapshot takes the place of the state. */
-  adopt(state: CheckpointState, received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta }): void {
+  adopt(
+    state: CheckpointState,
+    received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
+  ): void {
     assert(state.appliedIndex > this.appliedIndex, "a snapshot never goes back");
     this.store = state.store;
     this.lessor = received.lessor;
@@ -590,7 +455,14 @@ export class Member {
     if (entriesFirst > 0) {
       const { log } = raft;
       for (let index = entriesFirst; index <= entriesLast; index++) {
-        wal.entry(log.type(index), log.term(index), index, log.bytes(index), log.start(index), log.end(index));
+        wal.entry(
+          log.type(index),
+          log.term(index),
+          index,
+          log.bytes(index),
+          log.start(index),
+          log.end(index),
+        );
       }
     }
     const durable = wal.commitBatch((error) => {
@@ -614,7 +486,7 @@ export class Member {
   }
 
   #expire(nowMs: number): void {
-    for (let call = this.pending.takeExpired(nowMs, this.requestTimeoutMs); call !== undefined; ) {
+    for (let call = this.pending.takeExpired(nowMs, this.requestTimeoutMs); call !== undefined;) {
       // A write that never met a leader ends as a deadline in etcd; one whose fate is unknown is Unavailable.
       call.fail(this.hasLeader ? STATUS.timeout : STATUS.contextDeadlineExceeded);
       call = this.pending.takeExpired(nowMs, this.requestTimeoutMs);
@@ -626,7 +498,8 @@ export class Member {
       this.#transfer = undefined;
       transfer.done(STATUS.timeoutLeaderTransfer);
     }
-    if (!this.hasLeader && nowMs - this.#leaderlessSinceMs >= 3 * this.options.electionMs) this.#failForNoLeader();
+    if (!this.hasLeader && nowMs - this.#leaderlessSinceMs >= 3 * this.options.electionMs)
+      this.#failForNoLeader();
   }
 
   #failForNoLeader(): void {
@@ -672,32 +545,9 @@ export class Member {
     for (const waiter of waiters) waiter(failure);
   }
 
-  /** Tells the others this member's name and client URLs, until the log says so. */
-  publishAttributes(nowMs: number): void {
-    const own = this.membership.get(this.options.memberId);
-    if (own === undefined || !this.hasLeader) return;
-    if (own.name === this.options.name && own.clientUrls.join() === this.options.clientUrls.join()) return;
-    if (nowMs - this.#attributesProposedMs < this.options.electionMs) return;
-    this.#attributesProposedMs = nowMs;
-    const writer = new ByteWriter(256);
-    encode(ClusterMemberAttrSetRequest, {
-      member_ID: id64ToBigInt(this.options.memberId),
-      member_attributes: { name: this.options.name, client_urls: this.options.clientUrls },
-    }, writer);
-    this.proposeInternal(REQUEST_KIND.clusterMemberAttrSet, writer.bytes, 0, writer.position);
-  }
-
-  proposeClusterVersion(): void {
-    if (!this.isLeader || this.clusterVersion !== "" || this.#versionProposedTerm === this.raft.term) return;
-    this.#versionProposedTerm = this.raft.term;
-    const writer = new ByteWriter(32);
-    encode(ClusterVersionSetRequest, { ver: CLUSTER_VERSION }, writer);
-    this.proposeAsLeader(REQUEST_KIND.clusterVersionSet, writer.bytes, 0, writer.position);
-  }
-
   onMembershipChanged(): void {
     const { voters, votersOutgoing } = this.raft.confState;
-    this.#isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
+    this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
     const { memberId } = this.options;
     // A member that joins knows the others from elsewhere until the log tells it.
     const known = this.membership.size > 0 ? this.membership.list() : this.options.initialMembers;
@@ -715,7 +565,8 @@ export class Member {
     let best: Id64 | undefined;
     let bestMatch = 0;
     for (const info of this.membership.list()) {
-      if (info.isLearner || id64Equal(info.id, this.options.memberId) || this.connectedForMs(info.id) === 0) continue;
+      if (info.isLearner || id64Equal(info.id, this.options.memberId) || this.connectedForMs(info.id) === 0)
+        continue;
       const match = this.matchIndexOf(info.id);
       if (best === undefined || match > bestMatch) {
         best = info.id;
@@ -739,7 +590,8 @@ export class Member {
   /** Answers everything that waits, with Unavailable, so that clients go to another member. */
   stop(): void {
     this.isStopping = true;
-    for (let call = this.pending.takeAny(); call !== undefined; call = this.pending.takeAny()) call.fail(STATUS.stopped);
+    for (let call = this.pending.takeAny(); call !== undefined; call = this.pending.takeAny())
+      call.fail(STATUS.stopped);
     this.reads.fail(this.nowMs, 0, STATUS.stopped);
     this.forwarding.failAll(STATUS.stopped);
     this.#wakeLeaseWaiters(STATUS.stopped);

@@ -31,7 +31,8 @@ export class Parking {
 
   /** Keeps a copy of a proposal; false when there is no room. */
   park(bytes: Uint8Array, sizeBytes: number): boolean {
-    if (this.#ends.length >= this.#countMax || this.#entries.position + sizeBytes > this.#bytesMax) return false;
+    if (this.#ends.length >= this.#countMax || this.#entries.position + sizeBytes > this.#bytesMax)
+      return false;
     this.#entries.raw(bytes, 0, sizeBytes);
     this.#ends.push(this.#entries.position);
     return true;

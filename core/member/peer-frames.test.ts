@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { id64 } from "../base/ids.ts";
 import { Prng } from "../base/prng.ts";
-import { FrameReader, PeerError, beginFrame, endFrame, parseGreeting, refusalOf, writeGreeting } from "./peer-frames.ts";
+import {
+  FrameReader,
+  PeerError,
+  beginFrame,
+  endFrame,
+  parseGreeting,
+  refusalOf,
+  writeGreeting,
+} from "./peer-frames.ts";
 
 const GREETING = { lane: 1, clusterId: id64(1, 2), from: id64(3, 4), to: id64(5, 6) };
 
@@ -47,7 +55,7 @@ test("frames arrive whole and in order however the stream is cut", () => {
     const prng = new Prng(seed);
     const reader = new FrameReader(10_000);
     const seen: Uint8Array[] = [];
-    for (let at = 0; at < stream.length; ) {
+    for (let at = 0; at < stream.length;) {
       const end = Math.min(stream.length, at + prng.between(1, prng.pick([3, 40, 9000])));
       reader.receive(stream, at, end, (kind, bytes, start, stop) => {
         assert.equal(kind, seen.length);

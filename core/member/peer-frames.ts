@@ -63,20 +63,27 @@ export function writeGreeting(writer: ByteWriter, greeting: Greeting): void {
 /** Reads the greeting that starts at `start`; there are GREETING_SIZE_BYTES of it. Throws PeerError. */
 export function parseGreeting(bytes: Uint8Array, start: number): Greeting {
   for (let i = 0; i < GREETING_MAGIC.length; i++) {
-    if (bytes[start + i] !== GREETING_MAGIC[i]) throw new PeerError("Not a peer: the greeting's magic is missing");
+    if (bytes[start + i] !== GREETING_MAGIC[i])
+      throw new PeerError("Not a peer: the greeting's magic is missing");
   }
   const version = bytes[start + 6]!;
   if (version > PEER_PROTOCOL_VERSION) {
-    throw new PeerError(`The peer speaks protocol version ${version}, this member up to ${PEER_PROTOCOL_VERSION}: update this member`);
+    throw new PeerError(
+      `The peer speaks protocol version ${version}, this member up to ${PEER_PROTOCOL_VERSION}: update this member`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, GREETING_SIZE_BYTES);
-  if (view.getUint32(32) !== crc32c(bytes, start, start + 32, 0)) throw new PeerError("The greeting is damaged");
+  if (view.getUint32(32) !== crc32c(bytes, start, start + 32, 0))
+    throw new PeerError("The greeting is damaged");
   const idAt = (offset: number): Id64 => id64(view.getUint32(offset), view.getUint32(offset + 4));
   return { lane: bytes[start + 7]!, clusterId: idAt(8), from: idAt(16), to: idAt(24) };
 }
 
 /** Why this greeting must be refused; undefined when it is fine. */
-export function refusalOf(greeting: Greeting, own: { readonly clusterId: Id64; readonly memberId: Id64 }): string | undefined {
+export function refusalOf(
+  greeting: Greeting,
+  own: { readonly clusterId: Id64; readonly memberId: Id64 },
+): string | undefined {
   if (!id64Equal(greeting.clusterId, own.clusterId)) {
     return `cluster ID mismatch: the peer has ${id64Hex(greeting.clusterId)}, this member ${id64Hex(own.clusterId)}`;
   }
@@ -138,10 +145,12 @@ export class FrameReader {
     let at = start;
     while (end - at >= FRAME_HEADER_SIZE_BYTES) {
       const size = readUint32(bytes, at);
-      if (size > this.#sizeBytesMax) throw new PeerError(`A frame of ${size} bytes is above the limit of ${this.#sizeBytesMax}`);
+      if (size > this.#sizeBytesMax)
+        throw new PeerError(`A frame of ${size} bytes is above the limit of ${this.#sizeBytesMax}`);
       const frameEnd = at + FRAME_HEADER_SIZE_BYTES + size;
       if (frameEnd > end) break;
-      if (readUint32(bytes, at + 4) !== crc32c(bytes, at + 8, frameEnd, 0)) throw new PeerError("A frame is damaged");
+      if (readUint32(bytes, at + 4) !== crc32c(bytes, at + 8, frameEnd, 0))
+        throw new PeerError("A frame is damaged");
       onFrame(bytes[at + 8]!, bytes, at + FRAME_HEADER_SIZE_BYTES, frameEnd);
       at = frameEnd;
     }

@@ -93,7 +93,9 @@ export class PendingCalls {
   /** When the oldest call expires; Infinity when none waits. */
   nextDeadlineMs(limitMs: number): number {
     this.#advanceOldest();
-    return this.#count === 0 ? Number.POSITIVE_INFINITY : this.#startedMs[this.#oldest & this.#mask]! + limitMs;
+    return this.#count === 0
+      ? Number.POSITIVE_INFINITY
+      : this.#startedMs[this.#oldest & this.#mask]! + limitMs;
   }
 
   #advanceOldest(): void {

@@ -96,7 +96,7 @@ export class ReadQueue {
 
   /** Serves every group whose index is applied. */
   serve(appliedIndex: number, serveRead: ServeRead): void {
-    for (let i = 0; i < this.#waiting.length; ) {
+    for (let i = 0; i < this.#waiting.length;) {
       const group = this.#waiting[i]!;
       if (group.index < 0 || group.index > appliedIndex) {
         i++;
@@ -127,7 +127,7 @@ export class ReadQueue {
   /** Fails what has waited for `limitMs`; with 0 all of it, also what came this turn. */
   fail(nowMs: number, limitMs: number, status: Status): void {
     if (limitMs === 0 && this.hasArrivals) this.closeArrivals(nowMs);
-    for (let i = 0; i < this.#waiting.length; ) {
+    for (let i = 0; i < this.#waiting.length;) {
       const group = this.#waiting[i]!;
       if (nowMs - group.startedMs < limitMs) {
         i++;
@@ -143,14 +143,19 @@ export class ReadQueue {
   /** The question cannot be answered (the leader changed): it is asked again soon, under a new number. */
   abort(context: number, nowMs: number): void {
     for (const group of this.#waiting) {
-      if (group.context === context) group.askedMs = Math.min(group.askedMs, nowMs - RETRY_MS + ABORT_RETRY_MS);
+      if (group.context === context)
+        group.askedMs = Math.min(group.askedMs, nowMs - RETRY_MS + ABORT_RETRY_MS);
     }
   }
 
   nextDeadlineMs(limitMs: number): number {
     let deadline = Number.POSITIVE_INFINITY;
     for (const group of this.#waiting) {
-      deadline = Math.min(deadline, group.startedMs + limitMs, group.index < 0 ? group.askedMs + RETRY_MS : deadline);
+      deadline = Math.min(
+        deadline,
+        group.startedMs + limitMs,
+        group.index < 0 ? group.askedMs + RETRY_MS : deadline,
+      );
     }
     return deadline;
   }

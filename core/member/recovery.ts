@@ -20,7 +20,12 @@ import { EMPTY_HARD_STATE, type HardState } from "../raft/output.ts";
 import { Raft } from "../raft/raft.ts";
 import { recoverWal, type Recovery } from "../wal/recover.ts";
 import { Wal, type WalOptions } from "../wal/wal.ts";
-import { type CheckpointState, DATA_DIRECTORY_PREFIX, loadState, readDataPointer } from "./checkpoint-state.ts";
+import {
+  type CheckpointState,
+  DATA_DIRECTORY_PREFIX,
+  loadState,
+  readDataPointer,
+} from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
@@ -48,9 +53,12 @@ export function storedIdentity(disk: Disk): Identity | undefined {
   if (!disk.exists(IDENTITY_PATH)) return undefined;
   const text = readSmallFile(disk, IDENTITY_PATH);
   const match = /^holdfast (\d+)\nmember ([0-9a-f]+)\ncluster ([0-9a-f]+)\n$/.exec(text);
-  if (match === null) throw new DataDirectoryError(`${IDENTITY_PATH} is damaged: restore the directory from a backup`);
+  if (match === null)
+    throw new DataDirectoryError(`${IDENTITY_PATH} is damaged: restore the directory from a backup`);
   if (Number(match[1]) > FORMAT_VERSION) {
-    throw new DataDirectoryError(`The data directory has format ${match[1]}, this program reads up to ${FORMAT_VERSION}: use a newer one`);
+    throw new DataDirectoryError(
+      `The data directory has format ${match[1]}, this program reads up to ${FORMAT_VERSION}: use a newer one`,
+    );
   }
   return { memberId: parseId64Hex(match[2]!)!, clusterId: parseId64Hex(match[3]!)! };
 }
@@ -63,7 +71,11 @@ export function openMember(options: MemberOptions): Member {
   const stored = storedIdentity(disk);
   if (stored === undefined) {
     const { memberId, clusterId } = options;
-    writeSmallFile(disk, IDENTITY_PATH, `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`);
+    writeSmallFile(
+      disk,
+      IDENTITY_PATH,
+      `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`,
+    );
   }
   const bootCounter = countBoot(disk);
   const lessor = new Lessor({
@@ -75,10 +87,22 @@ export function openMember(options: MemberOptions): Member {
   const state = loadState(options, pointer.directory, lessor);
   // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
   const mayEndBefore = pointer.receivedIndex === state.appliedIndex;
-  const recovery = recoverWal({ disk, directory: WAL_DIRECTORY, checkpointIndex: state.appliedIndex, mayEndBefore });
-  const walOptions: WalOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
+  const recovery = recoverWal({
+    disk,
+    directory: WAL_DIRECTORY,
+    checkpointIndex: state.appliedIndex,
+    mayEndBefore,
+  });
+  const walOptions: WalOptions = {
+    disk,
+    directory: WAL_DIRECTORY,
+    segmentSizeBytes: limits.walSegmentSizeBytes,
+    clock,
+  };
   if (recovery === undefined && state.appliedIndex > 0) {
-    throw new DataDirectoryError(`The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`);
+    throw new DataDirectoryError(
+      `The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`,
+    );
   }
   if (recovery !== undefined) checkIdentity(options, recovery);
   const log = restoredLog(options, state, recovery);
@@ -102,7 +126,10 @@ export function openMember(options: MemberOptions): Member {
   if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
   if (recovery === undefined && !options.joins) bootstrap(raft, options);
   if (recovery?.tornTail !== undefined) {
-    options.events.warn("repaired a torn tail of the log", { file: recovery.tornTail.file, offset: recovery.tornTail.offset });
+    options.events.warn("repaired a torn tail of the log", {
+      file: recovery.tornTail.file,
+      offset: recovery.tornTail.offset,
+    });
   }
   return new Member(options, {
     raft,
@@ -124,7 +151,8 @@ function countBoot(disk: Disk): number {
   let count = 0;
   if (disk.exists(BOOT_PATH)) {
     const text = readSmallFile(disk, BOOT_PATH);
-    if (!/^\d+\n$/.test(text)) throw new DataDirectoryError(`${BOOT_PATH} is damaged: restore the directory from a backup`);
+    if (!/^\d+\n$/.test(text))
+      throw new DataDirectoryError(`${BOOT_PATH} is damaged: restore the directory from a backup`);
     count = Number(text);
   }
   writeSmallFile(disk, BOOT_PATH, `${count + 1}\n`);
@@ -140,7 +168,10 @@ function hardStateOf(recovery: Recovery | undefined, state: CheckpointState): Ha
 
 function markReceived(wal: Wal, state: CheckpointState): void {
   const confState = encodeConfState(state.confState ?? EMPTY_CONF_STATE);
-  const durable = wal.saveSnapshotMarker({ index: state.appliedIndex, term: state.appliedTerm, confState }, () => {});
+  const durable = wal.saveSnapshotMarker(
+    { index: state.appliedIndex, term: state.appliedTerm, confState },
+    () => {},
+  );
   assert(durable, "a log that was just opened writes at once");
 }
 
@@ -152,15 +183,23 @@ function checkIdentity(options: MemberOptions, recovery: Recovery): void {
     );
   };
   if (!id64Equal(metadata.memberId, options.memberId)) refuse("member", metadata.memberId, options.memberId);
-  if (!id64Equal(metadata.clusterId, options.clusterId)) refuse("cluster", metadata.clusterId, options.clusterId);
+  if (!id64Equal(metadata.clusterId, options.clusterId))
+    refuse("cluster", metadata.clusterId, options.clusterId);
 }
 
 function createWal(options: MemberOptions, walOptions: WalOptions): Wal {
   const { memberId, clusterId, prng } = options;
-  return Wal.create(walOptions, { metadata: { memberId, clusterId }, logId: id64(prng.uint32(), prng.uint32()) });
+  return Wal.create(walOptions, {
+    metadata: { memberId, clusterId },
+    logId: id64(prng.uint32(), prng.uint32()),
+  });
 }
 
-function restoredLog(options: MemberOptions, state: CheckpointState, recovery: Recovery | undefined): RaftLog {
+function restoredLog(
+  options: MemberOptions,
+  state: CheckpointState,
+  recovery: Recovery | undefined,
+): RaftLog {
   const log = new RaftLog({
     arenaBytes: options.limits.raftArenaBytes,
     compactedIndex: state.appliedIndex,
@@ -171,7 +210,13 @@ function restoredLog(options: MemberOptions, state: CheckpointState, recovery: R
   for (let index = state.appliedIndex + 1; index <= entries.lastIndex; index++) {
     // What a received snapshot replaced: terms never fall in a log, so these are not its continuation.
     if (entries.term(index) < log.lastTerm) break;
-    log.append(entries.type(index), entries.term(index), entries.bytes(index), entries.start(index), entries.end(index));
+    log.append(
+      entries.type(index),
+      entries.term(index),
+      entries.bytes(index),
+      entries.start(index),
+      entries.end(index),
+    );
   }
   return log;
 }
@@ -182,10 +227,14 @@ class StoredLog implements StoredEntries {
 
   // As the contract has it: called for a lagging peer only.
   readEntries(first: number, last: number, bytesMax: number, batch: EntryBatch): boolean {
-    const next = this.wal!.readEntries(first, Math.min(last, this.wal!.durableIndex), (type, term, _index, bytes, start, end) => {
-      batch.add(type, term, bytes, start, end);
-      return batch.sizeBytes < bytesMax;
-    });
+    const next = this.wal!.readEntries(
+      first,
+      Math.min(last, this.wal!.durableIndex),
+      (type, term, _index, bytes, start, end) => {
+        batch.add(type, term, bytes, start, end);
+        return batch.sizeBytes < bytesMax;
+      },
+    );
     return next > 0;
   }
 }
@@ -194,7 +243,10 @@ class StoredLog implements StoredEntries {
 function bootstrap(raft: Raft, options: MemberOptions): void {
   raft.bootstrap(
     options.initialMembers.map((info) =>
-      confChange([{ type: info.isLearner ? ADD_LEARNER : ADD_VOTER, id: info.id }], encodeUtf8(memberContextJson(info, false))),
+      confChange(
+        [{ type: info.isLearner ? ADD_LEARNER : ADD_VOTER, id: info.id }],
+        encodeUtf8(memberContextJson(info, false)),
+      ),
     ),
   );
 }

@@ -9,7 +9,7 @@
 //     taken   u64 bytes taken in all
 //     done    u8 1 when the snapshot is installed, 0 when it was refused
 
-import { ByteWriter } from "../base/byte-writer.ts";
+import type { ByteWriter } from "../base/byte-writer.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 
 export const SNAPSHOT_OFFER = 1;

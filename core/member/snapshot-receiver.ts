@@ -67,7 +67,8 @@ export class SnapshotReceiver {
 
   #onOffer(peer: Id64, number: number, offered: OfferedFile[] | undefined): void {
     const { disk, events } = this.#member.options;
-    if (offered === undefined || offered.length > FILE_COUNT_MAX) return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
+    if (offered === undefined || offered.length > FILE_COUNT_MAX)
+      return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
     this.#drop();
     const directory = this.#freshDirectory();
     disk.makeDirectory(directory);
@@ -85,7 +86,9 @@ export class SnapshotReceiver {
     incoming.takenBytes += fields.end - fields.position;
     if (incoming.takenBytes - incoming.ackedBytes < ACK_EVERY_BYTES) return;
     incoming.ackedBytes = incoming.takenBytes;
-    this.#acknowledge(incoming.peer, incoming.number, ACK_TAKEN, (writer) => writeUint64(writer, incoming.takenBytes));
+    this.#acknowledge(incoming.peer, incoming.number, ACK_TAKEN, (writer) =>
+      writeUint64(writer, incoming.takenBytes),
+    );
   }
 
   #onEnd(incoming: Incoming, message: RaftMessage): void {
@@ -108,11 +111,19 @@ export class SnapshotReceiver {
     this.#complete = undefined;
     const member = this.#member;
     const { options } = member;
-    const lessor = new Lessor({ ...DEFAULT_LESSOR_OPTIONS, ttlSecondsMin: member.lessor.ttlSecondsMin, seed: options.prng.uint32() });
+    const lessor = new Lessor({
+      ...DEFAULT_LESSOR_OPTIONS,
+      ttlSecondsMin: member.lessor.ttlSecondsMin,
+      seed: options.prng.uint32(),
+    });
     const state = loadState(options, complete.directory, lessor);
     if (state.appliedIndex !== meta.index) {
       const where = { file: `${complete.directory}/manifest`, offset: 0 };
-      throw new CheckpointError("damaged", where, `The received snapshot is at index ${state.appliedIndex}, not ${meta.index}`);
+      throw new CheckpointError(
+        "damaged",
+        where,
+        `The received snapshot is at index ${state.appliedIndex}, not ${meta.index}`,
+      );
     }
     // From here on a restart starts from it, though the log still ends before: see recovery.ts.
     pointToData(options.disk, { directory: complete.directory, receivedIndex: meta.index });
@@ -139,7 +150,8 @@ export class SnapshotReceiver {
     if (incoming === undefined) return;
     this.#incoming = undefined;
     for (const file of incoming.files) file.close();
-    for (const file of incoming.offered) this.#member.options.disk.remove(`${incoming.directory}/${file.name}`);
+    for (const file of incoming.offered)
+      this.#member.options.disk.remove(`${incoming.directory}/${file.name}`);
   }
 
   // Four parameters: to whom, of what, which kind, and what it says.

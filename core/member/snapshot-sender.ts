@@ -108,7 +108,8 @@ export class SnapshotSender {
     const { checkpointer } = housekeeping;
     // Not while its files are being written; and one that the log continues.
     if (housekeeping.past.isCheckpointing) return;
-    if (checkpointer.latest === undefined || checkpointer.latest.index < raft.log.compactedIndex) return checkpointer.want();
+    if (checkpointer.latest === undefined || checkpointer.latest.index < raft.log.compactedIndex)
+      return checkpointer.want();
     for (const peer of this.#wanted.splice(0)) {
       const message = raft.snapshotMessage(peer, checkpointer.latest);
       if (message === undefined || this.#transfers.some((it) => id64Equal(it.peer, peer))) continue;
@@ -145,8 +146,14 @@ export class SnapshotSender {
     if (transfer.sentBytes - transfer.takenBytes >= WINDOW_BYTES) return false;
     const index = transfer.files.findIndex((file) => file.offset < file.sizeBytes);
     if (index < 0) {
-      transfer.ended = this.#frame(transfer, SNAPSHOT_END, (writer) => encodeMessage(writer, transfer.message, this.#member.raft.log));
-      if (transfer.ended) this.#member.options.events.info("sent database snapshot", { to: id64Hex(transfer.peer), bytes: transfer.sentBytes });
+      transfer.ended = this.#frame(transfer, SNAPSHOT_END, (writer) =>
+        encodeMessage(writer, transfer.message, this.#member.raft.log),
+      );
+      if (transfer.ended)
+        this.#member.options.events.info("sent database snapshot", {
+          to: id64Hex(transfer.peer),
+          bytes: transfer.sentBytes,
+        });
       return false;
     }
     const file = transfer.files[index]!;

@@ -95,7 +95,9 @@ export class PeerTransport implements PeerLinks {
   #listenOn(url: URL): Promise<void> {
     const accept = (socket: net.Socket): void => this.#accept(socket);
     const server =
-      url.protocol === "https:" ? tls.createServer(this.#options.tls ?? {}, accept) : net.createServer({ noDelay: true }, accept);
+      url.protocol === "https:"
+        ? tls.createServer(this.#options.tls ?? {}, accept)
+        : net.createServer({ noDelay: true }, accept);
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once("error", reject);
@@ -152,7 +154,8 @@ export class PeerTransport implements PeerLinks {
       socket.write(answer.copy());
       const reader = new FrameReader(FRAME_SIZE_BYTES_MAX);
       const from = greeting.from;
-      const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void => onFrame(from, kind, frame, start, end);
+      const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
+        onFrame(from, kind, frame, start, end);
       const receive = (chunk: Uint8Array, start: number): void => {
         try {
           reader.receive(chunk, start, chunk.length, deliver);
@@ -182,7 +185,10 @@ class Peer {
   constructor(address: PeerAddress, options: PeerTransportOptions) {
     this.id = address.id;
     this.urls = address.urls;
-    this.#lanes = [new Lane(this.id, this.urls, LANE_CONTROL, options), new Lane(this.id, this.urls, LANE_BULK, options)];
+    this.#lanes = [
+      new Lane(this.id, this.urls, LANE_CONTROL, options),
+      new Lane(this.id, this.urls, LANE_BULK, options),
+    ];
   }
 
   writer(lane: number): ByteWriter | undefined {
@@ -247,7 +253,9 @@ class Lane {
     const url = new URL(this.#urls[this.#attempt % this.#urls.length]!);
     const target = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port), noDelay: true };
     const secure = url.protocol === "https:";
-    const socket = secure ? tls.connect({ ...(this.#options.tls as tls.ConnectionOptions), ...target }) : net.connect(target);
+    const socket = secure
+      ? tls.connect({ ...(this.#options.tls as tls.ConnectionOptions), ...target })
+      : net.connect(target);
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.once(secure ? "secureConnect" : "connect", () => this.#sendGreeting(socket));
@@ -255,7 +263,10 @@ class Lane {
     socket.on("data", (chunk: Buffer) => {
       if (this.#ready) return;
       answer = Buffer.concat([answer, chunk]);
-      if (answer.length >= GREETING_SIZE_BYTES || !answer.subarray(0, 6).equals(GREETING_MAGIC.subarray(0, answer.length))) {
+      if (
+        answer.length >= GREETING_SIZE_BYTES ||
+        !answer.subarray(0, 6).equals(GREETING_MAGIC.subarray(0, answer.length))
+      ) {
         this.#onAnswer(socket, answer);
       }
     });
@@ -279,7 +290,8 @@ class Lane {
       if (this.#lane === LANE_CONTROL) this.#options.onConnected(this.#peerId);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      const reason = answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
+      const reason =
+        answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
       this.#options.warn("a peer refused the connection", { peer: id64Hex(this.#peerId), reason });
       socket.destroy();
     }
@@ -293,7 +305,10 @@ class Lane {
     this.#output.reset();
     if (wasReady && this.#lane === LANE_CONTROL) this.#options.onDisconnected(this.#peerId);
     if (this.#closed) return;
-    const delayMs = Math.min(RECONNECT_DELAY_MS_MIN * 2 ** Math.min(this.#attempt++, 10), RECONNECT_DELAY_MS_MAX);
+    const delayMs = Math.min(
+      RECONNECT_DELAY_MS_MIN * 2 ** Math.min(this.#attempt++, 10),
+      RECONNECT_DELAY_MS_MAX,
+    );
     this.#retry = setTimeout(() => this.#connect(), delayMs);
     this.#retry.unref();
   }

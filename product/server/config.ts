@@ -35,7 +35,11 @@ export interface ServerConfig {
   readonly clientTls: TlsFiles;
   readonly peerTls: TlsFiles;
   readonly watchProgressMs: number;
-  readonly autoCompaction: { readonly mode: "periodic" | "revision"; readonly periodMs: number; readonly revisions: number };
+  readonly autoCompaction: {
+    readonly mode: "periodic" | "revision";
+    readonly periodMs: number;
+    readonly revisions: number;
+  };
   readonly unsafeNoSync: boolean;
   readonly logLevel: string;
   readonly notes: readonly string[];
@@ -57,7 +61,9 @@ export function serverConfig(flags: ParsedFlags): ServerConfig {
     listenPeerUrls: urls("listen-peer-urls", text("listen-peer-urls")),
     advertisePeerUrls,
     listenMetricsUrls: urls("listen-metrics-urls", text("listen-metrics-urls")),
-    initialCluster: parseInitialCluster(text("initial-cluster") || advertisePeerUrls.map((url) => `${name}=${url}`).join(",")),
+    initialCluster: parseInitialCluster(
+      text("initial-cluster") || advertisePeerUrls.map((url) => `${name}=${url}`).join(","),
+    ),
     isNewCluster: clusterState(text("initial-cluster-state")) === "new",
     clusterToken: text("initial-cluster-token"),
     forceNewCluster: isTrue(text("force-new-cluster")),
@@ -91,8 +97,10 @@ function checkAdvertised(flags: ParsedFlags): void {
 }
 
 function checkTimers(config: ServerConfig): void {
-  if (config.heartbeatMs <= 0) throw new FlagError(`--heartbeat-interval must be >0 (set to ${config.heartbeatMs}ms)`, 1);
-  if (config.electionMs <= 0) throw new FlagError(`--election-timeout must be >0 (set to ${config.electionMs}ms)`, 1);
+  if (config.heartbeatMs <= 0)
+    throw new FlagError(`--heartbeat-interval must be >0 (set to ${config.heartbeatMs}ms)`, 1);
+  if (config.electionMs <= 0)
+    throw new FlagError(`--election-timeout must be >0 (set to ${config.electionMs}ms)`, 1);
   if (config.electionMs < 5 * config.heartbeatMs) {
     throw new FlagError(
       `--election-timeout[${config.electionMs}ms] should be at least as 5 times as --heartbeat-interval[${config.heartbeatMs}ms]`,
@@ -100,7 +108,10 @@ function checkTimers(config: ServerConfig): void {
     );
   }
   if (config.electionMs > 50_000) {
-    throw new FlagError(`--election-timeout[${config.electionMs}ms] is too long, and should be set less than 50000ms`, 1);
+    throw new FlagError(
+      `--election-timeout[${config.electionMs}ms] is too long, and should be set less than 50000ms`,
+      1,
+    );
   }
 }
 
@@ -122,8 +133,16 @@ function urls(flag: string, list: string): string[] {
   const result: string[] = [];
   for (const item of list.split(",").filter((part) => part !== "")) {
     const match = /^(https?):\/\/([^/]+)\/?$/.exec(item);
-    if (match === null) throw new FlagError(`invalid value "${item}" for flag -${flag}: not an http or https URL with host and port`, 2);
-    if (!/:\d+$/.test(match[2]!)) throw new FlagError(`invalid value "${item}" for flag -${flag}: URL address does not have the form "host:port"`, 2);
+    if (match === null)
+      throw new FlagError(
+        `invalid value "${item}" for flag -${flag}: not an http or https URL with host and port`,
+        2,
+      );
+    if (!/:\d+$/.test(match[2]!))
+      throw new FlagError(
+        `invalid value "${item}" for flag -${flag}: URL address does not have the form "host:port"`,
+        2,
+      );
     result.push(item.replace(/\/$/, ""));
   }
   return result;
@@ -133,7 +152,8 @@ function parseInitialCluster(text: string): Map<string, string[]> {
   const members = new Map<string, string[]>();
   for (const pair of text.split(",").filter((part) => part !== "")) {
     const equals = pair.indexOf("=");
-    if (equals <= 0) throw new FlagError(`invalid value "${text}" for flag -initial-cluster: '${pair}' is not name=url`, 2);
+    if (equals <= 0)
+      throw new FlagError(`invalid value "${text}" for flag -initial-cluster: '${pair}' is not name=url`, 2);
     const name = pair.slice(0, equals);
     const known = members.get(name) ?? [];
     members.set(name, [...known, ...urls("initial-cluster", pair.slice(equals + 1))]);
@@ -157,12 +177,14 @@ function tlsFiles(text: (name: string) => string, prefix: string): TlsFiles {
 
 function autoCompaction(mode: string, retention: string): ServerConfig["autoCompaction"] {
   if (mode === "revision") {
-    if (!/^\d+$/.test(retention)) throw new FlagError(`error parsing auto-compaction-retention: "${retention}"`, 1);
+    if (!/^\d+$/.test(retention))
+      throw new FlagError(`error parsing auto-compaction-retention: "${retention}"`, 1);
     return { mode, periodMs: 0, revisions: Number(retention) };
   }
   if (mode !== "periodic") throw new FlagError(`unknown auto-compaction-mode "${mode}"`, 1);
   // A bare number is hours, as etcd has it.
   const periodMs = /^\d+$/.test(retention) ? Number(retention) * 3_600_000 : parseDurationMs(retention);
-  if (periodMs === undefined || periodMs < 0) throw new FlagError(`error parsing auto-compaction-retention: "${retention}"`, 1);
+  if (periodMs === undefined || periodMs < 0)
+    throw new FlagError(`error parsing auto-compaction-retention: "${retention}"`, 1);
   return { mode: "periodic", periodMs, revisions: 0 };
 }

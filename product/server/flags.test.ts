@@ -23,7 +23,10 @@ test("flags are taken with one dash or two, with = or as the next word", () => {
 
 test("an unknown flag, a stray word and a missing value end with etcd's usage code", () => {
   for (const argv of [["--nope"], ["stray"], ["--name"], ["--heartbeat-interval=x"]]) {
-    assert.throws(() => parse(argv), (error) => error instanceof FlagError && error.exitCode === 2);
+    assert.throws(
+      () => parse(argv),
+      (error) => error instanceof FlagError && error.exitCode === 2,
+    );
   }
 });
 
@@ -41,15 +44,24 @@ test("the experimental spelling of a flag is the flag", () => {
 
 test("a variable stands for its flag, conflicts with it on the command line, and is noted when unknown", () => {
   assert.equal(config([], { ETCD_NAME: "n" }).name, "n");
-  assert.throws(() => parse(["--name=a"], { ETCD_NAME: "n" }), (error) => error instanceof FlagError && error.exitCode === 1);
+  assert.throws(
+    () => parse(["--name=a"], { ETCD_NAME: "n" }),
+    (error) => error instanceof FlagError && error.exitCode === 1,
+  );
   assert.match(parse([], { ETCD_NOPE: "1" }).notes.join(), /unrecognized environment variable ETCD_NOPE/);
 });
 
 test("contradictions between flags are named", () => {
   assert.throws(() => config(["--listen-client-urls=http://localhost:1"]), /advertise-client-urls/);
   assert.throws(() => config(["--heartbeat-interval=300"]), /5 times/);
-  assert.throws(() => config(["--initial-cluster=b=http://localhost:2380"]), /couldn't find local name "default"/);
-  assert.throws(() => config(["--initial-cluster=default=http://localhost:9"]), /missing from --initial-advertise-peer-urls/);
+  assert.throws(
+    () => config(["--initial-cluster=b=http://localhost:2380"]),
+    /couldn't find local name "default"/,
+  );
+  assert.throws(
+    () => config(["--initial-cluster=default=http://localhost:9"]),
+    /missing from --initial-advertise-peer-urls/,
+  );
 });
 
 test("durations are Go's", () => {

@@ -25,7 +25,9 @@ function idle(name: string, type: FlagType, value: string, why: string): FlagSpe
 }
 
 function refused(names: string, why: string, type: FlagType = "text"): FlagSpec[] {
-  return names.split(" ").map((name) => ({ name, type, default: "", help: `not built yet: ${why}`, state: "refused", why }));
+  return names
+    .split(" ")
+    .map((name) => ({ name, type, default: "", help: `not built yet: ${why}`, state: "refused", why }));
 }
 
 const NO_BBOLT = "there is no bbolt file";
@@ -43,8 +45,18 @@ export const SERVER_FLAGS: readonly FlagSpec[] = [
   built("listen-metrics-urls", "list", "", "further URLs for /metrics and the health paths alone"),
   built("heartbeat-interval", "number", "100", "milliseconds between a leader's heartbeats"),
   built("election-timeout", "number", "1000", "milliseconds without a leader after which an election starts"),
-  built("snapshot-count", "number", "10000", "entries after which a checkpoint may be taken; 50,000 when left at the default"),
-  built("quota-backend-bytes", "number", "0", "size of the data that raises the NOSPACE alarm; 0 is 2 GiB, negative none"),
+  built(
+    "snapshot-count",
+    "number",
+    "10000",
+    "entries after which a checkpoint may be taken; 50,000 when left at the default",
+  ),
+  built(
+    "quota-backend-bytes",
+    "number",
+    "0",
+    "size of the data that raises the NOSPACE alarm; 0 is 2 GiB, negative none",
+  ),
   built("max-txn-ops", "number", "128", "operations of a transaction"),
   built("max-request-bytes", "number", "1572864", "largest request"),
   built("max-concurrent-streams", "number", "4294967295", "streams of one connection"),
@@ -56,13 +68,23 @@ export const SERVER_FLAGS: readonly FlagSpec[] = [
   built("peer-key-file", "text", "", "key of the peer port"),
   built("peer-trusted-ca-file", "text", "", "authority of peers' certificates"),
   built("peer-client-cert-auth", "boolean", "false", "demand a certificate of every peer"),
-  built("watch-progress-notify-interval", "duration", "10m", "between progress notifications of an idle watch"),
+  built(
+    "watch-progress-notify-interval",
+    "duration",
+    "10m",
+    "between progress notifications of an idle watch",
+  ),
   built("strict-reconfig-check", "boolean", "true", "refuse member changes that would lose the quorum"),
   built("pre-vote", "boolean", "true", "ask before raising the term"),
   built("force-new-cluster", "boolean", "false", "keep the data, forget all other members"),
   built("max-learners", "number", "1", "learners at a time"),
   built("auto-compaction-mode", "text", "periodic", "periodic or revision"),
-  built("auto-compaction-retention", "text", "0", "history kept: hours, a duration, or a number of revisions; 0 is off"),
+  built(
+    "auto-compaction-retention",
+    "text",
+    "0",
+    "history kept: hours, a duration, or a number of revisions; 0 is off",
+  ),
   built("unsafe-no-fsync", "boolean", "false", "never sync: acknowledged writes are lost with the power"),
   built("log-level", "text", "info", "debug, info, warn or error"),
   built("metrics", "text", "basic", "basic or extensive"),
@@ -101,17 +123,39 @@ export const SERVER_FLAGS: readonly FlagSpec[] = [
   ...refused("wal-dir", "a log directory of its own"),
   ...refused("listen-client-http-urls", "a port for HTTP alone", "list"),
   ...refused("auto-tls peer-auto-tls", "certificates made at the start", "boolean"),
-  ...refused("client-cert-file client-key-file peer-client-cert-file peer-client-key-file", "separate client certificates"),
+  ...refused(
+    "client-cert-file client-key-file peer-client-cert-file peer-client-key-file",
+    "separate client certificates",
+  ),
   ...refused("client-crl-file peer-crl-file", "revocation lists"),
-  ...refused("client-cert-allowed-hostname peer-cert-allowed-cn peer-cert-allowed-hostname", "checks of certificate names"),
-  ...refused("peer-skip-client-san-verification socket-reuse-port socket-reuse-address memory-mlock", "this option", "boolean"),
+  ...refused(
+    "client-cert-allowed-hostname peer-cert-allowed-cn peer-cert-allowed-hostname",
+    "checks of certificate names",
+  ),
+  ...refused(
+    "peer-skip-client-san-verification socket-reuse-port socket-reuse-address memory-mlock",
+    "this option",
+    "boolean",
+  ),
   ...refused("cipher-suites tls-min-version tls-max-version self-signed-cert-validity", "TLS parameters"),
-  ...refused("discovery discovery-proxy discovery-token discovery-endpoints discovery-dial-timeout discovery-request-timeout", "discovery"),
-  ...refused("discovery-keepalive-time discovery-keepalive-timeout discovery-cert discovery-key discovery-cacert", "discovery"),
-  ...refused("discovery-user discovery-password discovery-fallback discovery-srv discovery-srv-name", "discovery"),
+  ...refused(
+    "discovery discovery-proxy discovery-token discovery-endpoints discovery-dial-timeout discovery-request-timeout",
+    "discovery",
+  ),
+  ...refused(
+    "discovery-keepalive-time discovery-keepalive-timeout discovery-cert discovery-key discovery-cacert",
+    "discovery",
+  ),
+  ...refused(
+    "discovery-user discovery-password discovery-fallback discovery-srv discovery-srv-name",
+    "discovery",
+  ),
   ...refused("discovery-insecure-transport discovery-insecure-skip-tls-verify", "discovery", "boolean"),
   ...refused("enable-pprof enable-log-rotation enable-distributed-tracing", "this option", "boolean"),
-  ...refused("log-rotation-config-json distributed-tracing-address distributed-tracing-service-name", "this option"),
+  ...refused(
+    "log-rotation-config-json distributed-tracing-address distributed-tracing-service-name",
+    "this option",
+  ),
   ...refused("distributed-tracing-instance-id distributed-tracing-sampling-rate", "this option"),
 ];
 
@@ -135,7 +179,10 @@ export interface ParsedFlags {
 }
 
 /** Reads the command line and ETCD_* variables. Throws FlagError (exit code 2: usage; 1: conflict). */
-export function parseServerFlags(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): ParsedFlags {
+export function parseServerFlags(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ParsedFlags {
   const specs = new Map(SERVER_FLAGS.map((spec) => [spec.name, spec]));
   const given = readCommandLine(argv, specs);
   const notes = readEnvironment(env, specs, given);
@@ -195,7 +242,8 @@ function checkGiven(spec: FlagSpec, value: string): string[] {
     throw new FlagError(`--${spec.name} is not supported yet (${spec.why})`, 2);
   }
   if (spec.type === "number" && !/^-?\d+$/.test(value)) throw invalid(spec, value);
-  if (spec.type === "boolean" && !/^(true|false|1|0|t|f|T|F|TRUE|FALSE|True|False)$/.test(value)) throw invalid(spec, value);
+  if (spec.type === "boolean" && !/^(true|false|1|0|t|f|T|F|TRUE|FALSE|True|False)$/.test(value))
+    throw invalid(spec, value);
   if (spec.type === "duration" && parseDurationMs(value) === undefined) throw invalid(spec, value);
   return spec.state === "idle" ? [`--${spec.name} has no effect: ${spec.why}`] : [];
 }
@@ -211,11 +259,20 @@ export function isTrue(value: string): boolean {
 /** Go's durations (`1h30m`, `100ms`, `0`); undefined when it is none. */
 export function parseDurationMs(text: string): number | undefined {
   if (text === "0") return 0;
-  const unitsMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const unitsMs: Record<string, number> = {
+    ns: 1e-6,
+    us: 1e-3,
+    µs: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  };
   const sign = text.startsWith("-") ? -1 : 1;
   const body = text.replace(/^[+-]/, "");
   if (!/^(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(body)) return undefined;
   let total = 0;
-  for (const part of body.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) total += Number(part[1]) * unitsMs[part[2]!]!;
+  for (const part of body.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g))
+    total += Number(part[1]) * unitsMs[part[2]!]!;
   return sign * total;
 }

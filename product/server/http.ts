@@ -36,7 +36,12 @@ const PLAIN = { ...CORS, "content-type": "text/plain; charset=utf-8", "x-content
 /** Which paths a listener answers: `metrics` is what --listen-metrics-urls shows. */
 export type HttpScope = "client" | "metrics";
 
-export function handleHttp(sources: HttpSources, scope: HttpScope, request: HttpRequest, respond: HttpRespond): void {
+export function handleHttp(
+  sources: HttpSources,
+  scope: HttpScope,
+  request: HttpRequest,
+  respond: HttpRespond,
+): void {
   if (request.method === "OPTIONS") return respond(200, CORS, "");
   const url = new URL(request.path, "http://localhost");
   const path = url.pathname;
@@ -44,8 +49,10 @@ export function handleHttp(sources: HttpSources, scope: HttpScope, request: Http
   if (path === "/metrics") return metrics(sources, request, respond);
   if (path === "/version" && scope === "client") return version(sources, request, respond);
   const check = /^\/(livez|readyz)(?:\/([a-z_]+))?$/.exec(path);
-  if (check !== null) return healthChecks(sources, check[1] as "livez" | "readyz", check[2], url.searchParams, respond);
-  if (path.startsWith("/v3/")) return respond(501, { ...CORS, "content-type": "application/json" }, NO_GATEWAY);
+  if (check !== null)
+    return healthChecks(sources, check[1] as "livez" | "readyz", check[2], url.searchParams, respond);
+  if (path.startsWith("/v3/"))
+    return respond(501, { ...CORS, "content-type": "application/json" }, NO_GATEWAY);
   respond(404, PLAIN, "404 page not found\n");
 }
 
@@ -58,19 +65,32 @@ const NO_GATEWAY = JSON.stringify({
 function version(sources: HttpSources, request: HttpRequest, respond: HttpRespond): void {
   if (request.method !== "GET") return methodNotAllowed(respond);
   const { server, cluster, storage } = sources.versions();
-  respond(200, { ...CORS, "content-type": "application/json" }, JSON.stringify({ etcdserver: server, etcdcluster: cluster, storage }));
+  respond(
+    200,
+    { ...CORS, "content-type": "application/json" },
+    JSON.stringify({ etcdserver: server, etcdcluster: cluster, storage }),
+  );
 }
 
 function metrics(sources: HttpSources, request: HttpRequest, respond: HttpRespond): void {
   if (request.method !== "GET") return methodNotAllowed(respond);
-  respond(200, { ...CORS, "content-type": "text/plain; version=0.0.4; charset=utf-8" }, sources.renderMetrics());
+  respond(
+    200,
+    { ...CORS, "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+    sources.renderMetrics(),
+  );
 }
 
 function methodNotAllowed(respond: HttpRespond): void {
   respond(405, { ...PLAIN, allow: "GET" }, "Method Not Allowed\n");
 }
 
-function health(sources: HttpSources, request: HttpRequest, query: URLSearchParams, respond: HttpRespond): void {
+function health(
+  sources: HttpSources,
+  request: HttpRequest,
+  query: URLSearchParams,
+  respond: HttpRespond,
+): void {
   if (request.method !== "GET") return methodNotAllowed(respond);
   const serializable = query.get("serializable") === "true";
   const answer = (reason: string): void => {
@@ -82,7 +102,9 @@ function health(sources: HttpSources, request: HttpRequest, query: URLSearchPara
   const alarm = sources.health.alarms().find((name) => !excluded.includes(name));
   if (alarm !== undefined) return answer(`ALARM ${alarm}`);
   if (!serializable && !sources.health.hasLeader()) return answer("RAFT NO LEADER");
-  sources.health.probeRead(!serializable, (error) => answer(error === undefined ? "" : `RANGE ERROR:${error}`));
+  sources.health.probeRead(!serializable, (error) =>
+    answer(error === undefined ? "" : `RANGE ERROR:${error}`),
+  );
 }
 
 type Check = (health: HealthSource, done: (error: string | undefined) => void) => void;

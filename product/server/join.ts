@@ -35,7 +35,9 @@ export async function joinCluster(config: ServerConfig): Promise<JoinedIdentity>
       }
     }
   }
-  throw new JoinError(`cannot fetch cluster info from peer urls: ${failures.join("; ") || "--initial-cluster names no other member"}`);
+  throw new JoinError(
+    `cannot fetch cluster info from peer urls: ${failures.join("; ") || "--initial-cluster names no other member"}`,
+  );
 }
 
 interface Listed {
@@ -53,7 +55,13 @@ async function fetchMembers(url: string): Promise<Listed> {
 /** JSON numbers lose the low bits of an id, so ids are cut out of the text. */
 export function parseMembers(text: string): MemberInfo[] {
   const exact = text.replace(/"id":\s*(\d+)/g, '"id":"$1"');
-  const list = JSON.parse(exact) as { id: string; name?: string; peerURLs: string[]; clientURLs?: string[]; isLearner?: boolean }[];
+  const list = JSON.parse(exact) as {
+    id: string;
+    name?: string;
+    peerURLs: string[];
+    clientURLs?: string[];
+    isLearner?: boolean;
+  }[];
   return list.map((member) => ({
     id: id64FromBigInt(BigInt(member.id)),
     name: member.name ?? "",
@@ -67,7 +75,9 @@ function identityIn(config: ServerConfig, listed: Listed): JoinedIdentity {
   const own = [...config.advertisePeerUrls].sort().join(",");
   const self = listed.members.find((member) => [...member.peerUrls].sort().join(",") === own);
   if (self === undefined) {
-    throw new JoinError(`this member's peer URLs ${own} are not in the cluster: add it first with 'member add'`);
+    throw new JoinError(
+      `this member's peer URLs ${own} are not in the cluster: add it first with 'member add'`,
+    );
   }
   return { memberId: self.id, clusterId: listed.clusterId, initialMembers: listed.members, joins: true };
 }

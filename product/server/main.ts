@@ -13,7 +13,8 @@ const START_DIRECTORY = "holdfast.data";
 /** `argv` starts with the command's name. Resolves to the exit code when the server has stopped. */
 export async function run(argv: readonly string[], io: ProgramIo): Promise<number> {
   const [command, ...rest] = argv;
-  if (rest.some((argument) => argument === "--help" || argument === "-h")) return help(command ?? "server", io);
+  if (rest.some((argument) => argument === "--help" || argument === "-h"))
+    return help(command ?? "server", io);
   try {
     if (command === "server") return await runServer(serverConfig(parseServerFlags(rest, io.env)), io);
     return await runStartOrUp(command === "up", rest, io);

@@ -21,7 +21,9 @@ export function makePeerHttp(member: () => Member, versions: () => Versions): ht
     };
     if (request.method === "GET" && request.url === "/version") {
       const { server, cluster, storage } = versions();
-      response.writeHead(200, headers).end(JSON.stringify({ etcdserver: server, etcdcluster: cluster, storage }));
+      response
+        .writeHead(200, headers)
+        .end(JSON.stringify({ etcdserver: server, etcdcluster: cluster, storage }));
     } else if (request.method === "GET" && request.url === "/members") {
       response.writeHead(200, headers).end(membersJson(member()));
     } else {

@@ -35,7 +35,11 @@ export interface RunOptions {
 }
 
 /** Runs one member until it is told to stop; resolves to the exit code. */
-export async function runServer(config: ServerConfig, io: ProgramIo, options: RunOptions = {}): Promise<number> {
+export async function runServer(
+  config: ServerConfig,
+  io: ProgramIo,
+  options: RunOptions = {},
+): Promise<number> {
   const log = new Log(io.stderr as never, config.logLevel);
   for (const note of config.notes) log.warn(note);
   let server: RunningServer;
@@ -58,20 +62,26 @@ function announce(config: ServerConfig, io: ProgramIo): void {
   const where = url === "http://localhost:2379" ? "" : `--endpoints=${url.replace(/^http:\/\//, "")} `;
   const { dataDirectory } = config;
   io.stdout.write(`listening on ${config.listenClientUrls.join(", ")}\n`);
-  io.stdout.write(`data in ${path.isAbsolute(dataDirectory) ? dataDirectory : `./${path.normalize(dataDirectory)}`}\n`);
+  io.stdout.write(
+    `data in ${path.isAbsolute(dataDirectory) ? dataDirectory : `./${path.normalize(dataDirectory)}`}\n`,
+  );
   io.stdout.write(`try: ./holdfast ${where}put greeting hello\n`);
 }
 
 function isOperatorsProblem(error: unknown): error is Error {
-  if (error instanceof WalError || error instanceof DataDirectoryError || error instanceof JoinError) return true;
+  if (error instanceof WalError || error instanceof DataDirectoryError || error instanceof JoinError)
+    return true;
   return error instanceof Error && "code" in error && typeof error.code === "string";
 }
 
-type End = { readonly kind: "signal"; readonly signal: NodeJS.Signals } | { readonly kind: "end"; readonly exitCode: number };
+type End =
+  | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
+  | { readonly kind: "end"; readonly exitCode: number };
 
 function signal(): Promise<End> {
   return new Promise((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolve({ kind: "signal", signal: name }));
+    for (const name of ["SIGINT", "SIGTERM"] as const)
+      process.once(name, () => resolve({ kind: "signal", signal: name }));
   });
 }
 
@@ -129,9 +139,21 @@ class ServerProcess implements RunningServer {
     const clock = systemClock;
     const limits = limitsOf(config);
     // The machine and what drives it know each other: the driver's machine is set below.
-    const peerHttp = makePeerHttp(() => this.member, () => this.#versions());
-    const machine = { turn: () => this.member.turn(), background: () => this.member.background(), nextDeadlineMs: () => this.member.nextDeadlineMs() };
-    this.#driver = new Driver({ machine, now: () => clock.now(), flush: () => this.#flush(), onFatal: (error) => this.#fail(error) });
+    const peerHttp = makePeerHttp(
+      () => this.member,
+      () => this.#versions(),
+    );
+    const machine = {
+      turn: () => this.member.turn(),
+      background: () => this.member.background(),
+      nextDeadlineMs: () => this.member.nextDeadlineMs(),
+    };
+    this.#driver = new Driver({
+      machine,
+      now: () => clock.now(),
+      flush: () => this.#flush(),
+      onFatal: (error) => this.#fail(error),
+    });
     this.#peers = new PeerTransport({
       clusterId: identity.clusterId,
       memberId: identity.memberId,
@@ -182,7 +204,10 @@ class ServerProcess implements RunningServer {
       waker: this.#driver,
     });
     this.#driver.wake();
-    this.#log.info("ready to serve client requests", { "member-id": id64Hex(identity.memberId), "cluster-id": id64Hex(identity.clusterId) });
+    this.#log.info("ready to serve client requests", {
+      "member-id": id64Hex(identity.memberId),
+      "cluster-id": id64Hex(identity.clusterId),
+    });
     return this;
   }
 
@@ -239,9 +264,11 @@ class ServerProcess implements RunningServer {
       health: {
         hasLeader: () => member.hasLeader,
         isLearner: () => member.isLearner,
-        alarms: () => [...new Set(member.alarms.list(0).map((alarm) => (alarm.type === 1 ? "NOSPACE" : "CORRUPT")))],
+        alarms: () => [
+          ...new Set(member.alarms.list(0).map((alarm) => (alarm.type === 1 ? "NOSPACE" : "CORRUPT"))),
+        ],
         probeRead: (linearizable, done) => {
-          if (linearizable) member.linearizableRead((failure) => done(failure?.text));
+          if (linearizable) member.reading.linearizableRead((failure) => done(failure?.text));
           else done(undefined);
         },
       },
@@ -251,7 +278,12 @@ class ServerProcess implements RunningServer {
     };
   }
 
-  async #identity(): Promise<{ memberId: Id64; clusterId: Id64; initialMembers: readonly MemberInfo[]; joins: boolean }> {
+  async #identity(): Promise<{
+    memberId: Id64;
+    clusterId: Id64;
+    initialMembers: readonly MemberInfo[];
+    joins: boolean;
+  }> {
     const config = this.#config;
     const initialMembers = [...config.initialCluster].map(([name, peerUrls]) => ({
       id: bootstrapMemberId(peerUrls, config.clusterToken),
@@ -264,7 +296,12 @@ class ServerProcess implements RunningServer {
     if (stored !== undefined) return { ...stored, initialMembers: [], joins: true };
     if (!config.isNewCluster) return joinCluster(config);
     const memberId = bootstrapMemberId(config.advertisePeerUrls, config.clusterToken);
-    return { memberId, clusterId: clusterIdOf(initialMembers.map((info) => info.id)), initialMembers, joins: false };
+    return {
+      memberId,
+      clusterId: clusterIdOf(initialMembers.map((info) => info.id)),
+      initialMembers,
+      joins: false,
+    };
   }
 }
 

@@ -33,7 +33,10 @@ const STOP_TIMEOUT_MS = 10_000;
 export async function runUp(options: UpOptions, io: ProgramIo): Promise<number> {
   const cluster = new LocalCluster(options, io);
   cluster.start();
-  const endpoints = Array.from({ length: options.memberCount }, (_, i) => `localhost:${memberPorts(i).client}`).join(",");
+  const endpoints = Array.from(
+    { length: options.memberCount },
+    (_, i) => `localhost:${memberPorts(i).client}`,
+  ).join(",");
   io.stdout.write(`${options.memberCount} members, clients at ${endpoints}\n`);
   io.stdout.write(`data in ${path.resolve(options.dataDirectory)}; Ctrl-C stops them all\n`);
   io.stdout.write(`try: ./holdfast --endpoints=${endpoints} put greeting hello\n`);
@@ -87,7 +90,10 @@ class LocalCluster {
   #flags(index: number): string[] {
     const { memberCount, dataDirectory } = this.#options;
     const { client, peer } = memberPorts(index);
-    const cluster = Array.from({ length: memberCount }, (_, i) => `m${i + 1}=http://localhost:${memberPorts(i).peer}`);
+    const cluster = Array.from(
+      { length: memberCount },
+      (_, i) => `m${i + 1}=http://localhost:${memberPorts(i).peer}`,
+    );
     return [
       `--name=m${index + 1}`,
       `--data-dir=${path.join(dataDirectory, `m${index + 1}`)}`,

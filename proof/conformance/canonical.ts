@@ -20,14 +20,22 @@ function plain(value: unknown): unknown {
     if (LEFT_OUT.has(name)) continue;
     const item = plain((value as Record<string, unknown>)[name]);
     // Listed by remaining time, which differs by what the calls took.
-    if (name === "leases" && Array.isArray(item)) item.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    if (name === "leases" && Array.isArray(item))
+      item.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
     if (KEPT_ZERO.has(name) || !isZero(item)) result[name] = item;
   }
   return result;
 }
 
 function isZero(item: unknown): boolean {
-  return item === undefined || item === 0 || item === "0" || item === "" || item === false || (Array.isArray(item) && item.length === 0);
+  return (
+    item === undefined ||
+    item === 0 ||
+    item === "0" ||
+    item === "" ||
+    item === false ||
+    (Array.isArray(item) && item.length === 0)
+  );
 }
 
 function printable(bytes: Uint8Array): string {

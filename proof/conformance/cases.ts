@@ -33,17 +33,24 @@ export const CASES: readonly Case[] = [
     await pair.send("case", METHOD.txn, { failure: [{}] });
   }),
   oneCall("128 operations pass, 129 do not", async (pair, key) => {
-    const ops = (count: number) => Array.from({ length: count }, (_, i) => ({ request_put: { key: key(`op${i}`), value: text("v") } }));
+    const ops = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ request_put: { key: key(`op${i}`), value: text("v") } }));
     await pair.send("case", METHOD.txn, { success: ops(128) });
     await pair.send("case", METHOD.txn, { success: ops(129) });
     await pair.send("case", METHOD.txn, { success: ops(100), failure: ops(129) });
   }),
-  oneCall("a key put twice in a branch is refused, even in the branch that would not run", async (pair, key) => {
-    const twice = [{ request_put: { key: key("d") } }, { request_put: { key: key("d") } }];
-    await pair.send("case", METHOD.txn, { success: twice });
-    await pair.send("case", METHOD.txn, { failure: twice });
-    await pair.send("case", METHOD.txn, { success: [{ request_put: { key: key("d") } }], failure: [{ request_put: { key: key("d") } }] });
-  }),
+  oneCall(
+    "a key put twice in a branch is refused, even in the branch that would not run",
+    async (pair, key) => {
+      const twice = [{ request_put: { key: key("d") } }, { request_put: { key: key("d") } }];
+      await pair.send("case", METHOD.txn, { success: twice });
+      await pair.send("case", METHOD.txn, { failure: twice });
+      await pair.send("case", METHOD.txn, {
+        success: [{ request_put: { key: key("d") } }],
+        failure: [{ request_put: { key: key("d") } }],
+      });
+    },
+  ),
   oneCall("a put inside a deleted range is refused, whatever their order", async (pair, key) => {
     const put = { request_put: { key: key("m") } };
     const range = { request_delete_range: { key: key("a"), range_end: key("z") } };
@@ -68,38 +75,68 @@ export const CASES: readonly Case[] = [
   }),
   oneCall("a VALUE compare of a missing key is false, for = and for != alike", async (pair, key) => {
     for (const result of [0, 1, 2, 3]) {
-      await pair.send("case", METHOD.txn, { compare: [{ target: 3, result, key: key("missing"), value: EMPTY }] });
-      await pair.send("case", METHOD.txn, { compare: [{ target: 3, result, key: key("missing"), value: text("x") }] });
+      await pair.send("case", METHOD.txn, {
+        compare: [{ target: 3, result, key: key("missing"), value: EMPTY }],
+      });
+      await pair.send("case", METHOD.txn, {
+        compare: [{ target: 3, result, key: key("missing"), value: text("x") }],
+      });
     }
   }),
-  oneCall("compares over a range hold for every key, and an empty range is compared once", async (pair, key) => {
-    await pair.send("case", METHOD.put, { key: key("r1"), value: text("1") });
-    await pair.send("case", METHOD.put, { key: key("r2"), value: text("2") });
-    for (const result of [0, 1, 2, 3]) {
-      await pair.send("case", METHOD.txn, { compare: [{ target: 0, result, key: key("r"), range_end: key("s"), version: 1 }] });
-      await pair.send("case", METHOD.txn, { compare: [{ target: 2, result, key: key("e"), range_end: key("f"), mod_revision: 0 }] });
-      await pair.send("case", METHOD.txn, { compare: [{ target: 3, result, key: key("e"), range_end: key("f"), value: text("1") }] });
-    }
-  }),
+  oneCall(
+    "compares over a range hold for every key, and an empty range is compared once",
+    async (pair, key) => {
+      await pair.send("case", METHOD.put, { key: key("r1"), value: text("1") });
+      await pair.send("case", METHOD.put, { key: key("r2"), value: text("2") });
+      for (const result of [0, 1, 2, 3]) {
+        await pair.send("case", METHOD.txn, {
+          compare: [{ target: 0, result, key: key("r"), range_end: key("s"), version: 1 }],
+        });
+        await pair.send("case", METHOD.txn, {
+          compare: [{ target: 2, result, key: key("e"), range_end: key("f"), mod_revision: 0 }],
+        });
+        await pair.send("case", METHOD.txn, {
+          compare: [{ target: 3, result, key: key("e"), range_end: key("f"), value: text("1") }],
+        });
+      }
+    },
+  ),
   oneCall("ignore_value and ignore_lease say what is missing or too much", async (pair, key) => {
     await pair.send("case", METHOD.put, { key: key("iv"), ignore_value: true });
     await pair.send("case", METHOD.put, { key: key("iv"), value: text("x"), ignore_value: true });
     await pair.send("case", METHOD.put, { key: key("iv"), ignore_lease: true });
     await pair.send("case", METHOD.put, { key: key("iv"), lease: 5n, ignore_lease: true });
-    await pair.send("case", METHOD.txn, { success: [{ request_put: { key: key("iv"), ignore_value: true } }] });
+    await pair.send("case", METHOD.txn, {
+      success: [{ request_put: { key: key("iv"), ignore_value: true } }],
+    });
   }),
   oneCall("sorting and limits: a target without an order is cut before it is sorted", async (pair, key) => {
-    for (const [name, value] of [["s1", "c"], ["s2", "a"], ["s3", "b"]] as const) {
+    for (const [name, value] of [
+      ["s1", "c"],
+      ["s2", "a"],
+      ["s3", "b"],
+    ] as const) {
       await pair.send("case", METHOD.put, { key: key(name), value: text(value) });
     }
     for (const sort_target of [0, 1, 2, 3, 4]) {
       for (const sort_order of [0, 1, 2]) {
         if (sort_target === 1) continue; // equal versions: in no promised order
-        await pair.send("case", METHOD.range, { key: key("s"), range_end: key("t"), sort_target, sort_order, limit: 2 });
+        await pair.send("case", METHOD.range, {
+          key: key("s"),
+          range_end: key("t"),
+          sort_target,
+          sort_order,
+          limit: 2,
+        });
       }
     }
     await pair.send("case", METHOD.range, { key: key("s"), range_end: key("t"), sort_order: 7 });
-    await pair.send("case", METHOD.range, { key: key("s"), range_end: key("t"), sort_target: 9, sort_order: 1 });
+    await pair.send("case", METHOD.range, {
+      key: key("s"),
+      range_end: key("t"),
+      sort_target: 9,
+      sort_order: 1,
+    });
   }),
   oneCall("negative and future revisions, in ranges and in transactions", async (pair, key) => {
     for (const revision of [-1, -5, pair.revision + 10, Number.MAX_SAFE_INTEGER]) {
@@ -126,7 +163,8 @@ export const CASES: readonly Case[] = [
   oneCall("revoking a lease deletes its keys in one revision", async (pair, key) => {
     const id = 0x5000_0000_0000_0002n;
     await pair.send("case", METHOD.leaseGrant, { ID: id, TTL: 1000 });
-    for (const name of ["l3", "l1", "l2"]) await pair.send("case", METHOD.put, { key: key(name), value: text("v"), lease: id });
+    for (const name of ["l3", "l1", "l2"])
+      await pair.send("case", METHOD.put, { key: key(name), value: text("v"), lease: id });
     await pair.send("case", METHOD.put, { key: key("l2"), value: text("w") }); // detached
     await pair.send("case", METHOD.leaseRevoke, { ID: id });
     await pair.send("case", METHOD.range, { key: key("l"), range_end: key("m") });
@@ -163,11 +201,17 @@ export const CASES: readonly Case[] = [
     await pair.compareWatches("case", "duplicate ids, empty ranges, negative starts");
   }),
   oneCall("watches: filters, previous values and cancellation", async (pair, key) => {
-    for (const filters of [[], [0], [1], [0, 1]]) pair.watch({ create_request: { key: key("f"), range_end: key("g"), filters, prev_kv: true } });
+    for (const filters of [[], [0], [1], [0, 1]])
+      pair.watch({ create_request: { key: key("f"), range_end: key("g"), filters, prev_kv: true } });
     await new Promise((resolve) => setTimeout(resolve, 200));
     await pair.send("case", METHOD.put, { key: key("f1"), value: text("1") });
     await pair.send("case", METHOD.put, { key: key("f1"), value: text("2") });
-    await pair.send("case", METHOD.txn, { success: [{ request_put: { key: key("f2"), value: text("1") } }, { request_delete_range: { key: key("f1") } }] });
+    await pair.send("case", METHOD.txn, {
+      success: [
+        { request_put: { key: key("f2"), value: text("1") } },
+        { request_delete_range: { key: key("f1") } },
+      ],
+    });
     pair.watch({ cancel_request: { watch_id: 0n } });
     await new Promise((resolve) => setTimeout(resolve, 100));
     await pair.send("case", METHOD.put, { key: key("f3"), value: text("1") });

@@ -49,7 +49,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 128;
   }
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-  const result = await conformance({ ours: values.endpoints, theirs: values.against, requestCount: Number(values.requests), seed }, io);
+  const result = await conformance(
+    { ours: values.endpoints, theirs: values.against, requestCount: Number(values.requests), seed },
+    io,
+  );
   if (values.out !== undefined) fs.writeFileSync(values.out, JSON.stringify(result, undefined, 2));
   io.stdout.write(values["write-out"] === "json" ? `${JSON.stringify(result)}\n` : report(result));
   return result.differences > 0 ? 1 : 0;
@@ -117,8 +120,14 @@ export async function conformance(options: Options, io: Io): Promise<Conformance
 function report(result: ConformanceResult): string {
   const lines = result.cases.map((item) => `${item.same ? "ok" : "not ok"} - ${item.name}`);
   for (const { where, request, ours, theirs } of result.details.slice(0, 20)) {
-    lines.push(`DIFFERENT ${where}: ${request}`, `  ${result.endpoints}: ${ours}`, `  ${result.against}: ${theirs}`);
+    lines.push(
+      `DIFFERENT ${where}: ${request}`,
+      `  ${result.endpoints}: ${ours}`,
+      `  ${result.against}: ${theirs}`,
+    );
   }
-  lines.push(`${result.requests} random requests (seed ${result.seed}), ${result.compared} answers compared, ${result.differences} differ`);
+  lines.push(
+    `${result.requests} random requests (seed ${result.seed}), ${result.compared} answers compared, ${result.differences} differ`,
+  );
   return lines.join("\n") + "\n";
 }

@@ -1,7 +1,7 @@
 // The two sides together: the same request to both at once, answers compared, differences kept.
 
-import * as m from "../../core/wire/messages.ts";
-import type { Input } from "../../core/wire/schema.ts";
+import type { WatchRequest } from "../../core/wire/messages.ts";
+import type { Input, MessageOf } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { canonical } from "./canonical.ts";
 import type { Outcome, Side, WatchAnswer } from "./side.ts";
@@ -37,7 +37,8 @@ export class Pair {
   /** Brings both to the same revision and compacts there, so that histories are the same from then on. */
   async align(scratchKey: Uint8Array): Promise<void> {
     const [a, b] = await Promise.all([revisionOf(this.ours), revisionOf(this.theirs)]);
-    if (Math.abs(a - b) > ALIGN_MAX) throw new Error(`The clusters' revisions ${a} and ${b} are too far apart: use fresh ones`);
+    if (Math.abs(a - b) > ALIGN_MAX)
+      throw new Error(`The clusters' revisions ${a} and ${b} are too far apart: use fresh ones`);
     const [behind, count] = a < b ? [this.ours, b - a] : [this.theirs, a - b];
     // One more on both: the key is there and then gone on both.
     for (let i = 0; i < count; i++) await behind.call(METHOD.put, { key: scratchKey, value: scratchKey });
@@ -46,7 +47,11 @@ export class Pair {
       await side.call(METHOD.deleteRange, { key: scratchKey });
     }
     this.revision = Math.max(a, b) + 2;
-    await Promise.all([this.ours, this.theirs].map((side) => side.call(METHOD.compact, { revision: this.revision, physical: true })));
+    await Promise.all(
+      [this.ours, this.theirs].map((side) =>
+        side.call(METHOD.compact, { revision: this.revision, physical: true }),
+      ),
+    );
     this.compactedRevision = this.revision;
   }
 
@@ -64,10 +69,11 @@ export class Pair {
   compare(where: string, request: () => string, ours: string, theirs: string): void {
     if (ours === theirs) return;
     this.differenceCount++;
-    if (this.differences.length < KEPT_MAX) this.differences.push({ where, request: request(), ours, theirs });
+    if (this.differences.length < KEPT_MAX)
+      this.differences.push({ where, request: request(), ours, theirs });
   }
 
-  watch(request: Input<import("../../core/wire/schema.ts").MessageOf<typeof m.WatchRequest>>): void {
+  watch(request: Input<MessageOf<typeof WatchRequest>>): void {
     this.ours.watch(request);
     this.theirs.watch(request);
   }
@@ -113,7 +119,9 @@ function watchText(side: Side): string {
     byId.set(id, told);
     told.push(...answerTexts(answer));
   }
-  const lines = [...byId].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, told]) => `${id}: ${told.join(" ")}`);
+  const lines = [...byId]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, told]) => `${id}: ${told.join(" ")}`);
   if (side.watchEnd !== undefined) lines.push(`ended ${side.watchEnd}`);
   return lines.join("\n");
 }

@@ -52,7 +52,12 @@ async function leaseRequest(pair: Pair, where: string, maker: RequestMaker): Pro
 }
 
 // (pair, where, maker, state): as the others, with what is known of the store.
-async function compactRequest(pair: Pair, where: string, maker: RequestMaker, state: StoreState): Promise<void> {
+async function compactRequest(
+  pair: Pair,
+  where: string,
+  maker: RequestMaker,
+  state: StoreState,
+): Promise<void> {
   const { prng } = maker;
   const revision = prng.chance(0.3) ? maker.revision(state) : state.revision - prng.below(15);
   // Physical, because a hash or a watch right behind may see the difference otherwise.
@@ -61,13 +66,26 @@ async function compactRequest(pair: Pair, where: string, maker: RequestMaker, st
 }
 
 /** Some watchers, some writes, some cancellations; returns the number of requests sent beyond the first. */
-async function watchRequests(pair: Pair, where: string, maker: RequestMaker, state: StoreState): Promise<number> {
+async function watchRequests(
+  pair: Pair,
+  where: string,
+  maker: RequestMaker,
+  state: StoreState,
+): Promise<number> {
   const { prng } = maker;
   const shown: string[] = [];
   const count = prng.between(1, 5);
   for (let i = 0; i < count; i++) {
     const create = maker.watchCreate(state);
-    shown.push(JSON.stringify(create, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value instanceof Uint8Array ? Buffer.from(value).toString() : value)));
+    shown.push(
+      JSON.stringify(create, (_key, value: unknown) =>
+        typeof value === "bigint"
+          ? `${value}`
+          : value instanceof Uint8Array
+            ? Buffer.from(value).toString()
+            : value,
+      ),
+    );
     pair.watch({ create_request: create });
   }
   await created(pair, count);
@@ -80,7 +98,9 @@ async function watchRequests(pair: Pair, where: string, maker: RequestMaker, sta
 /** A watch that starts "now" must be there before the writes on both sides. */
 async function created(pair: Pair, count: number): Promise<void> {
   for (let waited = 0; waited < 200; waited++) {
-    const have = [pair.ours, pair.theirs].map((side) => side.watched.filter((answer) => answer.created).length);
+    const have = [pair.ours, pair.theirs].map(
+      (side) => side.watched.filter((answer) => answer.created).length,
+    );
     if (Math.min(...have) >= count) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -133,7 +133,10 @@ export class RequestMaker {
     const prng = this.#prng;
     const pick = prng.below(30);
     if (pick < 12) return { request_put: this.put() };
-    if (pick < 20) return { request_range: { ...this.range(state), revision: prng.chance(0.1) ? this.revision(state) : 0 } };
+    if (pick < 20)
+      return {
+        request_range: { ...this.range(state), revision: prng.chance(0.1) ? this.revision(state) : 0 },
+      };
     if (pick < 26) return { request_delete_range: this.deletion() };
     if (pick < 29 && depth < 2) return { request_txn: this.txn(state, depth + 1) };
     return prng.chance(0.1) ? {} : { request_put: this.put() };

@@ -12,7 +12,9 @@ const CALL_TIMEOUT_MS = 10_000;
 export type WatchAnswer = MessageOf<typeof WatchResponse>;
 
 /** What a call brought: a message, or code and text. */
-export type Outcome = { readonly kind: "answer"; readonly message: unknown } | { readonly kind: "error"; readonly code: number; readonly text: string };
+export type Outcome =
+  | { readonly kind: "answer"; readonly message: unknown }
+  | { readonly kind: "error"; readonly code: number; readonly text: string };
 
 export class Side {
   readonly name: string;
@@ -40,25 +42,33 @@ export class Side {
     encode(method.request, request, writer);
     return new Promise((resolve) => {
       let message: unknown;
-      const call = this.#connection.call(method, { timeoutMs: CALL_TIMEOUT_MS, metadata: {} }, {
-        onMessage: (bytes, start, end) => {
-          message = decode(method.response, bytes, start, end);
+      const call = this.#connection.call(
+        method,
+        { timeoutMs: CALL_TIMEOUT_MS, metadata: {} },
+        {
+          onMessage: (bytes, start, end) => {
+            message = decode(method.response, bytes, start, end);
+          },
+          onEnd: (code, text) => {
+            if (code === 0) resolve({ kind: "answer", message });
+            else resolve({ kind: "error", code, text });
+          },
         },
-        onEnd: (code, text) => {
-          if (code === 0) resolve({ kind: "answer", message });
-          else resolve({ kind: "error", code, text });
-        },
-      });
+      );
       call.send(writer.copy());
       call.halfClose();
     });
   }
 
   watch(request: Input<MessageOf<typeof WatchRequest>>): void {
-    this.#watch ??= this.#connection.call(METHOD.watch, { metadata: {} }, {
-      onMessage: (bytes, start, end) => this.watched.push(decode(WatchResponse, bytes, start, end)),
-      onEnd: (code, text) => (this.watchEnd = `${code} ${text}`),
-    });
+    this.#watch ??= this.#connection.call(
+      METHOD.watch,
+      { metadata: {} },
+      {
+        onMessage: (bytes, start, end) => this.watched.push(decode(WatchResponse, bytes, start, end)),
+        onEnd: (code, text) => (this.watchEnd = `${code} ${text}`),
+      },
+    );
     const writer = new ByteWriter(256);
     encode(WatchRequest, request, writer);
     this.#watch.send(writer.copy());

@@ -31,7 +31,8 @@ export function judge(history: History, watched: readonly Watched[]): Verdict {
   for (const { member, events } of watched) checkOrder(member, events, findings);
   const truth = groundTruth(watched, findings);
   checkWrites(history.operations, truth, findings);
-  for (const operation of history.operations) if (operation.outcome === "ok") checkOperation(operation, truth, findings);
+  for (const operation of history.operations)
+    if (operation.outcome === "ok") checkOperation(operation, truth, findings);
   const checkedEvents = watched.reduce((sum, { events }) => sum + events.length, 0);
   return { checkedOperations: history.operations.length, checkedEvents, violations: findings.list };
 }
@@ -46,7 +47,8 @@ function checkOrder(member: string, events: readonly WatchedEvent[], findings: F
   for (let i = 1; i < events.length; i++) {
     const [before, event] = [events[i - 1]!, events[i]!];
     // One key a revision in this load: an equal revision is an event told twice.
-    if (event.revision <= before.revision) findings.add(`the watch at ${member} went from revision ${before.revision} to ${event.revision}`);
+    if (event.revision <= before.revision)
+      findings.add(`the watch at ${member} went from revision ${before.revision} to ${event.revision}`);
   }
 }
 
@@ -55,11 +57,14 @@ function groundTruth(watched: readonly Watched[], findings: Findings): Truth {
   const byRevision = new Map(longest.events.map((event) => [event.revision, event]));
   for (const { member, events } of watched) {
     if (events.length !== longest.events.length) {
-      findings.add(`the watch at ${member} saw ${events.length} events, the one at ${longest.member} ${longest.events.length}`);
+      findings.add(
+        `the watch at ${member} saw ${events.length} events, the one at ${longest.member} ${longest.events.length}`,
+      );
     }
     for (const event of events) {
       const other = byRevision.get(event.revision);
-      if (other === undefined || !isSame(other, event)) findings.add(`${member} and ${longest.member} differ at revision ${event.revision}`);
+      if (other === undefined || !isSame(other, event))
+        findings.add(`${member} and ${longest.member} differ at revision ${event.revision}`);
     }
   }
   const byKey = new Map<string, WatchedEvent[]>();
@@ -90,14 +95,25 @@ function checkWrites(operations: readonly Operation[], truth: Truth, findings: F
     known.add(operation.value);
     const revisions = revisionsOf.get(operation.value) ?? [];
     const where = `${operation.kind} ${operation.key}=${operation.value}`;
-    if (revisions.length > 1) findings.add(`${where} was written ${revisions.length} times, at ${revisions.join(", ")}`);
+    if (revisions.length > 1)
+      findings.add(`${where} was written ${revisions.length} times, at ${revisions.join(", ")}`);
     const acknowledged = operation.outcome === "ok" && operation.applied;
-    if (acknowledged && revisions[0] !== operation.revision) findings.add(`LOST: ${where}, acknowledged at revision ${operation.revision}, is at ${revisions[0] ?? "none"}`);
+    if (acknowledged && revisions[0] !== operation.revision)
+      findings.add(
+        `LOST: ${where}, acknowledged at revision ${operation.revision}, is at ${revisions[0] ?? "none"}`,
+      );
     const refused = operation.outcome === "failed" || (operation.outcome === "ok" && !operation.applied);
-    if (refused && revisions.length > 0) findings.add(`${where} was refused (${operation.error || "compare failed"}) and is at revision ${revisions[0]}`);
-    if (revisions.length === 1 && revisions[0]! <= operation.floor) findings.add(`${where} is at revision ${revisions[0]}, before ${operation.floor} which was shown before its call`);
+    if (refused && revisions.length > 0)
+      findings.add(
+        `${where} was refused (${operation.error || "compare failed"}) and is at revision ${revisions[0]}`,
+      );
+    if (revisions.length === 1 && revisions[0]! <= operation.floor)
+      findings.add(
+        `${where} is at revision ${revisions[0]}, before ${operation.floor} which was shown before its call`,
+      );
   }
-  for (const value of revisionsOf.keys()) if (!known.has(value)) findings.add(`value ${value} was written by nobody`);
+  for (const value of revisionsOf.keys())
+    if (!known.has(value)) findings.add(`value ${value} was written by nobody`);
 }
 
 function checkOperation(operation: Operation, truth: Truth, findings: Findings): void {
@@ -108,7 +124,8 @@ function checkOperation(operation: Operation, truth: Truth, findings: Findings):
   if (operation.kind === "get") return checkRead(operation, where, truth, findings);
   if (operation.kind === "delete" && operation.applied) {
     const event = truth.byRevision.get(operation.revision);
-    if (event === undefined || event.type !== "delete" || event.key !== operation.key) findings.add(`LOST: ${where}`);
+    if (event === undefined || event.type !== "delete" || event.key !== operation.key)
+      findings.add(`LOST: ${where}`);
   }
   if (operation.kind === "cas") checkCompareAndSet(operation, where, truth, findings);
 }
@@ -118,15 +135,23 @@ function checkRead(operation: Operation, where: string, truth: Truth, findings: 
   const version = versionAt(truth, operation.key, operation.revision);
   const expected = version?.type === "put" ? version : undefined;
   if (expected?.value !== operation.seenValue || (expected?.revision ?? 0) !== operation.seenModRevision) {
-    findings.add(`${where} saw ${operation.seenValue ?? "nothing"}, there was ${expected?.value ?? "nothing"}`);
+    findings.add(
+      `${where} saw ${operation.seenValue ?? "nothing"}, there was ${expected?.value ?? "nothing"}`,
+    );
   }
 }
 
 function checkCompareAndSet(operation: Operation, where: string, truth: Truth, findings: Findings): void {
-  const version = versionAt(truth, operation.key, operation.applied ? operation.revision - 1 : operation.revision);
+  const version = versionAt(
+    truth,
+    operation.key,
+    operation.applied ? operation.revision - 1 : operation.revision,
+  );
   const modRevision = version?.type === "put" ? version.revision : 0;
   if ((modRevision === operation.seenModRevision) !== operation.applied) {
-    findings.add(`${where} was ${operation.applied ? "done" : "refused"}, comparing ${operation.seenModRevision} with ${modRevision}`);
+    findings.add(
+      `${where} was ${operation.applied ? "done" : "refused"}, comparing ${operation.seenModRevision} with ${modRevision}`,
+    );
   }
 }
 

@@ -67,7 +67,9 @@ export class LoadClient {
 
   async #put(operation: Operation): Promise<void> {
     await this.#attempt(operation, async () => {
-      const response = await this.#client.kv.put(operation.key, operation.value, { timeoutMs: CALL_TIMEOUT_MS });
+      const response = await this.#client.kv.put(operation.key, operation.value, {
+        timeoutMs: CALL_TIMEOUT_MS,
+      });
       operation.applied = true;
       return response.header.revision;
     });
@@ -132,17 +134,26 @@ export class Watcher {
   constructor(member: string, endpoint: string) {
     this.member = member;
     this.#client = Client.connect({ endpoints: [endpoint] });
-    this.#client.watch.subscribe(PREFIX, { prefix: true, startRevision: 2 }, {
-      onResponse: (response) => {
-        for (const event of response.events) {
-          const { kv, type } = event;
-          this.events.push({ revision: kv.modRevision, type, key: text.decode(kv.key), value: text.decode(kv.value) });
-        }
+    this.#client.watch.subscribe(
+      PREFIX,
+      { prefix: true, startRevision: 2 },
+      {
+        onResponse: (response) => {
+          for (const event of response.events) {
+            const { kv, type } = event;
+            this.events.push({
+              revision: kv.modRevision,
+              type,
+              key: text.decode(kv.key),
+              value: text.decode(kv.value),
+            });
+          }
+        },
+        onEnd: (error) => {
+          if (error !== undefined) this.problems.push(`the watch at ${member} ended: ${error.message}`);
+        },
       },
-      onEnd: (error) => {
-        if (error !== undefined) this.problems.push(`the watch at ${member} ended: ${error.message}`);
-      },
-    });
+    );
   }
 
   get lastRevision(): number {
@@ -208,7 +219,9 @@ export class LeaseHolder {
       // Until the TTL after the last acknowledged renewal was sent, the key is there.
       if (nowMs >= sentMs + LEASE_TTL_SECONDS * 1000) continue;
       if (found.count === 0) {
-        this.problems.push(`lease ${lease.id.toString(16)}: its key was gone ${Math.round(nowMs - sentMs)} ms after a renewal for ${LEASE_TTL_SECONDS} s`);
+        this.problems.push(
+          `lease ${lease.id.toString(16)}: its key was gone ${Math.round(nowMs - sentMs)} ms after a renewal for ${LEASE_TTL_SECONDS} s`,
+        );
         return;
       }
       this.checkedCount++;

@@ -51,14 +51,19 @@ export class Cluster {
   startMember(member: MemberProcess): void {
     const [program, ...first] = this.#options.command;
     const log = fs.openSync(`${member.directory}.log`, "a");
-    const child = spawn(program!, [...first, ...this.#flags(member)], { stdio: ["ignore", log, log], env: cleanEnvironment() });
+    const child = spawn(program!, [...first, ...this.#flags(member)], {
+      stdio: ["ignore", log, log],
+      env: cleanEnvironment(),
+    });
     fs.closeSync(log);
     member.process = child;
     member.isPaused = false;
     child.once("exit", (code, signal) => {
       if (member.process !== child) return;
       member.process = undefined;
-      this.unexpectedEnds.push(`${member.name} ended by itself (${signal ?? `exit code ${code}`}), log ${member.directory}.log`);
+      this.unexpectedEnds.push(
+        `${member.name} ended by itself (${signal ?? `exit code ${code}`}), log ${member.directory}.log`,
+      );
     });
   }
 
@@ -88,7 +93,9 @@ export class Cluster {
       if (await answers(member.clientPort)) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`${member.name} does not answer within ${READY_TIMEOUT_MS / 1000} s, see ${member.directory}.log`);
+    throw new Error(
+      `${member.name} does not answer within ${READY_TIMEOUT_MS / 1000} s, see ${member.directory}.log`,
+    );
   }
 
   /** The member that says it leads, if any does now. */
@@ -114,7 +121,16 @@ export class Cluster {
     const proxy = new PeerProxy(peerPort);
     await proxy.listen();
     const directory = path.join(this.#options.directory, name);
-    return { name, clientPort, peerPort, proxy, directory, process: undefined, isPaused: false, joins: false };
+    return {
+      name,
+      clientPort,
+      peerPort,
+      proxy,
+      directory,
+      process: undefined,
+      isPaused: false,
+      joins: false,
+    };
   }
 
   #flags(member: MemberProcess): string[] {
@@ -144,7 +160,9 @@ async function answers(port: number): Promise<boolean> {
 
 async function get(port: number, pathname: string): Promise<string | undefined> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}${pathname}`, { signal: AbortSignal.timeout(1000) });
+    const response = await fetch(`http://127.0.0.1:${port}${pathname}`, {
+      signal: AbortSignal.timeout(1000),
+    });
     return response.ok ? await response.text() : undefined;
   } catch {
     return undefined;

@@ -69,7 +69,9 @@ export class History {
       .filter((it) => it.outcome === "ok" && it.kind !== "get")
       .map((it) => it.returnedMs)
       .sort((a, b) => a - b);
-    const gaps = times.slice(1).map((at, i) => ({ atMs: times[i]! - this.startedMs, lengthMs: at - times[i]! }));
+    const gaps = times
+      .slice(1)
+      .map((at, i) => ({ atMs: times[i]! - this.startedMs, lengthMs: at - times[i]! }));
     return gaps.sort((a, b) => b.lengthMs - a.lengthMs).slice(0, count);
   }
 }

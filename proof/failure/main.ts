@@ -106,7 +106,11 @@ export interface FailureResult {
 
 export async function failureTest(options: Options, io: Io): Promise<FailureResult> {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-failure-"));
-  const cluster = await Cluster.start({ memberCount: options.memberCount, directory, command: commandOf(options.exec) });
+  const cluster = await Cluster.start({
+    memberCount: options.memberCount,
+    directory,
+    command: commandOf(options.exec),
+  });
   const history = new History();
   const load = new Load(cluster, history, options.clientsPerMember);
   const prng = new Prng(options.seed);
@@ -123,7 +127,16 @@ export async function failureTest(options: Options, io: Io): Promise<FailureResu
     if (new Set(hashes).size > 1) violations.push(`the members' hashes differ: ${hashes.join(", ")}`);
     const verdict = judge(history, load.watchers);
     violations.push(...verdict.violations, ...load.problems, ...cluster.unexpectedEnds);
-    return resultOf({ options, history, timeline, verdict, hashes, violations, directory, checkedLeases: load.checkedLeases });
+    return resultOf({
+      options,
+      history,
+      timeline,
+      verdict,
+      hashes,
+      violations,
+      directory,
+      checkedLeases: load.checkedLeases,
+    });
   } finally {
     load.close();
     await cluster.stop();
@@ -138,7 +151,9 @@ class Load {
   readonly #holders: readonly LeaseHolder[];
 
   constructor(cluster: Cluster, history: History, clientsPerMember: number) {
-    this.watchers = cluster.members.map((member) => new Watcher(member.name, `127.0.0.1:${member.clientPort}`));
+    this.watchers = cluster.members.map(
+      (member) => new Watcher(member.name, `127.0.0.1:${member.clientPort}`),
+    );
     for (const member of cluster.members) {
       for (let i = 0; i < clientsPerMember; i++) {
         this.#clients.push(new LoadClient(`127.0.0.1:${member.clientPort}`, this.#clients.length, history));
@@ -180,10 +195,13 @@ interface Scene {
 async function oneFault({ cluster, history, prng, io }: Scene): Promise<TimelineItem> {
   const fault = prng.pick(FAULTS);
   const leader = await cluster.leader();
-  const victim: MemberProcess = leader !== undefined && prng.chance(0.5) ? leader : prng.pick(cluster.members);
+  const victim: MemberProcess =
+    leader !== undefined && prng.chance(0.5) ? leader : prng.pick(cluster.members);
   const startedMs = performance.now();
   const atSeconds = Math.round((startedMs - history.startedMs) / 100) / 10;
-  io.stderr.write(`${atSeconds.toFixed(1).padStart(6)} s  ${fault.name}: ${victim.name}${victim === leader ? " (leader)" : ""}\n`);
+  io.stderr.write(
+    `${atSeconds.toFixed(1).padStart(6)} s  ${fault.name}: ${victim.name}${victim === leader ? " (leader)" : ""}\n`,
+  );
   await fault.run(cluster, victim, prng);
   const seconds = Math.round((performance.now() - startedMs) / 100) / 10;
   await pause(prng.between(500, 2500));
@@ -196,7 +214,9 @@ async function settle(cluster: Cluster): Promise<string[]> {
   try {
     await client.kv.put("failure-settled", "x", { timeoutMs: SETTLE_TIMEOUT_MS });
   } catch (error) {
-    return [`no write was possible within ${SETTLE_TIMEOUT_MS / 1000} s after the last fault: ${(error as Error).message}`];
+    return [
+      `no write was possible within ${SETTLE_TIMEOUT_MS / 1000} s after the last fault: ${(error as Error).message}`,
+    ];
   } finally {
     client.close();
   }
@@ -241,7 +261,16 @@ interface Outcome {
   readonly checkedLeases: number;
 }
 
-function resultOf({ options, history, timeline, verdict, hashes, violations, directory, checkedLeases }: Outcome): FailureResult {
+function resultOf({
+  options,
+  history,
+  timeline,
+  verdict,
+  hashes,
+  violations,
+  directory,
+  checkedLeases,
+}: Outcome): FailureResult {
   const writes = history.operations.filter((it) => it.kind !== "get");
   return {
     exec: options.exec,
@@ -249,7 +278,12 @@ function resultOf({ options, history, timeline, verdict, hashes, violations, dir
     seed: options.seed,
     seconds: Math.round((performance.now() - history.startedMs) / 1000),
     timeline,
-    gaps: history.gaps(10).map(({ atMs, lengthMs }) => ({ atSeconds: Math.round(atMs / 100) / 10, lengthMs: Math.round(lengthMs) })),
+    gaps: history
+      .gaps(10)
+      .map(({ atMs, lengthMs }) => ({
+        atSeconds: Math.round(atMs / 100) / 10,
+        lengthMs: Math.round(lengthMs),
+      })),
     operations: verdict.checkedOperations,
     acknowledgedWrites: writes.filter((it) => it.outcome === "ok").length,
     unknownWrites: writes.filter((it) => it.outcome === "unknown").length,
@@ -274,12 +308,17 @@ function pause(ms: number): Promise<void> {
 function report(result: FailureResult): string {
   const lines = [
     `${result.exec}, ${result.members} members, ${result.seconds} s, seed ${result.seed}: ${result.timeline.length} faults`,
-    ...result.timeline.map((it) => `${it.atSeconds.toFixed(1).padStart(8)} s  ${it.fault}, ${it.victim}${it.wasLeader ? " (leader)" : ""}, ${it.seconds} s`),
+    ...result.timeline.map(
+      (it) =>
+        `${it.atSeconds.toFixed(1).padStart(8)} s  ${it.fault}, ${it.victim}${it.wasLeader ? " (leader)" : ""}, ${it.seconds} s`,
+    ),
     "longest times without an acknowledged write:",
     ...result.gaps.slice(0, 5).map((it) => `${it.atSeconds.toFixed(1).padStart(8)} s  ${it.lengthMs} ms`),
     `checked: ${result.operations} operations (${result.acknowledgedWrites} acknowledged writes, ${result.unknownWrites} of unknown outcome), ${result.checkedEvents} watch events, ${result.checkedLeases} lease renewals, hashes ${result.hashes.join(", ")}`,
     ...result.violations.map((text) => `VIOLATION: ${text}`),
-    result.violations.length === 0 ? "no violation" : `${result.violations.length} violations; data and logs in ${result.directory}`,
+    result.violations.length === 0
+      ? "no violation"
+      : `${result.violations.length} violations; data and logs in ${result.directory}`,
   ];
   return lines.join("\n") + "\n";
 }

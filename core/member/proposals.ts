@@ -1,0 +1,121 @@
+// How requests become log entries: appended at the leader, forwarded once by others, kept while there is no leader. What a
+// client waits for carries a request id made of member id, boot counter and sequence number.
+
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { Id64 } from "../base/ids.ts";
+import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
+import { ENTRY_NORMAL } from "../raft/log.ts";
+import { beginRequest, RequestEnvelope, writeRequestBody } from "../wire/raft-request.ts";
+import { STATUS, type Status } from "../wire/status.ts";
+import type { Call } from "./call.ts";
+import type { Member } from "./member.ts";
+import type { PendingCalls } from "./pending.ts";
+
+export class Proposals {
+  readonly #member: Member;
+  readonly #pending: PendingCalls;
+  readonly #scratch = new ByteWriter(4096);
+  readonly #envelope = new RequestEnvelope();
+  readonly #requestIdHi: number;
+
+  constructor(member: Member, pending: PendingCalls, bootCounter: number) {
+    this.#member = member;
+    this.#pending = pending;
+    this.#requestIdHi = (((member.options.memberId.lo & 0xffff) << 16) | (bootCounter & 0xffff)) >>> 0;
+  }
+
+  /** Proposes a client's request; the call is answered when its entry is applied here. */
+  propose(call: Call, kind: number, bytes: Uint8Array, start: number, end: number): void {
+    if (!this.#pending.hasRoom) return call.fail(STATUS.tooManyRequests);
+    const scratch = this.#scratch;
+    scratch.reset();
+    const sequence = this.#pending.add(call, this.#member.nowMs);
+    beginRequest(scratch, this.#requestIdHi, sequence);
+    writeRequestBody(scratch, kind, bytes, start, end);
+    const refusal =
+      scratch.position > this.#member.limits.requestSizeBytesMax
+        ? STATUS.requestTooLarge
+        : this.#append(scratch.bytes, scratch.position, sequence);
+    if (refusal === undefined) return;
+    this.#pending.take(sequence);
+    call.fail(refusal);
+  }
+
+  /** Proposes what no client waits for, from whatever member. Whether it happens is seen when it is applied. */
+  proposeInternal(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const scratch = this.#internalRequest(kind, bytes, start, end);
+    this.#member.options.waker.wake();
+    return this.#append(scratch.bytes, scratch.position, 0) === undefined;
+  }
+
+  /**
+   * Proposes what only a leader may decide. Never forwarded, never kept for later: a revocation that a deposed leader
+   * hands to the next one would end a lease that was renewed there.
+   */
+  proposeAsLeader(kind: number, bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#member.isLeader) return false;
+    const scratch = this.#internalRequest(kind, bytes, start, end);
+    this.#member.options.waker.wake();
+    return this.#member.raft.propose(scratch.bytes, 0, scratch.position) > 0;
+  }
+
+  /** A parked proposal, if somebody still waits for it. */
+  proposeParked(bytes: Uint8Array, start: number, end: number): void {
+    this.#envelope.parse(bytes, start, end);
+    const { idHi, idLo } = this.#envelope;
+    if (idLo !== 0 && !(idHi === this.#requestIdHi && this.#pending.has(idLo))) return;
+    const refusal = this.#append(bytes.subarray(start, end), end - start, idLo);
+    if (refusal !== undefined) this.#pending.take(idLo)?.fail(refusal);
+  }
+
+  #internalRequest(kind: number, bytes: Uint8Array, start: number, end: number): ByteWriter {
+    const scratch = this.#scratch;
+    scratch.reset();
+    beginRequest(scratch, this.#requestIdHi, 0);
+    writeRequestBody(scratch, kind, bytes, start, end);
+    return scratch;
+  }
+
+  proposeConfChange(call: Call, type: number, id: Id64, context: Uint8Array): void {
+    if (!this.#pending.hasRoom) return call.fail(STATUS.tooManyRequests);
+    const sequence = this.#pending.add(call, this.#member.nowMs);
+    const change = confChange([{ type, id }], context, { hi: this.#requestIdHi, lo: sequence });
+    const refusal = this.#appendConfChange(change);
+    if (refusal === undefined) return;
+    this.#pending.take(sequence);
+    call.fail(refusal);
+  }
+
+  /** `sequence` is the waiting call's; 0 when nobody waits. */
+  #append(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
+    if (this.#member.raft.propose(bytes, 0, sizeBytes) > 0) return undefined;
+    return this.#appendElsewhere(bytes, sizeBytes, sequence);
+  }
+
+  // Without a leader the proposal waits here, as in etcd, until there is one or the call's time is over.
+  #appendElsewhere(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
+    const { refusal } = this.#member.raft;
+    if (refusal === "notLeader" && this.#member.hasLeader) {
+      const number = this.#member.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes);
+      if (number > 0 && sequence !== 0) this.#pending.noteForwarded(sequence, number);
+      if (number > 0) return undefined;
+      if (this.#member.raft.refusal === "tooMuch") return STATUS.tooManyRequests;
+    } else if (refusal === "tooMuch") return STATUS.tooManyRequests;
+    return this.#member.housekeeping.park(bytes, sizeBytes) ? undefined : STATUS.tooManyRequests;
+  }
+
+  #appendConfChange(change: ConfChange): Status | undefined {
+    if (this.#member.raft.proposeConfChange(change) > 0) return undefined;
+    if (this.#member.raft.refusal === "notLeader" && this.#member.hasLeader) {
+      const encoded = encodeConfChange(change);
+      if (this.#member.raft.forward(confChangeEntryType(change), encoded, 0, encoded.length) > 0)
+        return undefined;
+    }
+    return STATUS.unhealthy;
+  }
+
+  /** The call that waits for the request with this id; undefined when it is another member's, or nobody waits. */
+  takeWaiting(idHi: number, idLo: number): Call | undefined {
+    return idHi === this.#requestIdHi && idLo !== 0 ? this.#pending.take(idLo) : undefined;
+  }
+}

@@ -1,0 +1,96 @@
+// Reads: answered from this member's state at once when that is known to be the latest, or when the client does not ask
+// for more; otherwise once the leader is confirmed (reads.ts).
+
+import { ByteWriter } from "../base/byte-writer.ts";
+import { RangeFields } from "../wire/hot.ts";
+import { MemberListRequest } from "../wire/messages.ts";
+import { decode } from "../wire/schema.ts";
+import { METHOD } from "../wire/service.ts";
+import { STATUS, type Status } from "../wire/status.ts";
+import type { Call } from "./call.ts";
+import { memberList as answerMemberList } from "./cluster-api.ts";
+import type { Member } from "./member.ts";
+import type { ReadProbe, ReadQueue } from "./reads.ts";
+
+export class Reading {
+  readonly #member: Member;
+  readonly #queue: ReadQueue;
+  readonly #rangeFields = new RangeFields();
+  readonly #scratch = new ByteWriter(4096);
+
+  constructor(member: Member, queue: ReadQueue) {
+    this.#member = member;
+    this.#queue = queue;
+  }
+
+  range(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const refusal = this.#member.kv.checkRange(bytes, start, end);
+    if (refusal !== undefined) return call.fail(refusal);
+    this.#rangeFields.parse(bytes, start, end);
+    const { serializable } = this.#rangeFields;
+    if (this.#member.isLearner && !serializable) return call.fail(STATUS.notSupportedForLearner);
+    this.#readWhenConfirmed(call, bytes, start, end, serializable);
+  }
+
+  readOnlyTxn(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    this.#readWhenConfirmed(call, bytes, start, end, this.#member.kv.isSerializableTxn(bytes, start, end));
+  }
+
+  memberList(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const { linearizable } = decode(MemberListRequest, bytes, start, end);
+    this.#readWhenConfirmed(call, bytes, start, end, !linearizable);
+  }
+
+  // (call, bytes, start, end) and the flag: every read passes here.
+  #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
+    if (serializable || this.#canReadNow) return this.serve(call, bytes, start, end);
+    if (!this.#queue.hasRoom) return call.fail(STATUS.tooManyRequests);
+    this.#queue.add(call, bytes, start, end);
+  }
+
+  // A leader that is the only voter needs nobody's confirmation, once an entry of its term is applied (R2).
+  get #canReadNow(): boolean {
+    return (
+      this.#member.isSoleVoter &&
+      this.#member.raft.isLeader &&
+      this.#member.appliedTerm === this.#member.raft.term
+    );
+  }
+
+  /** Answers one read from the applied state. */
+  serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    if (call.method === METHOD.memberList) return answerMemberList(this.#member, call);
+    const failure =
+      call.method === METHOD.range
+        ? this.#member.kv.range(bytes, start, end, call)
+        : this.#readTxn(call, bytes, start, end);
+    if (failure === undefined) call.finish();
+    else call.fail(failure);
+  }
+
+  // Beside the connection's buffer: a later operation of the transaction may refuse it.
+  #readTxn(call: Call, bytes: Uint8Array, start: number, end: number): Status | undefined {
+    const reply = this.#scratch;
+    reply.reset();
+    const failure = this.#member.kv.applyTxn(bytes, start, end, reply);
+    if (failure !== undefined) return failure;
+    call.beginMessage().raw(reply.bytes, 0, reply.position);
+    call.endMessage();
+    return undefined;
+  }
+
+  /** Calls back once this member's state is known to be the latest, or with why it cannot be known. */
+  linearizableRead(probe: ReadProbe): void {
+    if (this.#canReadNow) return probe(undefined);
+    if (!this.#queue.hasRoom) return probe(STATUS.tooManyRequests);
+    this.#queue.addProbe(probe);
+    this.#member.options.waker.wake();
+  }
+
+  /** Calls back once a quorum has confirmed that this member still leads. */
+  confirmLeadership(probe: ReadProbe): void {
+    this.linearizableRead((failure) =>
+      probe(failure ?? (this.#member.isLeader ? undefined : STATUS.notPrimaryLessor)),
+    );
+  }
+}
