@@ -28,6 +28,8 @@ export interface Limits {
   readonly dataSegmentSizeBytes: number;
   /** Records looked at by one slice of compaction, hashing or checkpointing. */
   readonly sliceRecordCount: number;
+  /** HashKV and physical compactions that wait for their slices; each reads the whole store, so few are plenty. */
+  readonly housekeepingWaiterCountMax: number;
   /** Quota on the data's size, bytes; 0 means etcd's 2 GiB, negative none. */
   readonly quotaBytes: number;
   /** Keep-alives of one stream that wait for their answer. */
@@ -77,6 +79,7 @@ export const DEFAULT_LIMITS: Limits = {
   walSegmentSizeBytes: 64_000_000,
   dataSegmentSizeBytes: 8 * MIB,
   sliceRecordCount: 2_000,
+  housekeepingWaiterCountMax: 256,
   quotaBytes: 0,
   keepAliveCountMax: 100_000,
   nestingDepthMax: 32,

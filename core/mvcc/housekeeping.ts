@@ -41,6 +41,7 @@ interface CompactionWaiter {
 export class Housekeeping {
   readonly #store: Store;
   readonly #sliceRecordCount: number;
+  readonly #waiterCountMax: number;
   readonly compaction: Compaction;
   readonly #hashes: HashWaiter[] = [];
   readonly #compactionWaiters: CompactionWaiter[] = [];
@@ -51,6 +52,7 @@ export class Housekeeping {
   constructor(store: Store, limits: Limits) {
     this.#store = store;
     this.#sliceRecordCount = limits.sliceRecordCount;
+    this.#waiterCountMax = limits.housekeepingWaiterCountMax;
     this.compaction = new Compaction(store);
   }
 
@@ -58,18 +60,23 @@ export class Housekeeping {
   hash(revision: number, done: HashDone): Status | undefined {
     if (revision > 0 && revision < this.#store.compactedRevision) return STATUS.compacted;
     if (revision > this.#store.revision) return STATUS.futureRevision;
+    if (this.#hashes.length >= this.#waiterCountMax) return STATUS.tooManyRequests;
     this.#hashes.push({ revision: revision === 0 ? this.#store.revision : revision, done, job: undefined });
     return undefined;
   }
 
-  /** Calls back when everything below `revision` is dropped: an answer to a physical compaction. */
-  whenCompacted(revision: number, done: () => void): void {
+  /** Calls back when everything below `revision` is dropped: the answer to a physical compaction. */
+  whenCompacted(revision: number, done: () => void): Status | undefined {
+    if (this.#compactionWaiters.length >= this.#waiterCountMax) return STATUS.tooManyRequests;
     this.#compactionWaiters.push({ revision, done });
+    return undefined;
   }
 
   /** Cleans all segments that have something to clean, and calls back when that is done. */
-  defragment(done: () => void): void {
+  defragment(done: () => void): Status | undefined {
+    if (this.#defragmentWaiters.length >= this.#waiterCountMax) return STATUS.tooManyRequests;
     this.#defragmentWaiters.push(done);
+    return undefined;
   }
 
   /** Starts a checkpoint of the store as it is now; undefined when a compaction or another one is under way. */

@@ -7,6 +7,7 @@
 import { compareBytes } from "../base/bytes.ts";
 import type { NumberList } from "./column.ts";
 import { DELETED_BIT, ID_MASK } from "./key-tree.ts";
+import type { RecordRef } from "./record.ts";
 import type { Store } from "./store.ts";
 
 /** Set with `set`, used for one walk. */
@@ -28,6 +29,14 @@ export class KeyRange {
     this.rangeEndEnd = rangeEndEnd;
     this.isSingle = rangeEndEnd === rangeEndStart;
     this.hasNoEnd = rangeEndEnd - rangeEndStart === 1 && bytes[rangeEndStart] === 0;
+  }
+
+  /** Whether a key lies in a range that is not single. */
+  includes(bytes: Uint8Array, start: number, end: number): boolean {
+    if (compareBytes(bytes, start, end, this.bytes, this.keyStart, this.keyEnd) < 0) return false;
+    return (
+      this.hasNoEnd || compareBytes(bytes, start, end, this.bytes, this.rangeEndStart, this.rangeEndEnd) < 0
+    );
   }
 
   get isEmpty(): boolean {
@@ -87,38 +96,87 @@ export function collectLive(store: Store, range: KeyRange, countMax: number, ref
   }
 }
 
-/** The same at an older revision; returns how many keys of the range there were, which takes a walk over all of it. */
+/** Appends the versions, at an older revision, of the first `countMax` keys that the range had then, in key order. */
 export function collectAt(
   store: Store,
   range: KeyRange,
   revision: number,
   options: { readonly countMax: number; readonly refs: NumberList },
-): number {
+): void {
   const { countMax, refs } = options;
+  if (countMax === 0) return;
   if (range.isSingle) {
     const ref = store.findAt(range.bytes, range.keyStart, range.keyEnd, revision);
-    if (ref === 0) return 0;
-    if (countMax > 0) refs.push(ref);
-    return 1;
+    if (ref !== 0) refs.push(ref);
+    return;
   }
-  if (range.isEmpty) return 0;
+  walkAt(store, range, revision, (ref) => {
+    refs.push(ref);
+    return refs.length < countMax;
+  });
+}
+
+/**
+ * How many keys the range had at an older revision. From today's count and the changes since, when these are few (the
+ * next page of a list is asked for at the revision of the first); else by a walk over the range.
+ */
+export function countAt(store: Store, range: KeyRange, revision: number): number {
+  if (range.isSingle) return store.findAt(range.bytes, range.keyStart, range.keyEnd, revision) === 0 ? 0 : 1;
+  const count = countLive(store, range);
+  const difference = differenceSince(store, range, { revision, recordCountMax: store.tree.keyCount / 4 });
+  if (difference !== undefined) return count + difference;
+  let walked = 0;
+  walkAt(store, range, revision, () => {
+    walked++;
+    return true;
+  });
+  return walked;
+}
+
+/** Keys that the range had at a revision less those that it has; undefined when more records would have to be read. */
+function differenceSince(
+  store: Store,
+  range: KeyRange,
+  since: { readonly revision: number; readonly recordCountMax: number },
+): number | undefined {
+  let difference = 0;
+  let left = since.recordCountMax;
+  let ref = 0;
+  const { revisions, keys } = store;
+  for (let next = since.revision + 1; ref === 0 && next < revisions.next; next++) ref = revisions.first(next);
+  for (; ref !== 0; ref = store.nextRecord(ref)) {
+    if (left-- <= 0) return undefined;
+    const previous = store.previousOf(ref);
+    // Every changed key is looked at once, at its first change.
+    if (previous !== 0 && store.modRevisionOf(previous) > since.revision) continue;
+    const start = keys.keyStartOf(ref);
+    if (!range.includes(keys.bytesOf(ref), start, start + keys.keySizeOf(ref))) continue;
+    const existed = previous !== 0 && !store.isTombstone(previous);
+    const exists = !store.isTombstone(keys.newest.get(store.keyIdOf(ref)));
+    if (existed !== exists) difference += existed ? 1 : -1;
+  }
+  return difference;
+}
+
+/** Calls `visit` with the version of each key of the range at a revision, in key order, while it says true. */
+function walkAt(store: Store, range: KeyRange, revision: number, visit: (ref: RecordRef) => boolean): void {
+  if (range.isEmpty) return;
   const { tree } = store;
   seekEnd(store, range);
   const lastLeaf = tree.leaf;
   const lastPosition = tree.position;
   tree.seek(range.bytes, range.keyStart, range.keyEnd);
   let { leaf, position } = tree;
-  for (let count = 0; ;) {
+  for (;;) {
     const isLast = leaf === lastLeaf;
     const words = tree.leafWords(leaf);
     const base = tree.leafBase(leaf);
     const to = isLast ? lastPosition : tree.countOf(leaf);
     for (; position < to; position++) {
       const ref = store.versionAt(words[base + position]! & ID_MASK, revision);
-      if (ref === 0) continue;
-      if (count++ < countMax) refs.push(ref);
+      if (ref !== 0 && !visit(ref)) return;
     }
-    if (isLast) return count;
+    if (isLast) return;
     leaf = tree.nextOf(leaf);
     position = 0;
   }

@@ -19,8 +19,8 @@ import {
 import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
 import { NumberList } from "./column.ts";
-import { KeyRange, collectAt, collectLive, countLive } from "./key-range.ts";
-import { keyValueFieldSizeBytes, writeKeyValueField } from "./key-value.ts";
+import { KeyRange, collectAt, collectLive, countAt, countLive } from "./key-range.ts";
+import { keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
 import type { RecordRef } from "./record.ts";
 import { RecordView } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -62,7 +62,11 @@ export class RangeQuery {
       if (countMax > 0) collectLive(store, this.#range, countMax, this.refs);
       const isComplete = countMax > 0 && this.refs.length < countMax;
       this.count = isComplete ? this.refs.length : countLive(store, this.#range);
-    } else this.count = collectAt(store, this.#range, fields.revision, { countMax, refs: this.refs });
+    } else {
+      collectAt(store, this.#range, fields.revision, { countMax, refs: this.refs });
+      const isComplete = countMax > 0 && this.refs.length < countMax;
+      this.count = isComplete ? this.refs.length : countAt(store, this.#range, fields.revision);
+    }
     if (fields.countOnly) return undefined;
     if (hasFilters(fields)) this.#filter(fields);
     this.#sort(fields);
@@ -76,11 +80,11 @@ export class RangeQuery {
   /** Bytes of the answer without its header. */
   bodySizeBytes(): number {
     let size = this.tailSizeBytes();
-    const { refs } = this;
-    const view = this.#view;
+    const { refs, keysOnly } = this;
+    const { slabs } = this.#store;
     for (let i = 0; i < refs.length; i++) {
-      this.#store.load(refs.get(i), view);
-      size += keyValueFieldSizeBytes(view, this.keysOnly);
+      const ref = refs.get(i);
+      size += keyValueFieldSizeBytesAt(slabs.words[ref >>> slabs.unitShift]!, slabs.wordOf(ref), keysOnly);
     }
     return size;
   }

@@ -300,6 +300,15 @@ export class Store {
     return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_TOMBSTONE) !== 0;
   }
 
+  /** The version before this one, tombstones included, 0 without. */
+  previousOf(ref: RecordRef): RecordRef {
+    return this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_PREVIOUS]!;
+  }
+
+  keyIdOf(ref: RecordRef): number {
+    return this.wordsOf(ref)[this.slabs.wordOf(ref)]!;
+  }
+
   modRevisionOf(ref: RecordRef): number {
     return modRevisionAt(this.wordsOf(ref), this.slabs.wordOf(ref));
   }
