@@ -128,6 +128,7 @@ export class Checkpointer {
       { index, term, confState: encodeConfState(confState) },
       (failure) => {
         if (failure === undefined) this.#giveUpLog(index);
+        else member.fail(failure);
       },
     );
     if (durable) this.#giveUpLog(index);

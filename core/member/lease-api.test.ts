@@ -14,18 +14,24 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
   const member = {
     isLeader: true,
     nowMs: 0,
+    clock: { now: () => 1_000, unixSeconds: () => 0 },
     lessor: {
       renewedTtlSeconds: 5,
       find: () => (isApplied ? 1 : -1),
-      renew: () => (isApplied ? "renewed" : "unknown"),
+      renew: (_hi: number, _lo: number, nowMs: number) => {
+        log.push(`at ${nowMs}`);
+        return isApplied ? "renewed" : "unknown";
+      },
     },
     leases: {
       writeKeepAlive: (_writer: ByteWriter, _hi: number, _lo: number, ttlSeconds: number) =>
         log.push(`keep-alive ${ttlSeconds}`),
       timeToLive: () => log.push(isApplied ? "time to live" : "unknown"),
     },
-    confirmLeadership: (probe: (failure: undefined) => void) => probe(undefined),
-    linearizableRead: (probe: (failure: undefined) => void) => probes.push(() => probe(undefined)),
+    reading: {
+      confirmLeadership: (probe: (failure: undefined) => void) => probe(undefined),
+      linearizableRead: (probe: (failure: undefined) => void) => probes.push(() => probe(undefined)),
+    },
   };
   const confirm = (): void => {
     isApplied = true;
@@ -51,9 +57,16 @@ const LEASE_7 = Uint8Array.of(0x08, 7);
 test("a keep-alive is not told that a lease is gone which its leader has not applied yet", () => {
   const { member, confirm, log } = laggingLeader();
   leaseKeepAliveOnce(member, call(), LEASE_7, 0, LEASE_7.length);
-  assert.deepEqual(log, []);
+  assert.deepEqual(log, ["at 1000"]);
   confirm();
-  assert.deepEqual(log, ["keep-alive 5"]);
+  assert.deepEqual(log.at(-1), "keep-alive 5");
+});
+
+test("a renewal counts from when it is read, not from the turn before a pause", () => {
+  const { member, confirm, log } = laggingLeader();
+  confirm();
+  leaseKeepAliveOnce(member, call(), LEASE_7, 0, LEASE_7.length);
+  assert.deepEqual(log, ["at 1000", "keep-alive 5"]);
 });
 
 test("the time to live of a lease that the leader has not applied yet waits for it", () => {

@@ -148,7 +148,8 @@ function keepAlive(member: Member, bytes: Uint8Array, start: number, end: number
 }
 
 function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): void {
-  const renewal = member.lessor.renew(hi, lo, member.nowMs);
+  // Not the time of the turn, which a pause makes old: a renewal counts from when it was read, or later.
+  const renewal = member.lessor.renew(hi, lo, member.clock.now());
   switch (renewal) {
     case "renewed": {
       const ttlSeconds = member.lessor.renewedTtlSeconds;
