@@ -149,7 +149,7 @@ export class Cluster {
   }
 
   pids(): number[] {
-    return this.#children.flatMap((child) => (child?.pid === undefined ? [] : [child.pid]));
+    return this.#children.flatMap((child) => (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null ? [] : [child.pid]));
   }
 
   pidOf(member: number): number | undefined {

@@ -6,7 +6,6 @@ import { type Demands, type FigurePlan, figureResult, type FigureResult } from "
 import type { WorkloadName } from "./options.ts";
 import { type DiskProbe, probeDisk, probeLoopback } from "./probes.ts";
 import type { RunResult } from "./result.ts";
-import { median } from "./statistics.ts";
 
 /** A figure and where it stands in a result. */
 export interface LoadFigure extends FigurePlan {
@@ -308,20 +307,22 @@ function sliceFlags(context: RowContext, row: LoadRow, round: number): string[] 
 /** The figures of one row of the group. */
 export function loadFigures(context: RowContext, row: LoadRow, group: LoadGroupResult): FigureResult[] {
   const prng = new Prng(context.options.seed);
-  const middle: Limits = {
+  // A limit is what the machine can do: the best of all rounds, so that a disturbed probe flatters nobody.
+  const least = (values: number[]): number => Math.min(...values);
+  const limits: Limits = {
     disk: {
-      fdatasyncP50Us: median(group.limits.map((one) => one.disk.fdatasyncP50Us)),
-      fdatasyncP99Us: median(group.limits.map((one) => one.disk.fdatasyncP99Us)),
-      bestP50Us: median(group.limits.map((one) => one.disk.bestP50Us)),
-      bestP99Us: median(group.limits.map((one) => one.disk.bestP99Us)),
+      fdatasyncP50Us: least(group.limits.map((one) => one.disk.fdatasyncP50Us)),
+      fdatasyncP99Us: least(group.limits.map((one) => one.disk.fdatasyncP99Us)),
+      bestP50Us: least(group.limits.map((one) => one.disk.bestP50Us)),
+      bestP99Us: least(group.limits.map((one) => one.disk.bestP99Us)),
       bestWay: group.limits[0]?.disk.bestWay ?? "",
     },
-    loopbackP50Us: median(group.limits.map((one) => one.loopbackP50Us)),
+    loopbackP50Us: least(group.limits.map((one) => one.loopbackP50Us)),
   };
   const ours = group.results.get(context.options.ours.name) ?? [];
   return row.figures.map((figure) => {
     const values = (results: readonly RunResult[]): number[] =>
-      results.map((result, round) => figure.from(result, group.limits[round] ?? middle));
+      results.map((result) => figure.from(result, limits));
     const rivals = new Map([...group.results].filter(([name]) => name !== context.options.ours.name).map(([name, results]) => [name, values(results)]));
     return figureResult(figure, { ours: values(ours), rivals }, prng);
   });

@@ -3,10 +3,13 @@
 import * as fs from "node:fs";
 import { compare, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
-import { isWorkload, parseRun, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
+import { isWorkload, parseRun, type RunOptions, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
 import { describeRun, Progress, type TextOut } from "./print.ts";
+import { comparePage, ladderPage, runPage } from "./report/run-page.ts";
+import { writePage } from "./report/page.ts";
+import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
-import { runOnce } from "./run.ts";
+import { type RunHooks, runOnce } from "./run.ts";
 
 /** What a program gives to a command. */
 export interface CommandIo {
@@ -46,19 +49,32 @@ async function benchWorkload(workload: WorkloadName, argv: readonly string[], io
   const options = parseRun(workload, argv, io.env);
   const progress = new Progress(io.stderr, { quiet: options.quiet });
   const interrupt = untilInterrupted();
-  let result: RunResult;
+  const hooks: RunHooks = {
+    signal: interrupt.signal,
+    onSecond: (live) => progress.second(live),
+    onPhase: (text) => progress.phase(text),
+  };
   try {
-    result = await runOnce(options, {
-      signal: interrupt.signal,
-      onSecond: (live) => progress.second(live),
-      onPhase: (text) => progress.phase(text),
-    });
+    if (options.rates.length > 0) return await benchLadder(options, hooks, io);
+    const result = await runOnce(options, hooks);
+    progress.end();
+    if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
+    if (options.reportFile !== undefined) writePage(options.reportFile, runPage(result));
+    io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
+    if (options.reportFile !== undefined && !options.json) io.stdout.write(`  report      ${options.reportFile}\n`);
+    return exitStatusOf(result);
   } finally {
     progress.end();
     interrupt.release();
   }
-  io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
-  return exitStatusOf(result);
+}
+
+async function benchLadder(options: RunOptions, hooks: RunHooks, io: CommandIo): Promise<number> {
+  const ladder = await climb(options, hooks);
+  if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(ladder)}\n`);
+  if (options.reportFile !== undefined) writePage(options.reportFile, ladderPage(ladder.steps, ladder.highestRate));
+  io.stdout.write(options.json ? `${JSON.stringify(ladder)}\n` : describeLadder(ladder));
+  return ladder.highestRate === null ? EXIT_BROKEN : 0;
 }
 
 async function benchCompare(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -68,7 +84,8 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
   try {
     const result = await compare(options, { signal: interrupt.signal, say: (text) => progress.phase(text) });
     progress.end();
-    if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, JSON.stringify(result));
+    if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
+    if (options.reportFile !== undefined) writePage(options.reportFile, comparePage(result));
     // The curves are for the report; what is printed ends with the rows.
     io.stdout.write(options.json ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n` : describeComparison(result));
     return 0;

@@ -59,8 +59,8 @@ const START_TIMEOUT_MS = 60_000;
 /** Tries again and again until a put is acknowledged. Milliseconds since `sinceUs`. */
 async function untilPut(cluster: Cluster, sinceUs: number): Promise<number> {
   for (;;) {
-    const ended = cluster.pids().length === 0;
-    if (!ended && (await tryPut(cluster))) return (clockUs() - sinceUs) / 1000;
+    if (cluster.pids().length === 0) throw new Error(`${cluster.kind} ended at its start`);
+    if (await tryPut(cluster)) return (clockUs() - sinceUs) / 1000;
     if ((clockUs() - sinceUs) / 1000 > START_TIMEOUT_MS) throw new Error(`${cluster.kind} acknowledged no put within ${START_TIMEOUT_MS} ms`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -72,7 +72,10 @@ async function tryPut(cluster: Cluster): Promise<boolean> {
     if (cluster.kind === "zookeeper" || cluster.kind === "consul") {
       const store = await openForeignStore(cluster.kind, [endpoint], 1);
       const key = encodeUtf8(`first${process.hrtime.bigint()}`);
-      const ended = new Promise<string | undefined>((resolve) => (store.sink = { onEnd: (_slot, failure) => resolve(failure) }));
+      const ended = new Promise<string | undefined>((resolve) => {
+        store.sink = { onEnd: (_slot, failure) => resolve(failure) };
+        setTimeout(resolve, 2000, "no answer in time");
+      });
       store.put(0, key, key.length, key, 0, key.length);
       const failure = await ended;
       await store.close();

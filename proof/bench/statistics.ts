@@ -33,10 +33,15 @@ const RESAMPLES = 2000;
 export function ratioOfMedians(ours: readonly number[], theirs: readonly number[], prng: Prng): Estimate {
   const ratios: number[] = [];
   for (let i = 0; i < RESAMPLES; i++) {
-    const ratio = median(resample(ours, prng)) / median(resample(theirs, prng));
+    const ratio = ratioOf(median(resample(ours, prng)), median(resample(theirs, prng)));
     if (Number.isFinite(ratio)) ratios.push(ratio);
   }
-  return { value: median(ours) / median(theirs), low: quantileOf(ratios, 0.025), high: quantileOf(ratios, 0.975) };
+  return { value: ratioOf(median(ours), median(theirs)), low: quantileOf(ratios, 0.025), high: quantileOf(ratios, 0.975) };
+}
+
+/** Nothing against nothing is a tie. */
+function ratioOf(ours: number, theirs: number): number {
+  return ours === 0 && theirs === 0 ? 1 : ours / theirs;
 }
 
 function resample(values: readonly number[], prng: Prng): number[] {

@@ -21,6 +21,7 @@ const PING = 11;
 const NODE_EXISTS = -110;
 const SESSION_TIMEOUT_MS = 30_000;
 const PING_MS = 8000;
+const SESSION_WAIT_MS = 1000;
 /** Unanswered requests of one connection; a power of two. */
 const QUEUE_ROOM = 65_536;
 
@@ -107,7 +108,12 @@ class Connection {
     this.#begin();
     for (const word of [0, 0, 0, SESSION_TIMEOUT_MS, 0, 0, 16, 0, 0, 0, 0]) out.uint32Be(word);
     this.#end();
-    await ready;
+    // A server that is still starting may take the connection and forget the session that was asked for.
+    const timer = setTimeout(() => {
+      this.#fail(`ZooKeeper ${endpoint}: no session in time`);
+      socket.destroy();
+    }, SESSION_WAIT_MS);
+    await ready.finally(() => clearTimeout(timer));
     this.#pings = setInterval(() => this.#ping(), PING_MS);
   }
 
@@ -166,6 +172,8 @@ class Connection {
     this.#out.uint32Be(type);
     this.#payloadStart = this.#out.position;
     this.#slots[this.#tail++ & (QUEUE_ROOM - 1)] = slot;
+    // Nobody will answer: the end comes all the same, later.
+    if (this.#closed && this.#tail - this.#head === 1) setImmediate(() => this.#endAll("the connection is closed"));
     if (this.#tail - this.#head > QUEUE_ROOM) throw new Error("Too many requests under way on one ZooKeeper connection");
   }
 
@@ -182,7 +190,7 @@ class Connection {
 
   readonly #flush = (): void => {
     this.#scheduled = false;
-    this.#socket?.write(this.#out.copy());
+    if (!this.#closed) this.#socket?.write(this.#out.copy());
     this.#out.reset();
   };
 
@@ -248,7 +256,12 @@ class Connection {
     clearInterval(this.#pings);
     if (this.#ready) this.#ready(new Error(text));
     this.#ready = undefined;
-    while (this.#head < this.#tail) this.#store.sink.onEnd(this.#slots[this.#head++ & (QUEUE_ROOM - 1)]!, text);
+    this.#endAll(text);
+  }
+
+  #endAll(text: string): void {
+    // Those that are started by an end wait for their own turn.
+    for (const last = this.#tail; this.#head < last; ) this.#store.sink.onEnd(this.#slots[this.#head++ & (QUEUE_ROOM - 1)]!, text);
   }
 }
 

@@ -1,0 +1,248 @@
+// Pages of a run, of a ladder and of a comparison.
+
+import type { CompareResult } from "../compare.ts";
+import { formatFigure } from "../compare-print.ts";
+import type { Picture } from "../deck-row.ts";
+import { fromPairs, type Histogram } from "../histogram.ts";
+import type { Machine, Mark, RunResult } from "../result.ts";
+import type { Second } from "../series.ts";
+import { formatBytes, formatCount, formatDuration, threeDigits } from "../units.ts";
+import type { LineData, MarkData, Page, Section } from "./sections.ts";
+
+interface Line {
+  readonly name: string;
+  readonly series: readonly Second[];
+  readonly heat: RunResult["heat"];
+  readonly histogram: RunResult["histogram"];
+}
+
+function lineOf(result: RunResult): Line {
+  return { name: result.title, series: result.series, heat: result.heat, histogram: result.histogram };
+}
+
+/** The deck's chart: latency over seconds, one line a store. */
+function overSeconds(title: string, lines: readonly Line[], marks: readonly MarkData[]): Section {
+  const view = (name: string, of: (second: Second) => number) => ({
+    name,
+    lines: lines.map((line): LineData => ({ name: line.name, x: line.series.map((one) => one.second), y: line.series.map(of) })),
+  });
+  return {
+    kind: "lines",
+    title,
+    note: "By the second in which an operation was meant to start. A second in which nothing was answered shows what the operation before it took.",
+    xLabel: "seconds",
+    yLabel: "latency",
+    unit: "us",
+    xScale: "linear",
+    yScale: "linear",
+    views: [view("average", (one) => one.meanUs), view("p50", (one) => one.p50Us), view("p99", (one) => one.p99Us), view("slowest", (one) => one.maxUs)],
+    marks,
+    percentileAxis: false,
+    points: false,
+  };
+}
+
+function percentileCurve(lines: readonly Line[]): Section {
+  return {
+    kind: "lines",
+    title: "Latency by percentile",
+    note: "The x axis is 1/(1-p): every step to the right is ten times rarer.",
+    xLabel: "percentile",
+    yLabel: "latency",
+    unit: "us",
+    xScale: "log",
+    yScale: "log",
+    views: [{ name: "all", lines: lines.map((line) => curveOf(line.name, fromPairs(line.histogram))) }],
+    marks: [],
+    percentileAxis: true,
+    points: false,
+  };
+}
+
+const STEPS_PER_DECADE = 12;
+
+function curveOf(name: string, histogram: Histogram): LineData {
+  const x: number[] = [];
+  const y: number[] = [];
+  const last = Math.log10(Math.max(10, histogram.count)) * STEPS_PER_DECADE;
+  for (let step = 0; step <= last; step++) {
+    const rarity = 10 ** (step / STEPS_PER_DECADE);
+    x.push(rarity);
+    y.push(Math.max(1, histogram.quantile(1 - 1 / rarity)));
+  }
+  return { name, x, y };
+}
+
+function heatOf(line: Line, marks: readonly MarkData[]): Section[] {
+  if (line.heat.every((column) => column.length === 0)) return [];
+  return [
+    {
+      kind: "heat",
+      title: `Every latency over time: ${line.name}`,
+      note: "A column is a second, a row a fifth more latency; the darker, the more operations. Dashed lines mark what the server said of itself.",
+      name: line.name,
+      columns: line.heat,
+      marks,
+    },
+  ];
+}
+
+function marksOf(marks: readonly Mark[]): MarkData[] {
+  return marks.map((mark) => ({ x: mark.atSecond, text: `${mark.kind}: ${mark.text}` }));
+}
+
+function machineText(machine: Machine): string {
+  return `${machine.cores} cores, ${machine.cpu}, ${formatBytes(machine.memoryBytes)} of memory, Linux ${machine.kernel}, Node ${machine.node}`;
+}
+
+function figuresTable(results: readonly RunResult[]): Section {
+  return {
+    kind: "table",
+    title: "Figures",
+    note: "Latencies count from the intended start in an open loop; failed operations are among them.",
+    head: ["", "rate", "p50", "p99", "p99.9", "p99.99", "slowest", "worst second", "errors", "distinct keys", "client CPU", "server CPU per op", "written per op", "resident"],
+    rows: results.map((result) => {
+      const operations = Math.max(1, result.operations);
+      const cpu = result.servers.reduce((sum, one) => sum + one.cpuSeconds, 0);
+      const written = result.servers.reduce((sum, one) => sum + one.writtenBytes, 0);
+      const resident = result.servers.reduce((sum, one) => sum + one.rssBytesMax, 0);
+      const latencies = [result.p50Us, result.p99Us, result.p999Us, result.p9999Us, result.maxUs, result.worstSecondUs].map(formatDuration);
+      const use = result.servers.length === 0 ? ["–", "–", "–"] : [formatDuration((cpu * 1e6) / operations), formatBytes(written / operations), formatBytes(resident)];
+      return [
+        result.title,
+        `${formatCount(result.rate)}/s`,
+        ...latencies,
+        formatCount(result.errors),
+        formatCount(result.distinctKeys),
+        `${result.client.cpuPercent} %`,
+        ...use,
+      ];
+    }),
+  };
+}
+
+function machineSections(result: RunResult): Section[] {
+  if (result.samples.length === 0) return [];
+  const pids = [...new Set(result.samples.map((sample) => sample.pid))];
+  const lines = (of: (sample: RunResult["samples"][number]) => number): LineData[] =>
+    pids.map((pid) => {
+      const samples = result.samples.filter((sample) => sample.pid === pid);
+      const name = result.servers.find((server) => server.pid === pid)?.name ?? "server";
+      return { name: `${name} ${pid}`, x: samples.map((one) => one.second), y: samples.map(of) };
+    });
+  const section = (title: string, unit: "bytes" | "percent" | "plain", of: (sample: RunResult["samples"][number]) => number): Section => ({
+    kind: "lines",
+    title,
+    note: "",
+    xLabel: "seconds",
+    yLabel: "",
+    unit,
+    xScale: "linear",
+    yScale: "linear",
+    views: [{ name: "all", lines: lines(of) }],
+    marks: [],
+    percentileAxis: false,
+    points: false,
+  });
+  return [
+    section("Server CPU, of one core", "percent", (sample) => sample.cpuPercent),
+    section("Server memory, resident", "bytes", (sample) => sample.rssBytes),
+    section("Bytes written a second", "bytes", (sample) => sample.writtenBytes),
+  ];
+}
+
+function verdictSection(result: RunResult): Section[] {
+  const { slo } = result;
+  if (!slo) return [];
+  const rows = slo.objectives.map((one) => [one.objective, one.value, one.kept ? "kept" : "broken"]);
+  rows.push(["windows", `${slo.windowsKept} of ${slo.windows} windows of ${slo.windowSeconds} s kept it`, slo.kept ? "kept" : "broken"]);
+  if (slo.worst) rows.push(["worst window", `${slo.worst.objective} was ${slo.worst.value} at second ${slo.worst.atSecond}`, ""]);
+  return [{ kind: "table", title: `Objectives: ${slo.kept ? "kept" : "broken"}`, note: "Judged for the whole run and for every window of time.", head: ["objective", "found", "verdict"], rows }];
+}
+
+export function runPage(result: RunResult): Page {
+  const line = lineOf(result);
+  const marks = marksOf(result.marks);
+  const loop = result.loop === "open" ? `open loop at ${formatCount(result.targetRate ?? 0)}/s` : `closed loop, ${result.clients} clients`;
+  return {
+    title: `${result.workload}: p50 ${formatDuration(result.p50Us)}, p99 ${formatDuration(result.p99Us)}, slowest ${formatDuration(result.maxUs)}`,
+    lead: [
+      `${result.store} ${result.serverVersion} at ${result.endpoints.join(", ")}; keys of ${result.keySize}, values of ${result.valueSize} bytes; ${loop} on ${result.connections} connections; seed ${result.seed}; ${result.startedAt}`,
+      machineText(result.machine),
+      ...(result.refusal ? [result.refusal] : []),
+      ...result.warnings,
+    ],
+    sections: [...verdictSection(result), overSeconds("Latency over seconds", [line], marks), percentileCurve([line]), ...heatOf(line, marks), figuresTable([result]), ...machineSections(result)],
+  };
+}
+
+/** Throughput against latency: the hockey stick. */
+export function ladderSection(results: readonly RunResult[]): Section {
+  const line = (name: string, of: (result: RunResult) => number): LineData => ({ name, x: results.map((result) => result.rate), y: results.map(of) });
+  return {
+    kind: "lines",
+    title: "Latency against throughput",
+    note: "A point is a run at one offered rate, at the rate that was answered.",
+    xLabel: "operations a second",
+    yLabel: "latency",
+    unit: "us",
+    xScale: "linear",
+    yScale: "log",
+    views: [{ name: "all", lines: [line("p50", (one) => one.p50Us), line("p99", (one) => one.p99Us), line("p99.9", (one) => one.p999Us)] }],
+    marks: [],
+    percentileAxis: false,
+    points: true,
+  };
+}
+
+export function ladderPage(results: readonly RunResult[], highest: number | null): Page {
+  const first = results[0];
+  return {
+    title: highest === null ? "No rate kept the objectives" : `${formatCount(highest)}/s is the highest rate that kept the objectives`,
+    lead: first ? [`${first.workload} on ${first.store} ${first.serverVersion}; open loop; ${first.startedAt}`, machineText(first.machine)] : [],
+    sections: [ladderSection(results), figuresTable(results.map((one) => ({ ...one, title: `${formatCount(one.targetRate ?? 0)}/s offered` })))],
+  };
+}
+
+function pictureSections(picture: Picture): Section[] {
+  return [overSeconds(picture.title, picture.stores, []), percentileCurve(picture.stores), ...picture.stores.flatMap((store) => heatOf(store, []))];
+}
+
+export function comparePage(result: CompareResult): Page {
+  const { limits } = result;
+  const rows = result.rows.flatMap((row) =>
+    row.figures.length === 0
+      ? [{ row: row.row, what: row.what, figure: "", ours: "–", rival: "–", ratio: "–", interval: null, value: null, lowerIsBetter: true, met: "not met", notes: row.notes }]
+      : row.figures.flatMap((figure, i) =>
+          (figure.against.length === 0 ? [undefined] : figure.against).map((against, j) => ({
+            row: i + j === 0 ? row.row : "",
+            what: i + j === 0 ? row.what : "",
+            figure: figure.name,
+            ours: formatFigure(figure.ours, figure.unit),
+            rival: against ? `${against.rival} ${formatFigure(against.value, figure.unit)}` : "–",
+            ratio: against ? threeDigits(against.ratio) : "–",
+            interval: against ? against.interval : null,
+            value: against ? against.ratio : null,
+            lowerIsBetter: figure.better === "lower",
+            met: (against ? against.met : figure.met) ?? "not met",
+            notes: i + j === 0 ? row.notes : [],
+          })),
+        ),
+  );
+  return {
+    title: result.contenders.map((one) => `${one.name} ${one.version === "given" ? "" : one.version}`.trim()).join(" against "),
+    lead: [
+      `${machineText(result.machine)}; ${result.rounds} rounds of ${result.sliceSeconds} s, in turns; ${result.startedAt}`,
+      `limits in the same run: durable write ${formatDuration(limits.disk.bestP50Us)}, round trip ${formatDuration(limits.loopbackP50Us)}`,
+      ...result.notes,
+    ],
+    sections: [
+      ...result.pictures.flatMap(pictureSections),
+      { kind: "rows", title: "Rows of the goals", note: "Ratio is ours / theirs with a 95 % bootstrap interval: below 1 is better for times and sizes, above 1 for rates.", rows },
+      ...result.curves.flatMap((curve): Section[] => [
+        { ...overSeconds(`${curve.row}: latency over seconds of one round`, curve.runs.map(lineOf), []) },
+        figuresTable(curve.runs),
+      ]),
+    ],
+  };
+}
