@@ -20,6 +20,8 @@ export interface Limits {
   readonly stalledReaderMs: number;
   /** Entries after which a checkpoint is due. */
   readonly checkpointEntryCount: number;
+  /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
+  readonly catchUpEntryCount: number;
   /** Log bytes after which a checkpoint is due. */
   readonly checkpointLogBytes: number;
   /** Size of a log segment, bytes: etcd's 64,000,000. */
@@ -75,6 +77,7 @@ export const DEFAULT_LIMITS: Limits = {
   connectionOutputBytesMax: 4 * MIB,
   stalledReaderMs: 30_000,
   checkpointEntryCount: 50_000,
+  catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
   walSegmentSizeBytes: 64_000_000,
   dataSegmentSizeBytes: 8 * MIB,

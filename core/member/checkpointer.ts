@@ -11,8 +11,6 @@ import { ConfState as ConfStateMessage } from "../wire/raft-messages.ts";
 import { encodeHead, joinExtra } from "./checkpoint-state.ts";
 import type { Member } from "./member.ts";
 
-/** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
-const CATCH_UP_COUNT = 5_000;
 /** After a full disk, the next attempt. */
 const RETRY_MS = 5_000;
 
@@ -144,8 +142,8 @@ export class Checkpointer {
   }
 
   #giveUpLog(checkpointIndex: number): void {
-    const { raft, wal, membership } = this.#member;
-    const kept = membership.size > 1 ? CATCH_UP_COUNT : 0;
+    const { raft, wal, membership, limits } = this.#member;
+    const kept = membership.size > 1 ? limits.catchUpEntryCount : 0;
     const needed = this.#member.housekeeping.sender.logNeededFrom;
     const index = Math.min(checkpointIndex - kept, needed);
     if (index <= raft.log.compactedIndex) return;

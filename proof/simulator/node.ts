@@ -136,7 +136,7 @@ export class SimulatedNode implements PeerPlace {
     if (!this.isPaused) return;
     this.isPaused = false;
     // What waited is read first or after a first look at the clock: a real loop may do either.
-    if (this.#chance.chance(0.5)) this.#turn();
+    if (this.#chance.chance(0.5)) this.#run(() => this.#turn());
     this.#drain();
   }
 

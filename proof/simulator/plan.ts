@@ -119,9 +119,9 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   "slow-disks": { memberCounts: [3, 5], faultKinds: ["slowDisk", "isolate", "pause", "split", "kill"], faultCount: [12, 20], syncUsMax: 400_000 },
   /** Checkpoints all the time, in small slices, and members that come back from them. */
   checkpoints: {
-    faultKinds: ["kill", "killAll", "pause"],
+    faultKinds: ["kill", "killAll", "pause", "isolate", "failSync"],
     faultCount: [8, 14],
-    limits: { checkpointEntryCount: 40, checkpointLogBytes: 16 * KIB, sliceRecordCount: 10, dataSegmentSizeBytes: 128 * KIB },
+    limits: { checkpointEntryCount: 40, catchUpEntryCount: 5, checkpointLogBytes: 16 * KIB, sliceRecordCount: 10, dataSegmentSizeBytes: 128 * KIB },
   },
   /** Leases under wrong clocks and new leaders. */
   leases: { memberCounts: [3], faultKinds: ["pause", "isolate", "clockRate", "moveLeader", "kill"], faultCount: [6, 12], mix: { lease: 40, put: 40 } },
@@ -162,6 +162,7 @@ function drawLimits(prng: Prng): Limits {
     ...DEFAULT_LIMITS,
     quotaBytes: -1,
     checkpointEntryCount: prng.pick([100, 500, 5_000]),
+    catchUpEntryCount: prng.pick([0, 20, 200, 5_000]),
     checkpointLogBytes: prng.pick([32 * KIB, 256 * KIB, 16 * 1024 * KIB]),
     walSegmentSizeBytes: prng.pick([64 * KIB, 256 * KIB]),
     dataSegmentSizeBytes: prng.pick([128 * KIB, 256 * KIB]),

@@ -208,7 +208,9 @@ export class RaftOracle {
     const { entries } = this.#options.truth;
     promise(appliedIndex >= said.appliedIndex, "monotone-applied", () => `member ${place}: applied index ${appliedIndex} after ${said.appliedIndex}`);
     promise(appliedIndex <= raft.commitIndex, "state-order", () => `member ${place} applied ${appliedIndex}, only ${raft.commitIndex} is committed`);
-    promise(appliedIndex <= raft.durableIndex, "state-order", () => `member ${place} applied ${appliedIndex}, only ${raft.durableIndex} is durable there`);
+    // What came as a snapshot is durable without the log.
+    const durable = Math.max(raft.durableIndex, raft.log.compactedIndex);
+    promise(appliedIndex <= durable, "state-order", () => `member ${place} applied ${appliedIndex}, only ${durable} is durable there`);
     said.appliedIndex = appliedIndex;
     if (appliedIndex === 0) return;
     const { revision } = entries[appliedIndex]!;

@@ -1,6 +1,6 @@
 // One seed, from its plan to its verdict.
 
-import { drawPlan } from "./plan.ts";
+import { drawPlan, type Plan } from "./plan.ts";
 import { armTripwires } from "./tripwires.ts";
 import { Violation } from "./violation.ts";
 import { World } from "./world.ts";
@@ -33,7 +33,11 @@ export interface FoundViolation {
 const NARRATIVE_LINES = 40;
 
 export function runSeed(seed: number, profile = "swarm"): SeedResult {
-  const world = new World(drawPlan(seed, profile));
+  return runPlan(drawPlan(seed, profile));
+}
+
+export function runPlan(plan: Plan): SeedResult {
+  const world = new World(plan);
   const disarm = armTripwires();
   let violation: FoundViolation | undefined;
   try {
@@ -43,10 +47,10 @@ export function runSeed(seed: number, profile = "swarm"): SeedResult {
   } finally {
     disarm();
   }
-  const { plan, history, scheduler, truth, raft, leases, faults } = world;
+  const { history, scheduler, truth, raft, leases, faults } = world;
   return {
-    seed,
-    profile,
+    seed: plan.seed,
+    profile: plan.profile,
     traceHash: world.trace.hex(),
     simulatedSeconds: scheduler.nowUs / 1e6,
     checkedOperations: history.checkedCount + world.watchMessageCount + leases.checkedCount,
