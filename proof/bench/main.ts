@@ -3,6 +3,9 @@
 import * as fs from "node:fs";
 import { compare, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
+import { describeDiff, diffFiles, isWorse } from "./diff.ts";
+import { benchEtcdStyle } from "./etcd-style.ts";
+import { describeGrowth, growth, growthPage, parseGrowth } from "./growth.ts";
 import { isWorkload, parseRun, type RunOptions, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
 import { describeRun, Progress, type TextOut } from "./print.ts";
 import { comparePage, ladderPage, runPage } from "./report/run-page.ts";
@@ -38,6 +41,9 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
     }
     if (isWorkload(command)) return await benchWorkload(command, rest, io);
     if (command === "compare") return await benchCompare(rest, io);
+    if (command === "diff") return benchDiff(rest, io);
+    if (command === "growth") return await benchGrowth(rest, io);
+    if (command === "--etcd-style") return await withHooks(io, { quiet: false }, async (hooks) => benchEtcdStyle(rest, io, hooks));
     throw new UsageError(`Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`);
   } catch (error) {
     io.stderr.write(`holdfast bench: ${(error as Error).message}\n`);
@@ -47,30 +53,43 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
 
 async function benchWorkload(workload: WorkloadName, argv: readonly string[], io: CommandIo): Promise<number> {
   const options = parseRun(workload, argv, io.env);
-  const progress = new Progress(io.stderr, { quiet: options.quiet });
-  const interrupt = untilInterrupted();
-  const hooks: RunHooks = {
-    signal: interrupt.signal,
-    onSecond: (live) => progress.second(live),
-    onPhase: (text) => progress.phase(text),
-  };
-  try {
-    if (options.rates.length > 0) return await benchLadder(options, hooks, io);
+  return withHooks(io, options, async (hooks) => {
+    if (options.rates.length > 0) return benchLadder(options, hooks, io);
     const result = await runOnce(options, hooks);
-    progress.end();
+    hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, runPage(result));
     io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
     if (options.reportFile !== undefined && !options.json) io.stdout.write(`  report      ${options.reportFile}\n`);
     return exitStatusOf(result);
+  });
+}
+
+interface CommandHooks extends RunHooks {
+  /** The progress line makes room for the report. */
+  readonly endProgress: () => void;
+}
+
+/** Progress on stderr, and an end by Ctrl-C that still reports. */
+async function withHooks(io: CommandIo, options: { readonly quiet: boolean }, body: (hooks: CommandHooks) => Promise<number>): Promise<number> {
+  const progress = new Progress(io.stderr, options);
+  const interrupt = untilInterrupted();
+  try {
+    return await body({
+      signal: interrupt.signal,
+      onSecond: (live) => progress.second(live),
+      onPhase: (text) => progress.phase(text),
+      endProgress: () => progress.end(),
+    });
   } finally {
     progress.end();
     interrupt.release();
   }
 }
 
-async function benchLadder(options: RunOptions, hooks: RunHooks, io: CommandIo): Promise<number> {
+async function benchLadder(options: RunOptions, hooks: CommandHooks, io: CommandIo): Promise<number> {
   const ladder = await climb(options, hooks);
+  hooks.endProgress();
   if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(ladder)}\n`);
   if (options.reportFile !== undefined) writePage(options.reportFile, ladderPage(ladder.steps, ladder.highestRate));
   io.stdout.write(options.json ? `${JSON.stringify(ladder)}\n` : describeLadder(ladder));
@@ -79,20 +98,36 @@ async function benchLadder(options: RunOptions, hooks: RunHooks, io: CommandIo):
 
 async function benchCompare(argv: readonly string[], io: CommandIo): Promise<number> {
   const options = parseCompare(argv);
-  const progress = new Progress(io.stderr, { quiet: options.quiet });
-  const interrupt = untilInterrupted();
-  try {
-    const result = await compare(options, { signal: interrupt.signal, say: (text) => progress.phase(text) });
-    progress.end();
+  return withHooks(io, options, async (hooks) => {
+    const result = await compare(options, { signal: hooks.signal, say: hooks.onPhase });
+    hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, comparePage(result));
     // The curves are for the report; what is printed ends with the rows.
     io.stdout.write(options.json ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n` : describeComparison(result));
     return 0;
-  } finally {
-    progress.end();
-    interrupt.release();
-  }
+  });
+}
+
+function benchDiff(argv: readonly string[], io: CommandIo): number {
+  const files = argv.filter((word) => !word.startsWith("-"));
+  const json = argv.some((word, i) => word === "-w=json" || ((word === "-w" || word === "--write-out") && argv[i + 1] === "json"));
+  const [oldFile, newFile] = files;
+  if (oldFile === undefined || newFile === undefined) throw new UsageError("diff needs two files: OLD NEW");
+  const lines = diffFiles(oldFile, newFile);
+  io.stdout.write(json ? `${JSON.stringify({ format: 1, kind: "diff", lines })}\n` : describeDiff(lines));
+  return isWorse(lines) ? EXIT_BROKEN : 0;
+}
+
+async function benchGrowth(argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = parseGrowth(argv);
+  return withHooks(io, options, async (hooks) => {
+    const found = await growth(options, hooks, io.env);
+    hooks.endProgress();
+    if (options.reportFile !== undefined) writePage(options.reportFile, growthPage(found));
+    io.stdout.write(options.json ? `${JSON.stringify(found)}\n` : describeGrowth(found));
+    return found.tooFast ? EXIT_BROKEN : 0;
+  });
 }
 
 function exitStatusOf(result: RunResult): number {
