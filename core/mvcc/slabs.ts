@@ -231,7 +231,7 @@ const NO_WORDS = new Uint32Array(0);
 // oxlint-disable-next-line max-params -- bytes with their bounds; an object a call would cost on this path
 function copy(target: Uint8Array, at: number, source: Uint8Array, start: number, end: number): void {
   // A short loop beats the call and its temporary view.
-  if (end - start <= 48) for (let i = start; i < end; i++) target[at++] = source[i]!;
+  if (end - start <= 64) for (let i = start; i < end; i++) target[at++] = source[i]!;
   else target.set(source.subarray(start, end), at);
 }
 

@@ -260,6 +260,8 @@ export class RequestSource {
   }
 
   value(): Uint8Array {
+    // Now and then one that does not fit into a segment.
+    if (this.#prng.chance(0.02)) return bytes("V".repeat(this.#prng.below(5000)));
     return bytes("v".repeat(this.#prng.below(4)) + this.#prng.below(5));
   }
 
