@@ -94,7 +94,13 @@ export class EntryArena {
 
 /** Writes the 12 bytes that stand before an entry's payload. */
 // oxlint-disable-next-line max-params -- once per entry, where an object would cost
-export function writeEntryHeader(bytes: Uint8Array, at: number, size: number, type: number, term: number): void {
+export function writeEntryHeader(
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  type: number,
+  term: number,
+): void {
   bytes[at] = size;
   bytes[at + 1] = size >>> 8;
   bytes[at + 2] = size >>> 16;
@@ -120,6 +126,7 @@ export function entryTypeAt(bytes: Uint8Array, at: number): number {
 }
 
 export function entryTermAt(bytes: Uint8Array, at: number): number {
-  const low = (bytes[at + 6]! | (bytes[at + 7]! << 8) | (bytes[at + 8]! << 16) | (bytes[at + 9]! << 24)) >>> 0;
+  const low =
+    (bytes[at + 6]! | (bytes[at + 7]! << 8) | (bytes[at + 8]! << 16) | (bytes[at + 9]! << 24)) >>> 0;
   return (bytes[at + 10]! | (bytes[at + 11]! << 8)) * 4294967296 + low;
 }

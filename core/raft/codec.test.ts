@@ -54,7 +54,13 @@ const messages = fc
     reject: fc.boolean(),
     force: fc.boolean(),
     entries: fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 5 }),
-    confState: fc.record({ voters: ids, votersOutgoing: ids, learners: ids, learnersNext: ids, autoLeave: fc.boolean() }),
+    confState: fc.record({
+      voters: ids,
+      votersOutgoing: ids,
+      learners: ids,
+      learnersNext: ids,
+      autoLeave: fc.boolean(),
+    }),
   })
   .map((draft) => {
     const message = new RaftMessage();
@@ -182,25 +188,47 @@ test("what is wrong with a message is named", () => {
   refused(Uint8Array.from([MESSAGE_VERSION + 1, ...good.subarray(1)]), /version 2 is not known here, 1 is/);
   refused(Uint8Array.from([MESSAGE_VERSION, 99, ...good.subarray(2)]), /kind 99 is not known here/);
   refused(Uint8Array.from([...good, 0]), /1 bytes too many/);
-  refused(append((_, batch) => batch.add(0, 2, none, 0, 0)), /an entry of term 2 follows one of term 3/);
-  refused(append((_, batch) => batch.add(0, 6, none, 0, 0)), /an entry of term 6 comes from a leader of term 5/);
-  refused(append((_, batch) => batch.add(9, 4, none, 0, 0)), /type 9 is no entry's/);
-  refused(append((message) => (message.fromLo = 0)), /a message from nobody/);
+  refused(
+    append((_, batch) => batch.add(0, 2, none, 0, 0)),
+    /an entry of term 2 follows one of term 3/,
+  );
+  refused(
+    append((_, batch) => batch.add(0, 6, none, 0, 0)),
+    /an entry of term 6 comes from a leader of term 5/,
+  );
+  refused(
+    append((_, batch) => batch.add(9, 4, none, 0, 0)),
+    /type 9 is no entry's/,
+  );
+  refused(
+    append((message) => (message.fromLo = 0)),
+    /a message from nobody/,
+  );
 });
 
 test("configuration changes survive their wire form, which is etcd's", () => {
-  const single = confChange([{ type: ADD_LEARNER, id: { hi: 0x8e9e05c5, lo: 0x2164694d } }], Buffer.from("{}"), { hi: 0, lo: 7 });
+  const single = confChange(
+    [{ type: ADD_LEARNER, id: { hi: 0x8e9e05c5, lo: 0x2164694d } }],
+    Buffer.from("{}"),
+    { hi: 0, lo: 7 },
+  );
   const bytes = encodeConfChange(single);
   assert.equal(Buffer.from(bytes).toString("hex"), "0807100318cdd2" + "91" + "8bd2b881cf8e01" + "22027b7d");
   for (const change of [
     single,
     LEAVE_JOINT,
-    confChange([{ type: REMOVE_MEMBER, id: { hi: 0, lo: 1 } }, { type: ADD_VOTER, id: { hi: 1, lo: 0 } }]),
+    confChange([
+      { type: REMOVE_MEMBER, id: { hi: 0, lo: 1 } },
+      { type: ADD_VOTER, id: { hi: 1, lo: 0 } },
+    ]),
     { ...confChange([{ type: ADD_VOTER, id: { hi: 0, lo: 5 } }]), transition: TRANSITION_JOINT_EXPLICIT },
   ]) {
     const coded = encodeConfChange(change);
     const decoded = decodeConfChange(confChangeEntryType(change), coded, 0, coded.length);
-    assert.deepEqual({ ...decoded, context: [...decoded.context] }, { ...change, context: [...change.context] });
+    assert.deepEqual(
+      { ...decoded, context: [...decoded.context] },
+      { ...change, context: [...change.context] },
+    );
   }
 });
 

@@ -14,7 +14,7 @@
 // A newer version is refused by name. What decodes is well formed: sizes add up, terms of entries never fall, ids are there.
 
 import { assert } from "../base/assert.ts";
-import { ByteWriter } from "../base/byte-writer.ts";
+import type { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64 } from "../base/ids.ts";
 import { ENTRY_HEADER_BYTES, entrySizeAt, entryTermAt, entryTypeAt } from "./arena.ts";
 import type { ConfState } from "./configuration.ts";
@@ -137,11 +137,17 @@ export function writeConfState(writer: ByteWriter, state: ConfState): void {
  * Reads a message. `target` may be reused; its batch points into `bytes`, so both must stay until step() returned. Throws
  * RaftMessageError.
  */
-export function decodeMessage(bytes: Uint8Array, start: number, end: number, target = new RaftMessage()): RaftMessage {
+export function decodeMessage(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  target = new RaftMessage(),
+): RaftMessage {
   const batch = target.batch ?? new EntryBatch();
   target.reset();
   if (end - start <= HEADER_BYTES) fail(`${end - start} bytes are no message`);
-  if (bytes[start] !== MESSAGE_VERSION) fail(`version ${bytes[start]} is not known here, ${MESSAGE_VERSION} is`);
+  if (bytes[start] !== MESSAGE_VERSION)
+    fail(`version ${bytes[start]} is not known here, ${MESSAGE_VERSION} is`);
   const kind = bytes[start + 1]!;
   if (kind === 0 || kind >= MESSAGE_NAMES.length) fail(`kind ${kind} is not known here`);
   const flags = bytes[start + 2]!;
@@ -225,7 +231,8 @@ function readBatch(reader: FieldReader, batch: EntryBatch): void {
   const count = reader.varint();
   const start = reader.position;
   const end = reader.end;
-  if (count > (end - start) / ENTRY_HEADER_BYTES) fail(`${count} entries do not fit into ${end - start} bytes`);
+  if (count > (end - start) / ENTRY_HEADER_BYTES)
+    fail(`${count} entries do not fit into ${end - start} bytes`);
   let at = start;
   for (let i = 0; i < count; i++) {
     if (at + ENTRY_HEADER_BYTES > end) fail("an entry is cut off");
@@ -246,7 +253,8 @@ function checkAppended(message: RaftMessage, batch: EntryBatch): void {
   for (let i = 0; i < batch.count; i++) {
     const entryTerm = entryTermAt(batch.bytes, at);
     if (entryTerm < term) fail(`an entry of term ${entryTerm} follows one of term ${term}`);
-    if (entryTypeAt(batch.bytes, at) > ENTRY_CONF_CHANGE_V2) fail(`type ${entryTypeAt(batch.bytes, at)} is no entry's`);
+    if (entryTypeAt(batch.bytes, at) > ENTRY_CONF_CHANGE_V2)
+      fail(`type ${entryTypeAt(batch.bytes, at)} is no entry's`);
     term = entryTerm;
     at += ENTRY_HEADER_BYTES + entrySizeAt(batch.bytes, at);
   }
@@ -258,7 +266,8 @@ function checkForwarded(batch: EntryBatch): void {
   let at = batch.start;
   for (let i = 0; i < batch.count; i++) {
     if (entryTermAt(batch.bytes, at) !== 0) fail("a forwarded proposal has no term yet");
-    if (entryTypeAt(batch.bytes, at) > ENTRY_CONF_CHANGE_V2) fail(`type ${entryTypeAt(batch.bytes, at)} is no entry's`);
+    if (entryTypeAt(batch.bytes, at) > ENTRY_CONF_CHANGE_V2)
+      fail(`type ${entryTypeAt(batch.bytes, at)} is no entry's`);
     at += ENTRY_HEADER_BYTES + entrySizeAt(batch.bytes, at);
   }
 }

@@ -42,7 +42,11 @@ export interface ConfChange {
 const CHANGE_COUNT_MAX = 64;
 const NO_BYTES = new Uint8Array(0);
 
-export function confChange(changes: readonly MemberChange[], context: Uint8Array = NO_BYTES, requestId = ID64_ZERO): ConfChange {
+export function confChange(
+  changes: readonly MemberChange[],
+  context: Uint8Array = NO_BYTES,
+  requestId = ID64_ZERO,
+): ConfChange {
   return { transition: TRANSITION_AUTO, changes, context, requestId };
 }
 
@@ -80,7 +84,12 @@ export function encodeConfChange(change: ConfChange): Uint8Array {
 }
 
 /** Decodes an entry's payload; the context is a copy. Throws WireError. */
-export function decodeConfChange(entryType: number, bytes: Uint8Array, start: number, end: number): ConfChange {
+export function decodeConfChange(
+  entryType: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): ConfChange {
   const reader = new ProtoReader();
   reader.reset(bytes, start, end);
   if (entryType === ENTRY_CONF_CHANGE) return decodeV1(reader);
@@ -110,9 +119,11 @@ function decodeV2(reader: ProtoReader): ConfChange {
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) {
       transition = reader.int32();
-      if (transition < 0 || transition > TRANSITION_JOINT_EXPLICIT) throw new WireError(`unknown transition ${transition}`);
+      if (transition < 0 || transition > TRANSITION_JOINT_EXPLICIT)
+        throw new WireError(`unknown transition ${transition}`);
     } else if (field === 2) {
-      if (changes.length === CHANGE_COUNT_MAX) throw new WireError(`a change of more than ${CHANGE_COUNT_MAX} members`);
+      if (changes.length === CHANGE_COUNT_MAX)
+        throw new WireError(`a change of more than ${CHANGE_COUNT_MAX} members`);
       changes.push(decodeSingle(reader));
     } else if (field === 3) context = readBytes(reader);
     else reader.skip();

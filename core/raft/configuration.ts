@@ -30,7 +30,13 @@ export interface ConfState {
   readonly autoLeave: boolean;
 }
 
-export const EMPTY_CONF_STATE: ConfState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+export const EMPTY_CONF_STATE: ConfState = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+};
 
 export function isJoint(state: ConfState): boolean {
   return state.votersOutgoing.length > 0;
@@ -50,7 +56,10 @@ export function assertConfiguration(state: ConfState): void {
     assert(!counted.some((voter) => id64Equal(voter, learner)), "a learner is no voter");
   }
   for (const learner of state.learnersNext) {
-    assert(state.votersOutgoing.some((voter) => id64Equal(voter, learner)), "a future learner is an outgoing voter");
+    assert(
+      state.votersOutgoing.some((voter) => id64Equal(voter, learner)),
+      "a future learner is an outgoing voter",
+    );
     assert(!state.voters.some((voter) => id64Equal(voter, learner)), "a future learner is no incoming voter");
   }
   assert(isJoint(state) || !state.autoLeave, "only a joint configuration is left");
@@ -70,7 +79,8 @@ function entered(state: ConfState, change: ConfChange): ConfState | string {
     if (one.type === ADD_VOTER) draft.addVoter(one.id);
     else if (one.type === ADD_LEARNER) draft.addLearner(one.id);
     else if (one.type === REMOVE_MEMBER) draft.remove(one.id);
-    else if (one.type !== UPDATE_MEMBER) return `Cannot change the configuration: unknown type of change ${one.type}`;
+    else if (one.type !== UPDATE_MEMBER)
+      return `Cannot change the configuration: unknown type of change ${one.type}`;
   }
   if (draft.voters.length === 0) return "Cannot change the configuration: no voter would be left";
   return draft.finish(joint && change.transition !== TRANSITION_JOINT_EXPLICIT);

@@ -26,7 +26,10 @@ export function isPromotable(state: RaftState): boolean {
   return !hasCommittedChange(state);
 }
 
-export function campaign(state: RaftState, options: { readonly preVote: boolean; readonly forced: boolean }): void {
+export function campaign(
+  state: RaftState,
+  options: { readonly preVote: boolean; readonly forced: boolean },
+): void {
   if (state.role === "leader") return;
   if (!isPromotable(state)) return resetElection(state);
   if (options.preVote && !state.tracker.isSoleVoter(state.self)) {

@@ -34,7 +34,8 @@ export function onAppend(state: RaftState, message: RaftMessage): void {
   appendNew(state, message, skip);
   assert(state.log.lastIndex >= last, "the entries are there now");
   // The leader waits for the new entries; what was durable before them is no news of its own.
-  if (batch.count > 0) state.ackedIndex = Math.max(state.ackedIndex, Math.min(message.index, state.persistence.durableIndex));
+  if (batch.count > 0)
+    state.ackedIndex = Math.max(state.ackedIndex, Math.min(message.index, state.persistence.durableIndex));
   owe(state, last);
   state.commitTo(Math.min(message.commit, last));
 }

@@ -32,7 +32,8 @@ function checkQuorum(state: RaftState): boolean {
 
 /** A leader that cannot write for an election timeout hands over: it can commit through others, but not apply. */
 function checkDisk(state: RaftState): void {
-  if (state.nowMs - state.persistence.oldestMs < state.electionMs || state.transferTarget !== undefined) return;
+  if (state.nowMs - state.persistence.oldestMs < state.electionMs || state.transferTarget !== undefined)
+    return;
   const target = transferCandidate(state);
   if (target !== undefined) startTransfer(state, target);
 }

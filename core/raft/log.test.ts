@@ -29,10 +29,21 @@ function payload(log: RaftLog, index: number): string {
 
 const actions = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant("append" as const), rise: fc.nat(1), size: fc.nat(90), conf: fc.boolean() }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant("append" as const),
+        rise: fc.nat(1),
+        size: fc.nat(90),
+        conf: fc.boolean(),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const), at: fc.nat(100) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("compact" as const), at: fc.nat(100) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("trim" as const), at: fc.nat(100), bytes: fc.nat(500) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant("trim" as const), at: fc.nat(100), bytes: fc.nat(500) }),
+    },
   ),
   { maxLength: 200 },
 );
@@ -45,7 +56,8 @@ test("the log equals the slow model over appends, truncations, compactions and e
       let count = 0;
       for (const step of steps) {
         if (step.kind === "append") {
-          const term = Math.max(1, model.term(model.rows.length)) + (step.rise === 1 && count % 5 === 0 ? 1 : 0);
+          const term =
+            Math.max(1, model.term(model.rows.length)) + (step.rise === 1 && count % 5 === 0 ? 1 : 0);
           const data = `${++count}`.padEnd(step.size, ".");
           const bytes = Buffer.from(data);
           const type = step.conf && count % 7 === 0 ? 1 : 0;
@@ -80,7 +92,8 @@ function compare(log: RaftLog, model: Model): void {
   assert.equal(log.memoryFirst, model.memoryFirst);
   assert.equal(log.lastTerm, model.term(model.rows.length));
   let bytes = 0;
-  for (let index = model.compacted; index <= model.rows.length; index++) assert.equal(log.term(index), model.term(index));
+  for (let index = model.compacted; index <= model.rows.length; index++)
+    assert.equal(log.term(index), model.term(index));
   for (let index = model.memoryFirst; index <= model.rows.length; index++) {
     assert.equal(payload(log, index), model.rows[index - 1]!.data);
     assert.equal(log.type(index), model.rows[index - 1]!.type);
@@ -96,7 +109,10 @@ function compare(log: RaftLog, model: Model): void {
   const cursor = new EntryCursor();
   cursor.reset(batch);
   for (let index = model.memoryFirst; cursor.next(); index++) {
-    assert.equal(Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString(), model.rows[index - 1]!.data);
+    assert.equal(
+      Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString(),
+      model.rows[index - 1]!.data,
+    );
     assert.equal(cursor.term, model.rows[index - 1]!.term);
   }
   assert.equal(cursor.end, writer.position);

@@ -260,7 +260,11 @@ export class RaftLog {
       let end = index;
       while (end < last && this.#follows(end)) end++;
       const endRow = end & this.#mask;
-      writer.raw(this.#arena.chunk(chunk), this.#start[row]! - ENTRY_HEADER_BYTES, this.#start[endRow]! + this.#size[endRow]!);
+      writer.raw(
+        this.#arena.chunk(chunk),
+        this.#start[row]! - ENTRY_HEADER_BYTES,
+        this.#start[endRow]! + this.#size[endRow]!,
+      );
       index = end + 1;
     }
   }

@@ -40,7 +40,8 @@ export function setConfiguration(state: RaftState, configuration: ConfState): vo
 
 function onLeaderConfigured(state: RaftState): void {
   // Who is new gets an election timeout to answer before it counts as gone.
-  for (const member of state.tracker.members) if (member.contactMs === -Infinity) member.contactMs = state.nowMs;
+  for (const member of state.tracker.members)
+    if (member.contactMs === -Infinity) member.contactMs = state.nowMs;
   const target = state.transferTarget;
   if (target !== undefined && !target.isVoter) abortTransfer(state);
   if (target !== undefined && !state.tracker.members.includes(target)) abortTransfer(state);

@@ -25,10 +25,16 @@ function message(kind: number, to: number, from: number, term: number): RaftMess
 }
 
 const count = (cluster: TestCluster, kind: number, from?: number): number =>
-  cluster.packets.filter((packet) => packet.kind === kind && (from === undefined || packet.from === from)).length;
+  cluster.packets.filter((packet) => packet.kind === kind && (from === undefined || packet.from === from))
+    .length;
 
 test("a member takes over any newer term it sees (5.1)", () => {
-  for (const kind of [kinds.MESSAGE_APPEND_REPLY, kinds.MESSAGE_HEARTBEAT, kinds.MESSAGE_HEARTBEAT_REPLY, kinds.MESSAGE_VOTE_REPLY]) {
+  for (const kind of [
+    kinds.MESSAGE_APPEND_REPLY,
+    kinds.MESSAGE_HEARTBEAT,
+    kinds.MESSAGE_HEARTBEAT_REPLY,
+    kinds.MESSAGE_VOTE_REPLY,
+  ]) {
     const cluster = led();
     cluster.node(2).raft.step(message(kind, 2, 3, 9), 0);
     assert.equal(cluster.node(2).raft.term, 9);
@@ -147,7 +153,13 @@ test("committing an entry commits all before it, of earlier leaders, too (5.3)",
   cluster.crash(1);
   cluster.order(2);
   cluster.settle();
-  assert.equal(cluster.node(3).applied.map((entry) => entry.data).join(), ",x,");
+  assert.equal(
+    cluster
+      .node(3)
+      .applied.map((entry) => entry.data)
+      .join(),
+    ",x,",
+  );
 });
 
 test("a follower refuses entries that do not follow what it has (5.3)", () => {
@@ -211,7 +223,10 @@ test("a candidate whose log is behind gets no vote (5.4.1)", () => {
   assert.equal(cluster.node(3).raft.isLeader, false);
   cluster.advance(10_000);
   assert.equal(cluster.node(2).raft.isLeader, true);
-  assert.equal(cluster.node(3).applied.some((entry) => entry.data === "x"), true);
+  assert.equal(
+    cluster.node(3).applied.some((entry) => entry.data === "x"),
+    true,
+  );
 });
 
 test("writes go on while a minority is down, and stop without a majority (5.5)", () => {
@@ -242,7 +257,10 @@ test("a follower installs a snapshot in place of a log that conflicts with it, a
   cluster.node(1).compact(2);
   cluster.heal();
   cluster.advance(5_000);
-  assert.equal(cluster.node(3).applied.some((entry) => entry.data === "x"), true);
+  assert.equal(
+    cluster.node(3).applied.some((entry) => entry.data === "x"),
+    true,
+  );
   // Agreeing: node 2 has everything; a snapshot of entry 2 removes nothing.
   const { raft } = cluster.node(2);
   const last = raft.lastIndex;

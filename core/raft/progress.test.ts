@@ -71,7 +71,11 @@ class Model {
 
 test("what is on the way equals the slow model, whatever is sent, acknowledged and rejected (R26)", () => {
   const action = fc.oneof(
-    fc.record({ kind: fc.constant("send" as const), count: fc.integer({ min: 1, max: 5 }), bytes: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({
+      kind: fc.constant("send" as const),
+      count: fc.integer({ min: 1, max: 5 }),
+      bytes: fc.integer({ min: 1, max: 60 }),
+    }),
     fc.record({ kind: fc.constant("ack" as const), index: fc.nat(60) }),
     fc.record({ kind: fc.constant("reject" as const), index: fc.nat(60), hint: fc.nat(60) }),
     fc.record({ kind: fc.constant("replicate" as const) }),
@@ -109,7 +113,10 @@ test("what is on the way equals the slow model, whatever is sent, acknowledged a
         assert.equal(progress.match, model.match);
         assert.ok(progress.match < progress.next, "match < next");
         assert.equal(progress.inflightCount, model.flying.length);
-        assert.equal(progress.inflightBytes, model.flying.reduce((sum, flying) => sum + flying.bytes, 0));
+        assert.equal(
+          progress.inflightBytes,
+          model.flying.reduce((sum, flying) => sum + flying.bytes, 0),
+        );
         assert.equal(progress.isFull, model.flying.length >= 20 || progress.inflightBytes >= 1000);
       }
     }),

@@ -33,7 +33,13 @@ function hasRoom(state: RaftState, count: number, sizeBytes: number): boolean {
 
 /** Adds a proposal to the message of this turn; returns the message's number, or 0. */
 // Five parameters, as everywhere on the way of an entry: no object per proposal.
-export function forward(state: RaftState, type: number, bytes: Uint8Array, start: number, end: number): number {
+export function forward(
+  state: RaftState,
+  type: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
   assert(state.role !== "leader", "a leader proposes itself");
   if (state.leader.hi === 0 && state.leader.lo === 0) {
     state.refusal = "noLeader";

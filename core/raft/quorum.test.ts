@@ -37,7 +37,11 @@ test("majorityVote equals the slow model for every split of up to nine members",
       for (let rejected = 0; granted + rejected <= count; rejected++) {
         const missing = count - granted - rejected;
         const expected = granted * 2 > count ? "won" : (granted + missing) * 2 > count ? "pending" : "lost";
-        assert.equal(majorityVote(granted, rejected, count), expected, `${granted} of ${count}, ${rejected} against`);
+        assert.equal(
+          majorityVote(granted, rejected, count),
+          expected,
+          `${granted} of ${count}, ${rejected} against`,
+        );
       }
     }
   }

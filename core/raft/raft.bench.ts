@@ -63,7 +63,8 @@ function measure(voters: number, batch: number, total: number): void {
   const run = (count: number): number => {
     const started = process.hrtime.bigint();
     for (let done = 0; done < count; done += batch) {
-      for (let i = 0; i < batch; i++) if (all[0]!.propose(PAYLOAD, 0, PAYLOAD.length) === 0) throw new Error(all[0]!.refusal);
+      for (let i = 0; i < batch; i++)
+        if (all[0]!.propose(PAYLOAD, 0, PAYLOAD.length) === 0) throw new Error(all[0]!.refusal);
       pump(all[0]!, all);
     }
     return Number(process.hrtime.bigint() - started) / count;
@@ -71,7 +72,9 @@ function measure(voters: number, batch: number, total: number): void {
   run(total / 10);
   const runs = [run(total), run(total), run(total)].sort((a, b) => a - b);
   const ns = runs[1]!;
-  console.log(`${voters} voters, batches of ${batch}: ${Math.round(1e9 / ns).toLocaleString("en")} proposals/s, ${ns.toFixed(0)} ns each`);
+  console.log(
+    `${voters} voters, batches of ${batch}: ${Math.round(1e9 / ns).toLocaleString("en")} proposals/s, ${ns.toFixed(0)} ns each`,
+  );
   if (all[0]!.appliedIndex !== all[0]!.lastIndex) throw new Error("not everything was applied");
 }
 

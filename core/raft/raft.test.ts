@@ -38,7 +38,10 @@ function settle(raft: Raft): string[] {
     if (output.sequence !== 0) raft.persisted(output.sequence);
     for (let index = raft.appliedIndex + 1; index <= applyIndex; index++) {
       if (raft.log.type(index) !== 0) raft.applyConfChange(index, raft.confChangeAt(index));
-      else applied.push(Buffer.from(raft.log.bytes(index).subarray(raft.log.start(index), raft.log.end(index))).toString());
+      else
+        applied.push(
+          Buffer.from(raft.log.bytes(index).subarray(raft.log.start(index), raft.log.end(index))).toString(),
+        );
       raft.appliedTo(index);
     }
   }
@@ -84,7 +87,13 @@ test("a restarted member alone keeps term, vote and entries and leads a new term
   settle(first);
   const log = emptyLog();
   for (let i = 1; i <= first.lastIndex; i++) {
-    log.append(first.log.type(i), first.log.term(i), first.log.bytes(i), first.log.start(i), first.log.end(i));
+    log.append(
+      first.log.type(i),
+      first.log.term(i),
+      first.log.bytes(i),
+      first.log.start(i),
+      first.log.end(i),
+    );
   }
   const raft = create(log, first.hardState);
   assert.deepEqual(settle(raft), ["", "a"]);

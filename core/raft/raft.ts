@@ -227,10 +227,16 @@ export class Raft {
    */
   applyConfChange(index: number, change: ConfChange | undefined): ConfState {
     const state = this.#state;
-    assert(index === state.log.firstUnappliedConfIndex, "configuration changes are applied in order, each once");
+    assert(
+      index === state.log.firstUnappliedConfIndex,
+      "configuration changes are applied in order, each once",
+    );
     assert(index <= state.commitIndex, "only committed changes are applied");
     state.log.confApplied(index);
-    const next = change === undefined ? state.tracker.configuration : changedConfiguration(state.tracker.configuration, change);
+    const next =
+      change === undefined
+        ? state.tracker.configuration
+        : changedConfiguration(state.tracker.configuration, change);
     // Every member refuses the same changes, because the check has no other input.
     if (typeof next !== "string") applyConfiguration(state, next);
     return state.tracker.configuration;

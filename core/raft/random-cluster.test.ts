@@ -117,7 +117,10 @@ class Chaos {
     if (leader === undefined || !this.#canChange) return;
     const changes: MemberChange[] = [];
     for (let i = this.#prng.pick([1, 1, 1, 2, 3]); i > 0; i--) {
-      changes.push({ type: this.#prng.pick([ADD_VOTER, ADD_VOTER, REMOVE_MEMBER, ADD_LEARNER]), id: testId(this.#any()) });
+      changes.push({
+        type: this.#prng.pick([ADD_VOTER, ADD_VOTER, REMOVE_MEMBER, ADD_LEARNER]),
+        id: testId(this.#any()),
+      });
     }
     this.cluster.change(leader.id, changes);
   }
@@ -181,7 +184,11 @@ class Chaos {
     // Left alone, it stays as it is: no timer of a follower runs ahead of the heartbeats.
     const { term } = leader.raft;
     cluster.advance(10_000);
-    assert.equal(leader.raft.isLeader && leader.raft.term === term, true, `the leader stays:\n${this.describe()}`);
+    assert.equal(
+      leader.raft.isLeader && leader.raft.term === term,
+      true,
+      `the leader stays:\n${this.describe()}`,
+    );
   }
 
   #members() {
@@ -240,6 +247,8 @@ test("a random cluster keeps every invariant and recovers when everything is hea
   const first = Number(process.env["HOLDFAST_SEED_FIRST"] ?? 1);
   const startedMs = Date.now();
   for (let seed = first; seed < first + count; seed++) runSeed(seed);
-  console.log(`# seeds ${first}..${first + count - 1}: ${count * STEPS} steps in ${Date.now() - startedMs} ms: ${JSON.stringify(reached)}`);
+  console.log(
+    `# seeds ${first}..${first + count - 1}: ${count * STEPS} steps in ${Date.now() - startedMs} ms: ${JSON.stringify(reached)}`,
+  );
   for (const [name, times] of Object.entries(reached)) assert.ok(times > 0, `${name} were reached`);
 });

@@ -29,7 +29,16 @@ interface Scenario {
 
 /** A step: what, and to whom (a node, or the place of a packet on its way). */
 interface Action {
-  readonly kind: "deliver" | "duplicate" | "campaign" | "propose" | "sync" | "crash" | "restart" | "read" | "change";
+  readonly kind:
+    | "deliver"
+    | "duplicate"
+    | "campaign"
+    | "propose"
+    | "sync"
+    | "crash"
+    | "restart"
+    | "read"
+    | "change";
   readonly at: number;
 }
 
@@ -177,7 +186,8 @@ class World {
       text += `|${node.isUp ? node.raft.fingerprint() : "down"}`;
       text += `;${node.hardState.term}/${node.hardState.vote.lo}/${node.hardState.commit}`;
       for (const entry of node.entries) text += `,${entry.term}${entry.data}`;
-      for (const batch of node.batches) text += `;${batch.hardState?.term}${batch.entries.map((entry) => `${entry.index}/${entry.term}`).join()}`;
+      for (const batch of node.batches)
+        text += `;${batch.hardState?.term}${batch.entries.map((entry) => `${entry.index}/${entry.term}`).join()}`;
     }
     const packets = cluster.packets.map((packet) => String.fromCharCode(...packet.bytes)).sort();
     return hash(`${text}#${packets.join("#")}`);
@@ -208,7 +218,10 @@ function describe(path: readonly Action[]): string {
 }
 
 /** Visits states breadth first; returns how many, how deep, and whether that was all. */
-function search(scenario: Scenario, stateCountMax: number): { states: number; depth: number; complete: boolean } {
+function search(
+  scenario: Scenario,
+  stateCountMax: number,
+): { states: number; depth: number; complete: boolean } {
   const seen = new Set<number>([replay(scenario, []).key()]);
   let frontier: Action[][] = [[]];
   let depth = 0;
@@ -223,7 +236,9 @@ function search(scenario: Scenario, stateCountMax: number): { states: number; de
           world ??= replay(scenario, path);
           world.run(action);
         } catch (error) {
-          throw new Error(`${scenario.name}: after ${describe(child)}: ${(error as Error).stack}`, { cause: error });
+          throw new Error(`${scenario.name}: after ${describe(child)}: ${(error as Error).stack}`, {
+            cause: error,
+          });
         }
         const key = world.key();
         world = undefined;
@@ -242,7 +257,9 @@ function search(scenario: Scenario, stateCountMax: number): { states: number; de
 for (const scenario of SCENARIOS) {
   test(`no history breaks an invariant: ${scenario.name}`, () => {
     const found = search(scenario, Number(process.env["HOLDFAST_STATES"] ?? 700));
-    console.log(`# ${found.states} states, ${found.depth} steps deep${found.complete ? ", all there are" : ""}`);
+    console.log(
+      `# ${found.states} states, ${found.depth} steps deep${found.complete ? ", all there are" : ""}`,
+    );
     assert.ok(found.states > 100, "the search goes somewhere");
   });
 }

@@ -182,7 +182,8 @@ export class RaftState {
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
     this.commitIndex = Math.max(options.hardState.commit, options.appliedIndex, options.log.compactedIndex);
-    if (this.commitIndex > options.log.lastIndex) throw new LogLostError(this.commitIndex, options.log.lastIndex);
+    if (this.commitIndex > options.log.lastIndex)
+      throw new LogLostError(this.commitIndex, options.log.lastIndex);
     this.appliedIndex = options.appliedIndex;
     this.nowMs = options.nowMs;
     assert(this.term >= this.log.lastTerm, "the term is at least that of the last entry");

@@ -28,7 +28,8 @@ function isFromLeader(kind: number): boolean {
 /** Of an older term only questions are answered, so that whoever asks learns the term (R20: or it stays stuck). */
 function onOlderTerm(state: RaftState, message: RaftMessage): void {
   if (isFromLeader(message.kind)) state.send(kinds.MESSAGE_HEARTBEAT_REPLY, sender(message));
-  else if (message.kind === kinds.MESSAGE_PRE_VOTE || message.kind === kinds.MESSAGE_VOTE) onVoteRequest(state, message);
+  else if (message.kind === kinds.MESSAGE_PRE_VOTE || message.kind === kinds.MESSAGE_VOTE)
+    onVoteRequest(state, message);
 }
 
 /** Takes a newer term over; returns whether the message is still to be looked at. */

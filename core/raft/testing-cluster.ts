@@ -300,12 +300,15 @@ export function formatMessage(message: RaftMessage): string {
     else text += ` index=${message.index}`;
   } else if (name === "heartbeat") text += ` commit=${message.commit} sequence=${message.sequence}`;
   else if (name === "heartbeatReply") text += ` sequence=${message.sequence}`;
-  else if (name === "vote" || name === "preVote") text += ` last=${message.index}/${message.logTerm}${message.force ? " force" : ""}`;
+  else if (name === "vote" || name === "preVote")
+    text += ` last=${message.index}/${message.logTerm}${message.force ? " force" : ""}`;
   else if (name === "voteReply" || name === "preVoteReply") text += message.reject ? " reject" : " grant";
   else if (name === "readIndex") text += ` number=${message.incarnation}.${message.sequence}`;
-  else if (name === "readIndexReply") text += ` number=${message.incarnation}.${message.sequence} index=${message.index}`;
+  else if (name === "readIndexReply")
+    text += ` number=${message.incarnation}.${message.sequence} index=${message.index}`;
   else if (name === "snapshot") text += ` index=${message.index}/${message.logTerm}`;
-  else if (name === "forward") text += ` number=${message.incarnation}.${message.sequence} entries=${message.batch?.count ?? 0}`;
+  else if (name === "forward")
+    text += ` number=${message.incarnation}.${message.sequence} entries=${message.batch?.count ?? 0}`;
   else if (name === "forwardRefused") text += ` number=${message.incarnation}.${message.sequence}`;
   return text;
 }

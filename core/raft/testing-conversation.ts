@@ -91,7 +91,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["compact", compact],
   ["change", change],
   ["deliver", (it, words) => void chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet))],
-  ["duplicate", (it, words) => void chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet, true))],
+  [
+    "duplicate",
+    (it, words) => void chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet, true)),
+  ],
   ["drop", drop],
   ["sync", (it, [id, count]) => it.cluster.sync(Number(id), count === undefined ? undefined : Number(count))],
   ["crash", (it, [id, kept]) => it.cluster.crash(Number(id), Number(kept ?? 0))],
@@ -110,8 +113,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
 ]);
 
 function create(it: Conversation, words: readonly string[]): void {
-  const value = (name: string): string | undefined => words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
-  const number = (name: string): number | undefined => (value(name) === undefined ? undefined : Number(value(name)));
+  const value = (name: string): string | undefined =>
+    words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+  const number = (name: string): number | undefined =>
+    value(name) === undefined ? undefined : Number(value(name));
   const append = number("append");
   const inflight = number("inflight");
   it.create(
@@ -162,7 +167,10 @@ function change(it: Conversation, [id, ...words]: readonly string[]): void {
     const type = words[i] === "add" ? ADD_VOTER : words[i] === "remove" ? REMOVE_MEMBER : ADD_LEARNER;
     changes.push({ type, id: testId(Number(words[i + 1])) });
   }
-  const index = words[0] === "leave" ? node.proposeConfChange(LEAVE_JOINT, it.cluster.nowMs) : it.cluster.change(Number(id), changes);
+  const index =
+    words[0] === "leave"
+      ? node.proposeConfChange(LEAVE_JOINT, it.cluster.nowMs)
+      : it.cluster.change(Number(id), changes);
   if (index === 0) it.say(`${id}: refused: ${node.raft.refusal}`);
 }
 
@@ -202,9 +210,12 @@ function chosen(cluster: TestCluster, words: readonly string[]): FlyingPacket[] 
   for (const word of words) {
     if (word.includes("->")) {
       const [from, to] = word.split("->");
-      packets = packets.filter((packet) => (from === "" || packet.from === Number(from)) && (to === "" || packet.to === Number(to)));
+      packets = packets.filter(
+        (packet) => (from === "" || packet.from === Number(from)) && (to === "" || packet.to === Number(to)),
+      );
     } else if (word.startsWith("first=")) packets = packets.slice(0, Number(word.slice(6)));
-    else if (MESSAGE_NAMES.includes(word)) packets = packets.filter((packet) => MESSAGE_NAMES[packet.kind] === word);
+    else if (MESSAGE_NAMES.includes(word))
+      packets = packets.filter((packet) => MESSAGE_NAMES[packet.kind] === word);
     else throw new Error(`There is no filter ${word}`);
   }
   return packets;

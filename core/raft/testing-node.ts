@@ -233,13 +233,16 @@ export class TestNode {
       hardState: this.hardState,
       confState,
       appliedIndex: index,
-      storage: { readEntries: (first, last, bytesMax, batch) => this.#readEntries({ first, last, bytesMax }, batch) },
+      storage: {
+        readEntries: (first, last, bytesMax, batch) => this.#readEntries({ first, last, bytesMax }, batch),
+      },
     });
   }
 
   #handle(output: RaftOutput): void {
     const { raft } = this;
-    if (output.leaderChanged) this.#event(`${raft.role} of term ${raft.term}, leader ${id64Hex(raft.leader)}`);
+    if (output.leaderChanged)
+      this.#event(`${raft.role} of term ${raft.term}, leader ${id64Hex(raft.leader)}`);
     if (output.sequence !== 0) this.#queue(output);
     for (const message of output.messages) this.#send(message, undefined);
     for (const peer of output.snapshotsWanted) this.#sendSnapshot(peer);
@@ -278,7 +281,8 @@ export class TestNode {
     const { log } = this.raft;
     const entries: TestEntry[] = [];
     if (output.entriesLast > 0) {
-      for (let index = output.entriesFirst; index <= output.entriesLast; index++) entries.push(this.#entry(log, index));
+      for (let index = output.entriesFirst; index <= output.entriesLast; index++)
+        entries.push(this.#entry(log, index));
     }
     let snapshot: TestSnapshot | undefined = undefined;
     if (output.snapshot !== undefined) {
@@ -288,7 +292,8 @@ export class TestNode {
     this.batches.push({ sequence: output.sequence, hardState: output.hardState, entries, snapshot });
     if (!this.#observer.listens) return;
     const parts = [`persist #${output.sequence}`];
-    if (output.hardState !== undefined) parts.push(`term ${output.hardState.term} vote ${id64Hex(output.hardState.vote)}`);
+    if (output.hardState !== undefined)
+      parts.push(`term ${output.hardState.term} vote ${id64Hex(output.hardState.vote)}`);
     if (entries.length > 0) parts.push(`entries ${entries.map(formatEntry).join(" ")}`);
     if (snapshot !== undefined) parts.push(`snapshot ${snapshot.index}/${snapshot.term}`);
     this.#event(parts.join(", "));
@@ -342,7 +347,12 @@ export class TestNode {
   #entry(log: RaftLog, index: number): TestEntry {
     const bytes = log.bytes(index).slice(log.start(index), log.end(index));
     const type = log.type(index);
-    return { index, term: log.term(index), type, data: type === ENTRY_NORMAL ? decodeUtf8(bytes, 0, bytes.length) : toHex(bytes) };
+    return {
+      index,
+      term: log.term(index),
+      type,
+      data: type === ENTRY_NORMAL ? decodeUtf8(bytes, 0, bytes.length) : toHex(bytes),
+    };
   }
 
   #event(text: string): void {

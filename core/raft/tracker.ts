@@ -66,7 +66,12 @@ export class Tracker {
 
   /** Whether `member` alone is a quorum. */
   isSoleVoter(member: Progress | undefined): boolean {
-    return member !== undefined && this.#outgoing.length === 0 && this.#voters.length === 1 && this.#voters[0] === member;
+    return (
+      member !== undefined &&
+      this.#outgoing.length === 0 &&
+      this.#voters.length === 1 &&
+      this.#voters[0] === member
+    );
   }
 
   /** The last entry that a quorum has durably (R6, R7: our own part is what is durable here). */

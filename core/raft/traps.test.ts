@@ -31,7 +31,13 @@ function message(kind: number, to: number, from: number, term: number): RaftMess
   return result;
 }
 
-function append(to: number, from: number, term: number, previous: readonly [number, number], entryTerms: readonly number[]): RaftMessage {
+function append(
+  to: number,
+  from: number,
+  term: number,
+  previous: readonly [number, number],
+  entryTerms: readonly number[],
+): RaftMessage {
   const result = message(kinds.MESSAGE_APPEND, to, from, term);
   result.index = previous[0];
   result.logTerm = previous[1];
@@ -63,7 +69,8 @@ test("R1: an entry of an older term on a majority is not committed by counting",
   cluster.deliverMatching((packet) => packet.to === 1);
   assert.equal(cluster.node(1).raft.isLeader, true);
   // Node 3 rejects, then gets x alone.
-  for (let i = 0; i < 4 && cluster.node(3).raft.lastIndex < 2; i++) cluster.deliverMatching((packet) => packet.to !== 2);
+  for (let i = 0; i < 4 && cluster.node(3).raft.lastIndex < 2; i++)
+    cluster.deliverMatching((packet) => packet.to !== 2);
   cluster.deliverMatching((packet) => packet.to === 1);
   assert.equal(cluster.node(3).raft.log.term(2), 1, "x is on a majority");
   assert.equal(cluster.node(1).raft.commitIndex, 1);
