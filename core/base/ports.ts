@@ -96,6 +96,8 @@ export interface PeerLinks {
    * there is no connection or too much is unsent: the frame is dropped then, and Raft repeats what matters.
    */
   writer(to: Id64, lane: number): ByteWriter | undefined;
+  /** Sends what was written now, before the end of the turn: the peers write to their disks while this member does. */
+  flush(): void;
   /** Who is to be connected from now on, this member excluded. */
   setPeers(peers: readonly PeerAddress[]): void;
 }

@@ -40,6 +40,8 @@ export interface GrpcServerOptions {
   readonly peerAddress: string;
   /** Common name of the client's certificate. */
   readonly peerCommonName?: string;
+  /** A call of `handler` or `health` has ended; for metrics. */
+  readonly onCallEnd?: (methodId: number, code: number) => void;
   /** There is output where there was none: have `takeOutput` called in this turn. */
   readonly onOutput: (connection: GrpcServerConnection) => void;
 }
@@ -321,6 +323,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   }
 
   finishCall(call: ServerCall): void {
+    this.#options.onCallEnd?.(call.method.id, call.cancelled ? CODE.canceled : call.code);
     if (!call.cancelled) {
       this.#http2.output.endStream(call.stream, END_TRAILERS);
       this.#tell();

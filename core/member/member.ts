@@ -30,7 +30,7 @@ import type { Alarms } from "./alarms.ts";
 import { Applier } from "./apply.ts";
 import type { Call } from "./call.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
-import { onUnary, refusalOf } from "./dispatch.ts";
+import { notBuilt, onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { Membership } from "./membership.ts";
@@ -40,7 +40,7 @@ import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
 import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
-import { Reading } from "./reading.ts";
+import { Reading, StreamedRange } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
@@ -193,14 +193,18 @@ export class Member {
 
   onUnary(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
+    this.counters.callStarted(call.method.id);
     onUnary(this, call, bytes, start, end);
     this.options.waker.wake();
   }
 
   onStreamOpen(call: Call): void {
+    this.counters.callStarted(call.method.id);
     const refusal = refusalOf(this, call);
     if (refusal !== undefined) return call.fail(refusal);
     if (call.method === METHOD.watch) this.hub.open(call);
+    else if (call.method !== METHOD.leaseKeepAlive && call.method !== METHOD.rangeStream)
+      call.fail(notBuilt(call));
     else if (call.method === METHOD.leaseKeepAlive) {
       const stream = new KeepAliveStream(this, call);
       call.state = stream;
@@ -211,6 +215,7 @@ export class Member {
   onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
     if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
+    else if (call.method === METHOD.rangeStream) this.reading.rangeStream(call, bytes, start, end);
     else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
     this.options.waker.wake();
   }
@@ -230,12 +235,14 @@ export class Member {
 
   onCancel(call: Call): void {
     if (call.method === METHOD.watch) this.hub.close(call);
+    else if (call.state instanceof StreamedRange) call.state.abandon();
     else if (call.state instanceof KeepAliveStream) call.state.end(STATUS.contextCanceled);
     // Unary calls are finished by what they wait for: a proposal cannot be taken back.
   }
 
   onWritable(call: Call): void {
     if (call.method === METHOD.watch) this.hub.onWritable(call);
+    else if (call.state instanceof StreamedRange) call.state.go();
     this.options.waker.wake();
   }
 
@@ -385,6 +392,8 @@ export class Member {
       const output = this.raft.takeOutput(nowMs);
       if (output === undefined) return;
       this.#send(output.messages);
+      // The peers' disks work while ours does (thesis 10.2.1): the sync below may hold the loop.
+      if (output.messages.length > 0 && output.sequence !== 0) this.options.peers.flush();
       if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
       if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);

@@ -20,13 +20,10 @@ export interface MemberOptions {
   readonly forceNewCluster: boolean;
   readonly heartbeatMs: number;
   readonly electionMs: number;
-  readonly preVote: boolean;
   readonly strictReconfigCheck: boolean;
   readonly learnerCountMax: number;
   readonly watchProgressMs: number;
   readonly autoCompaction: AutoCompactionOptions;
-  /** Never syncs (--unsafe-no-fsync). */
-  readonly unsafeNoSync: boolean;
   /** The etcd version that clients are told, and the cluster's minor version. */
   readonly reportedVersion: string;
   readonly limits: Limits;

@@ -2,6 +2,7 @@
 // for more; otherwise once the leader is confirmed (reads.ts).
 
 import { ByteWriter } from "../base/byte-writer.ts";
+import { RangeStream } from "../mvcc/range-stream.ts";
 import { RangeFields } from "../wire/hot.ts";
 import { MemberListRequest } from "../wire/messages.ts";
 import { decode } from "../wire/schema.ts";
@@ -11,6 +12,36 @@ import type { Call } from "./call.ts";
 import { memberList as answerMemberList } from "./cluster-api.ts";
 import type { Member } from "./member.ts";
 import type { ReadProbe, ReadQueue } from "./reads.ts";
+
+const RANGE_STREAM_ASKED = Symbol("range stream asked");
+
+/** A range that goes out in several messages, as fast as its reader takes them. */
+export class StreamedRange {
+  readonly #call: Call;
+  readonly #stream: RangeStream;
+  #ended = false;
+
+  constructor(call: Call, stream: RangeStream) {
+    this.#call = call;
+    this.#stream = stream;
+  }
+
+  /** Sends what the reader takes now. */
+  go(): void {
+    while (!this.#ended && this.#call.writable) {
+      this.#ended = this.#stream.next(this.#call.beginMessage());
+      this.#call.endMessage();
+      if (this.#ended) this.#call.finish();
+    }
+  }
+
+  /** The reader is gone. */
+  abandon(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#call.finish();
+  }
+}
 
 export class Reading {
   readonly #member: Member;
@@ -30,6 +61,14 @@ export class Reading {
     const { serializable } = this.#rangeFields;
     if (this.#member.isLearner && !serializable) return call.fail(STATUS.notSupportedForLearner);
     this.#readWhenConfirmed(call, bytes, start, end, serializable);
+  }
+
+  /** A RangeStream's request, the only message of its call. */
+  rangeStream(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    if (call.state !== undefined) return;
+    call.state = RANGE_STREAM_ASKED;
+    this.#rangeFields.parse(bytes, start, end);
+    this.#readWhenConfirmed(call, bytes, start, end, this.#rangeFields.serializable);
   }
 
   readOnlyTxn(call: Call, bytes: Uint8Array, start: number, end: number): void {
@@ -60,12 +99,22 @@ export class Reading {
   /** Answers one read from the applied state. */
   serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.method === METHOD.memberList) return answerMemberList(this.#member, call);
+    if (call.method === METHOD.rangeStream) return this.#serveStream(call, bytes, start, end);
     const failure =
       call.method === METHOD.range
         ? this.#member.kv.range(bytes, start, end, call)
         : this.#readTxn(call, bytes, start, end);
     if (failure === undefined) call.finish();
     else call.fail(failure);
+  }
+
+  #serveStream(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    if (call.cancelled) return call.finish();
+    const opened = this.#member.kv.rangeStream(bytes, start, end);
+    if (!(opened instanceof RangeStream)) return call.fail(opened);
+    const streamed = new StreamedRange(call, opened);
+    call.state = streamed;
+    streamed.go();
   }
 
   // Beside the connection's buffer: a later operation of the transaction may refuse it.

@@ -27,6 +27,7 @@ import {
   readDataPointer,
 } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
+import { forceNewCluster } from "./force-new-cluster.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
@@ -65,18 +66,10 @@ export function storedIdentity(disk: Disk): Identity | undefined {
 
 /** Reads what is there, or makes a new member. Throws WalError and CheckpointError for damage, DataDirectoryError for a foreign one. */
 export function openMember(options: MemberOptions): Member {
-  const { disk, limits, clock } = options;
+  const { disk } = options;
   disk.makeDirectory(WAL_DIRECTORY);
   disk.makeDirectory(DATA_DIRECTORY_PREFIX);
-  const stored = storedIdentity(disk);
-  if (stored === undefined) {
-    const { memberId, clusterId } = options;
-    writeSmallFile(
-      disk,
-      IDENTITY_PATH,
-      `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`,
-    );
-  }
+  rememberIdentity(options);
   const bootCounter = countBoot(disk);
   const lessor = new Lessor({
     ...DEFAULT_LESSOR_OPTIONS,
@@ -85,28 +78,59 @@ export function openMember(options: MemberOptions): Member {
   });
   const pointer = readDataPointer(disk);
   const state = loadState(options, pointer.directory, lessor);
-  // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
-  const mayEndBefore = pointer.receivedIndex === state.appliedIndex;
+  const { raft, wal } = openLog(options, { state, bootCounter, receivedIndex: pointer.receivedIndex });
+  const { store, membership, alarms, clusterVersion, appliedIndex, appliedTerm } = state;
+  return new Member(options, {
+    raft,
+    wal,
+    store,
+    lessor,
+    membership,
+    alarms,
+    clusterVersion,
+    bootCounter,
+    appliedIndex,
+    appliedTerm,
+    dataDirectory: pointer.directory,
+  });
+}
+
+function rememberIdentity(options: MemberOptions): void {
+  const { disk, memberId, clusterId } = options;
+  if (storedIdentity(disk) !== undefined) return;
+  const text = `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`;
+  writeSmallFile(disk, IDENTITY_PATH, text);
+}
+
+interface LogStart {
+  readonly state: CheckpointState;
+  readonly bootCounter: number;
+  readonly receivedIndex: number;
+}
+
+function openLog(
+  options: MemberOptions,
+  { state, bootCounter, receivedIndex }: LogStart,
+): { raft: Raft; wal: Wal } {
+  const { disk, limits, clock } = options;
   const recovery = recoverWal({
     disk,
     directory: WAL_DIRECTORY,
     checkpointIndex: state.appliedIndex,
-    mayEndBefore,
+    // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
+    mayEndBefore: receivedIndex === state.appliedIndex,
   });
-  const walOptions: WalOptions = {
-    disk,
-    directory: WAL_DIRECTORY,
-    segmentSizeBytes: limits.walSegmentSizeBytes,
-    clock,
-  };
-  if (recovery === undefined && state.appliedIndex > 0) {
-    throw new DataDirectoryError(
-      `The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`,
-    );
-  }
-  if (recovery !== undefined) checkIdentity(options, recovery);
+  checkRecovery(options, state, recovery);
+  const walOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
+  const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
+  if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
   const log = restoredLog(options, state, recovery);
-  const storage = new StoredLog();
+  const confState = state.confState ?? EMPTY_CONF_STATE;
+  const { appliedIndex } = state;
+  let hardState = hardStateOf(recovery, state);
+  if (options.forceNewCluster && recovery !== undefined) {
+    hardState = forceNewCluster(log, wal, { memberId: options.memberId, confState, appliedIndex, hardState });
+  }
   const raft = new Raft({
     id: options.memberId,
     incarnation: bootCounter,
@@ -116,34 +140,26 @@ export function openMember(options: MemberOptions): Member {
     heartbeatMs: options.heartbeatMs,
     limits,
     log,
-    hardState: hardStateOf(recovery, state),
-    confState: state.confState ?? EMPTY_CONF_STATE,
-    appliedIndex: state.appliedIndex,
-    storage,
+    hardState,
+    confState,
+    appliedIndex,
+    storage: new StoredLog(wal),
   });
-  const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
-  storage.wal = wal;
-  if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
   if (recovery === undefined && !options.joins) bootstrap(raft, options);
-  if (recovery?.tornTail !== undefined) {
-    options.events.warn("repaired a torn tail of the log", {
-      file: recovery.tornTail.file,
-      offset: recovery.tornTail.offset,
-    });
+  return { raft, wal };
+}
+
+function checkRecovery(options: MemberOptions, state: CheckpointState, recovery: Recovery | undefined): void {
+  if (recovery === undefined) {
+    if (state.appliedIndex === 0) return;
+    throw new DataDirectoryError(
+      `The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`,
+    );
   }
-  return new Member(options, {
-    raft,
-    wal,
-    store: state.store,
-    lessor,
-    membership: state.membership,
-    alarms: state.alarms,
-    clusterVersion: state.clusterVersion,
-    bootCounter,
-    appliedIndex: state.appliedIndex,
-    appliedTerm: state.appliedTerm,
-    dataDirectory: pointer.directory,
-  });
+  checkIdentity(options, recovery);
+  if (recovery.tornTail === undefined) return;
+  const { file, offset } = recovery.tornTail;
+  options.events.warn("repaired a torn tail of the log", { file, offset });
 }
 
 // Written and made durable before anything is said under it, so that no two lives of a member share request ids.
@@ -223,13 +239,17 @@ function restoredLog(
 
 /** Entries that are only in the log's files, for peers that lag behind what memory keeps. */
 class StoredLog implements StoredEntries {
-  wal: Wal | undefined;
+  readonly #wal: Wal;
+
+  constructor(wal: Wal) {
+    this.#wal = wal;
+  }
 
   // As the contract has it: called for a lagging peer only.
   readEntries(first: number, last: number, bytesMax: number, batch: EntryBatch): boolean {
-    const next = this.wal!.readEntries(
+    const next = this.#wal.readEntries(
       first,
-      Math.min(last, this.wal!.durableIndex),
+      Math.min(last, this.#wal.durableIndex),
       (type, term, _index, bytes, start, end) => {
         batch.add(type, term, bytes, start, end);
         return batch.sizeBytes < bytesMax;

@@ -26,6 +26,8 @@ export interface ServeOptions {
   /** Required by any https or unixs URL. */
   readonly tls?: ServerTls;
   readonly handler: ServerHandler;
+  /** A call has ended, with its gRPC code; for metrics. */
+  readonly onCallEnd?: (methodId: number, code: number) => void;
   /** Plain HTTP, whichever version it comes in. */
   readonly onHttp?: HttpHandler;
   /** Takes HTTP/1.1 requests itself and returns true, or leaves them to `onHttp`. */
@@ -133,11 +135,12 @@ export class NetServer {
   }
 
   #serveHttp2(socket: net.Socket, peerCommonName: string, first: Uint8Array): void {
-    const { handler, limits, clock, onHttp } = this.#options;
+    const { handler, limits, clock, onHttp, onCallEnd } = this.#options;
     const connection = new GrpcServerConnection({
       handler,
       health: this.health,
       ...(onHttp === undefined ? {} : { onHttp }),
+      ...(onCallEnd === undefined ? {} : { onCallEnd }),
       limits,
       transportLimits: this.#limits,
       clock,

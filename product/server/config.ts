@@ -24,7 +24,6 @@ export interface ServerConfig {
   readonly forceNewCluster: boolean;
   readonly heartbeatMs: number;
   readonly electionMs: number;
-  readonly preVote: boolean;
   readonly strictReconfigCheck: boolean;
   readonly learnerCountMax: number;
   readonly checkpointEntryCount: number;
@@ -40,7 +39,6 @@ export interface ServerConfig {
     readonly periodMs: number;
     readonly revisions: number;
   };
-  readonly unsafeNoSync: boolean;
   readonly logLevel: string;
   readonly notes: readonly string[];
 }
@@ -69,7 +67,6 @@ export function serverConfig(flags: ParsedFlags): ServerConfig {
     forceNewCluster: isTrue(text("force-new-cluster")),
     heartbeatMs: number("heartbeat-interval"),
     electionMs: number("election-timeout"),
-    preVote: isTrue(text("pre-vote")),
     strictReconfigCheck: isTrue(text("strict-reconfig-check")),
     learnerCountMax: number("max-learners"),
     checkpointEntryCount: flags.set.has("snapshot-count") ? number("snapshot-count") : 50_000,
@@ -81,7 +78,6 @@ export function serverConfig(flags: ParsedFlags): ServerConfig {
     peerTls: tlsFiles(text, "peer-"),
     watchProgressMs: Math.max(parseDurationMs(text("watch-progress-notify-interval"))!, 100),
     autoCompaction: autoCompaction(text("auto-compaction-mode"), text("auto-compaction-retention")),
-    unsafeNoSync: isTrue(text("unsafe-no-fsync")),
     logLevel: text("log-level"),
     notes: flags.notes,
   };

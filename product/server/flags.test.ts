@@ -18,7 +18,7 @@ test("the defaults are etcd's", () => {
 test("flags are taken with one dash or two, with = or as the next word", () => {
   assert.equal(config(["-name=a", "--data-dir", "d"]).name, "a");
   assert.equal(config(["--strict-reconfig-check=false"]).strictReconfigCheck, false);
-  assert.equal(config(["--pre-vote"]).preVote, true);
+  assert.equal(config(["--strict-reconfig-check"]).strictReconfigCheck, true);
 });
 
 test("an unknown flag, a stray word and a missing value end with etcd's usage code", () => {

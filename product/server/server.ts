@@ -12,6 +12,8 @@ import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
+import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
 import { systemClock } from "../../io/clock.ts";
 import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
@@ -114,6 +116,17 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
 const HAND_OVER_MS = 1_000;
 const DRAIN_MS = 500;
 
+/** A port for metrics answers no calls. */
+const REFUSE_CALLS: ServerHandler = {
+  onUnary: (call) => call.fail(NO_CALLS),
+  onStreamOpen: (call) => call.fail(NO_CALLS),
+  onStreamMessage: () => {},
+  onStreamHalfClose: () => {},
+  onCancel: () => {},
+  onWritable: () => {},
+};
+const NO_CALLS: Status = { code: CODE.unimplemented, text: "this port serves metrics and health only" };
+
 class ServerProcess implements RunningServer {
   readonly #config: ServerConfig;
   readonly #log: Log;
@@ -123,6 +136,7 @@ class ServerProcess implements RunningServer {
   #end: (end: End) => void = () => {};
   #driver!: Driver;
   #net!: NetServer;
+  #metricsNet: NetServer | undefined;
   #peers!: PeerTransport;
   member!: Member;
 
@@ -172,12 +186,10 @@ class ServerProcess implements RunningServer {
       forceNewCluster: config.forceNewCluster,
       heartbeatMs: config.heartbeatMs,
       electionMs: config.electionMs,
-      preVote: config.preVote,
       strictReconfigCheck: config.strictReconfigCheck,
       learnerCountMax: config.learnerCountMax,
       watchProgressMs: config.watchProgressMs,
       autoCompaction: config.autoCompaction,
-      unsafeNoSync: config.unsafeNoSync,
       reportedVersion: REPORTED_VERSION,
       limits,
       clock,
@@ -199,10 +211,21 @@ class ServerProcess implements RunningServer {
       ...tlsOf(config),
       handler: this.member,
       onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
+      onCallEnd: (methodId, code) => this.member.counters.callHandled(methodId, code),
       limits,
       clock,
       waker: this.#driver,
     });
+    if (config.listenMetricsUrls.length > 0) {
+      this.#metricsNet = await serve({
+        urls: config.listenMetricsUrls,
+        ...tlsOf(config),
+        handler: REFUSE_CALLS,
+        onHttp: (request, respond) => handleHttp(sources, "metrics", request, respond),
+        limits,
+        clock,
+      });
+    }
     this.#driver.wake();
     this.#log.info("ready to serve client requests", {
       "member-id": id64Hex(identity.memberId),
@@ -216,6 +239,7 @@ class ServerProcess implements RunningServer {
     this.member.stop();
     this.#flush();
     await this.#net.drain(DRAIN_MS);
+    this.#metricsNet?.close();
     this.#driver.stop();
     this.member.close();
     this.#peers.close();
