@@ -173,7 +173,7 @@ test("a failed sync on the loop is thrown, and nothing is asked of the log again
     () => world.append(2, 1),
     (error: unknown) => error instanceof DiskError && error.code === "EIO",
   );
-  assert.throws(() => world.append(3, 1), AssertionError);
+  assert.throws(() => world.append(3, 1), DiskError);
 });
 
 test("a failed sync in the background fails its batches and those behind it; nothing is written after", () => {
@@ -186,7 +186,21 @@ test("a failed sync in the background fails its batches and those behind it; not
   world.disk.failSyncAt = world.disk.syncCount + 1;
   world.idle();
   assert.deepEqual(results, ["EIO", "EIO"]);
-  assert.throws(() => world.append(10, 1), AssertionError);
+  assert.throws(() => world.append(10, 1), DiskError);
+});
+
+test("a spare that the disk refuses ends the log with the disk's error, though nobody waited", () => {
+  const world = new World({ segmentSizeBytes: 1 << 16 });
+  const error = new DiskError("input/output error", "EIO", "spare");
+  const create = world.disk.create.bind(world.disk);
+  world.disk.create = (path, lane) => {
+    const file = create(path, lane);
+    if (lane === "bulk") file.writeAndSync = (_source, _start, _end, _offset, done) => void world.clock.after(0, () => done(error));
+    return file;
+  };
+  world.append(1, 2_000);
+  world.idle();
+  assert.throws(() => world.append(2_001, 1), error);
 });
 
 test("segments follow each other, are given up behind a checkpoint, and come back as spares", () => {

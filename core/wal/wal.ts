@@ -687,7 +687,8 @@ export class Wal {
   }
 
   #assertUsable(): void {
-    assert(this.#error === undefined, "nothing is asked of a log after an error");
+    // Nobody may have been waiting when it came: a spare's, or the mark's.
+    if (this.#error !== undefined) throw this.#error;
     assert(!this.#closed, "nothing is asked of a closed log");
   }
 }
