@@ -2,7 +2,7 @@
 // an election timeout helps nobody to depose it, unless the leader itself asked for that, or its connection closed.
 
 import { assert } from "../base/assert.ts";
-import { ID64_ZERO, type Id64, id64Equal } from "../base/ids.ts";
+import { ID64_ZERO, type Id64, id64Compare, id64Equal } from "../base/ids.ts";
 import {
   MESSAGE_PRE_VOTE,
   MESSAGE_PRE_VOTE_REPLY,
@@ -65,7 +65,7 @@ export function onVoteRequest(state: RaftState, message: RaftMessage): void {
   const upToDate = state.log.isUpToDate(message.index, message.logTerm);
   // Learners vote, too: they may be voters that do not know it yet (R19).
   if (message.term >= state.term && upToDate && mayVoteFor(state, from, message)) {
-    if (preVote) yieldTo(state);
+    if (preVote) yieldTo(state, from);
     else {
       state.vote = from;
       state.persistence.hardStateDirty = true;
@@ -131,10 +131,16 @@ export function onLeaderDisconnected(state: RaftState): void {
   hurry(state);
 }
 
-/** Whoever was promised a vote goes first: an own campaign now would split it. */
-function yieldTo(state: RaftState): void {
+/**
+ * Whoever was promised a vote goes first: an own campaign now would split it. Two that ask each other at the same time would
+ * both win their pre-votes and then split the votes; the one with the smaller id withdraws.
+ */
+function yieldTo(state: RaftState, from: Id64): void {
+  if (state.role === "preCandidate" && id64Compare(from, state.id) > 0)
+    becomeFollower(state, state.term, ID64_ZERO);
+  if (state.role !== "follower") return;
   const deadline = state.nowMs + state.heartbeatMs;
-  if (state.role !== "leader" && state.electionDeadlineMs < deadline) state.electionDeadlineMs = deadline;
+  if (state.electionDeadlineMs < deadline) state.electionDeadlineMs = deadline;
 }
 
 function hurry(state: RaftState): void {

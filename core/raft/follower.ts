@@ -5,8 +5,8 @@ import { EntryCursor } from "./entry-batch.ts";
 import { MESSAGE_APPEND_REPLY, MESSAGE_HEARTBEAT_REPLY, type RaftMessage } from "./message.ts";
 import type { RaftState } from "./state.ts";
 
-/** Attempts that follow each other quickly after the leader's connection closed; each is a pre-vote and a vote. */
-const QUICK_RETRY_COUNT = 4;
+/** Elections that are waited for only briefly after the leader's connection closed; an attempt takes two, a pre-vote and a vote. */
+const QUICK_RETRY_COUNT = 8;
 
 const cursor = new EntryCursor();
 

@@ -42,6 +42,7 @@ export function becomePreCandidate(state: RaftState): void {
   assert(state.self !== undefined, "only a member campaigns");
   abortReads(state);
   state.role = "preCandidate";
+  state.forced = false;
   state.leader = ID64_ZERO;
   state.leaderChanged = true;
   resetElection(state);
@@ -109,10 +110,8 @@ export function resetElection(state: RaftState): void {
 }
 
 function electionWaitMs(state: RaftState): number {
-  if (state.role === "follower") {
-    // Nobody to wait for: a sole voter campaigns at once. As a candidate it waits for its own disk only.
-    return state.tracker.isSoleVoter(state.self) ? 0 : state.electionTimeoutMs;
-  }
+  // Nobody to wait for: a sole voter campaigns at once. As a candidate it waits for its own disk only.
+  if (state.role === "follower" && state.tracker.isSoleVoter(state.self)) return 0;
   if (!state.leaseVoid || state.quickRetries === 0) return state.electionTimeoutMs;
   // The leader is gone and nobody has followed it: a vote that two candidates split is repeated after a few round trips, not
   // after a whole timeout. A heartbeat's interval is several of them.
