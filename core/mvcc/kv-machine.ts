@@ -112,8 +112,9 @@ export class KvMachine {
 
   applyDelete(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status | undefined {
     const { store } = this;
+    this.#operations.parseDelete(bytes, start, end);
     store.beginRevision();
-    this.#operations.deleteRange(bytes, start, end, reply !== null);
+    this.#operations.deleteRange(bytes, reply !== null);
     const revision = store.endRevision();
     if (reply === null) return undefined;
     writeHeader(reply, this.#header, revision);

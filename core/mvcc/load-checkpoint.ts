@@ -21,6 +21,7 @@ import { DELETED_BIT } from "./key-tree.ts";
 import type { RecordRef } from "./record.ts";
 import {
   FLAG_DEAD,
+  FLAG_TOMBSTONE,
   WORD_KEY_ID,
   WORD_KEY_SIZE,
   WORD_PREVIOUS,
@@ -67,9 +68,12 @@ export function loadCheckpoint(options: LoadOptions): LoadedCheckpoint | undefin
   store.keys.idCount = head.idCount;
   store.keys.newest.reserve(head.idCount);
   store.keys.leaseSlot.reserve(head.idCount);
-  linkRecords(store);
-  const order = reader.differences(reader.rest());
-  indexKeys(store, order);
+  const order = indexRecords(store, reader);
+  store.tree.build(order.length, (index) => {
+    const id = order.ids.get(index);
+    return order.isDeleted[id] === 1 ? (id | DELETED_BIT) >>> 0 : id;
+  });
+  store.keys.restoreIds(head.idCount);
   removeUnnamed(options, names);
   return { store, extra: head.extra };
 }
@@ -192,22 +196,36 @@ function readSegmentFile(options: LoadOptions, segment: Segment, path: string): 
   }
 }
 
-/** Makes what is not trusted from disk: which records live, their links, the newest of each key, the sums. */
-function linkRecords(store: Store): void {
+interface KeyOrder {
+  readonly ids: NumberList;
+  readonly length: number;
+  /** By key id: 1 if the newest record is a tombstone. */
+  readonly isDeleted: Uint8Array;
+}
+
+/**
+ * Makes what is not trusted from disk, in one walk over the records in the order in which they lie in memory: which live,
+ * their links, the newest of each key, the sums; and the table, because a key's bytes are at hand at its first record.
+ */
+function indexRecords(store: Store, reader: StreamReader): KeyOrder {
   const { slabs, revisions } = store;
+  const ids = reader.differences(reader.rest());
+  store.table.reserve(ids.length);
+  const isDeleted = new Uint8Array(store.keys.idCount);
   for (const segment of slabs.segments) if (segment !== undefined) markDead(segment, revisions.base);
-  for (let i = 0; i < revisions.survivors.length; i++) link(store, revisions.survivors.get(i));
+  for (let i = 0; i < revisions.survivors.length; i++) link(store, revisions.survivors.get(i), isDeleted);
   let ref: RecordRef = 0;
   for (let revision = revisions.base; ref === 0 && revision < revisions.next; revision++)
     ref = revisions.first(revision);
   for (; ref !== 0; ref = slabs.following(ref, recordSizeBytesAt(store.wordsOf(ref), slabs.wordOf(ref)))) {
-    const previous = link(store, ref);
+    const previous = link(store, ref, isDeleted);
     // At the base itself, what a later operation of the same transaction replaced is not needed any more.
     if (previous === 0 || store.compactedRevision < revisions.base) continue;
     if (store.modRevisionOf(ref) > revisions.base) continue;
     store.kill(previous);
     store.wordsOf(ref)[slabs.wordOf(ref) + WORD_PREVIOUS] = 0;
   }
+  return { ids, length: ids.length, isDeleted };
 }
 
 /** Marks every record below the base; survivors are called back to life afterwards. */
@@ -222,40 +240,25 @@ function markDead(segment: Segment, base: number): void {
 }
 
 /** Makes a record the newest of its key; returns the one that was. */
-function link(store: Store, ref: RecordRef): RecordRef {
-  const { slabs } = store;
-  const { newest } = store.keys;
+function link(store: Store, ref: RecordRef, isDeleted: Uint8Array): RecordRef {
+  const { slabs, keys } = store;
   const words = store.wordsOf(ref);
   const at = slabs.wordOf(ref);
   const id = words[at + WORD_KEY_ID]!;
-  const previous = newest.get(id);
-  words[at + WORD_KEY_SIZE]! &= ~FLAG_DEAD;
+  const previous = keys.newest.get(id);
+  const flags = words[at + WORD_KEY_SIZE]! & ~FLAG_DEAD;
+  words[at + WORD_KEY_SIZE] = flags;
   words[at + WORD_PREVIOUS] = previous;
-  newest.set(id, ref);
+  keys.newest.set(id, ref);
+  isDeleted[id] = (flags & FLAG_TOMBSTONE) === 0 ? 0 : 1;
   const size = recordSizeBytesAt(words, at);
   slabs.segments[slabs.slotOf(ref)]!.liveBytes += size;
   slabs.liveBytes += size;
-  return previous;
-}
-
-/** Tree and table, of the ids in key order. */
-function indexKeys(store: Store, order: NumberList): void {
-  const { keys, table, tree } = store;
-  table.reserve(order.length);
-  // By id, which is about the order of the records in memory: in key order every step would miss the cache.
-  const marks = new Uint8Array(keys.idCount);
-  for (let id = 0; id < keys.idCount; id++) {
-    const ref = keys.newest.get(id);
-    if (ref === 0) continue;
+  if (previous === 0) {
     const start = keys.keyStartOf(ref);
-    table.insert(keys.hash(keys.bytesOf(ref), start, start + keys.keySizeOf(ref)), id);
-    if (store.isTombstone(ref)) marks[id] = 1;
+    store.table.insert(keys.hash(keys.bytesOf(ref), start, start + keys.keySizeOf(ref)), id);
   }
-  tree.build(order.length, (index) => {
-    const id = order.get(index);
-    return marks[id] === 1 ? (id | DELETED_BIT) >>> 0 : id;
-  });
-  keys.restoreIds(keys.idCount);
+  return previous;
 }
 
 /** Removes what unfinished checkpoints left. */

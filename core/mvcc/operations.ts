@@ -80,11 +80,14 @@ export class Operations {
       writeKeyValueField(reply, TAG_PREV_KV, this.#previous, false);
   }
 
-  /** Carries a DeleteRangeRequest out, in an open revision. */
-  deleteRange(bytes: Uint8Array, start: number, end: number, wantsReply: boolean): void {
+  parseDelete(bytes: Uint8Array, start: number, end: number): void {
+    this.#deleteFields.parse(bytes, start, end);
+  }
+
+  /** Carries the parsed DeleteRangeRequest out, in an open revision. */
+  deleteRange(bytes: Uint8Array, wantsReply: boolean): void {
     const store = this.#store;
     const fields = this.#deleteFields;
-    fields.parse(bytes, start, end);
     const range = this.#range;
     range.set(bytes, fields.keyStart, fields.keyEnd, fields.rangeEndStart, fields.rangeEndEnd);
     this.#deletedRefs.clear();

@@ -239,7 +239,8 @@ export class TxnMachine {
 
   #deleteOp(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): void {
     const operations = this.#operations;
-    operations.deleteRange(bytes, start, end, reply !== null);
+    operations.parseDelete(bytes, start, end);
+    operations.deleteRange(bytes, reply !== null);
     if (reply === null) return;
     const revision = this.#revision();
     writeOpHead(reply, OP_DELETE, revisionHeaderSizeBytes(revision) + operations.deleteBodySizeBytes());
