@@ -24,7 +24,10 @@ export interface Limits {
   readonly catchUpEntryCount: number;
   /** Log bytes after which a checkpoint is due. */
   readonly checkpointLogBytes: number;
-  /** Size of a log segment, bytes: etcd's 64,000,000. */
+  /**
+   * Size of a log segment, bytes. etcd's 64,000,000 would cost more zeros than payload in a short life, and longer starts: a
+   * start reads whole segments. Each is filled once and then recycled.
+   */
   readonly walSegmentSizeBytes: number;
   /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
   readonly dataSegmentSizeBytes: number;
@@ -79,7 +82,7 @@ export const DEFAULT_LIMITS: Limits = {
   checkpointEntryCount: 50_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
-  walSegmentSizeBytes: 64_000_000,
+  walSegmentSizeBytes: 16 * MIB,
   dataSegmentSizeBytes: 8 * MIB,
   sliceRecordCount: 2_000,
   housekeepingWaiterCountMax: 256,
