@@ -12,6 +12,7 @@ import { CompactFields, RangeFields } from "../wire/hot.ts";
 import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
 import { Operations } from "./operations.ts";
+import { PinnedRecords } from "./pinned-records.ts";
 import { RangeProducer } from "./range-producer.ts";
 import { RangeStream } from "./range-stream.ts";
 import { RequestChecks } from "./request-checks.ts";
@@ -167,7 +168,10 @@ export class KvMachine {
     query.writeTail(tail);
     const edges = { head: head.copy(), tail: tail.copy() };
     const size = bodySize + headerSizeBytes(this.#header, store.revision);
-    sink.sendLarge(size, new RangeProducer(store.slabs, query.takeRefs(), edges, query.keysOnly));
+    sink.sendLarge(
+      size,
+      new RangeProducer(new PinnedRecords(store.slabs, query.takeRefs()), edges, query.keysOnly),
+    );
     return undefined;
   }
 

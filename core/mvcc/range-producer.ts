@@ -1,12 +1,10 @@
-// A large answer of Range, encoded while the peer takes it. It holds the locations of its records (4 bytes each) and
-// the segments they lie in, so that neither later writes nor compaction nor cleaning can change it.
+// A large answer of Range, encoded while the peer takes it; it holds its records, see pinned-records.ts.
 
 import type { ByteWriter } from "../base/byte-writer.ts";
-import type { NumberList } from "./column.ts";
-import { TAG_KVS } from "./range-query.ts";
 import { writeKeyValueField } from "./key-value.ts";
+import type { PinnedRecords } from "./pinned-records.ts";
+import { TAG_KVS } from "./range-query.ts";
 import { RecordView } from "./record.ts";
-import type { Slabs } from "./slabs.ts";
 
 /** Parts of the answer around the records, as bytes. */
 export interface RangeEdges {
@@ -15,51 +13,41 @@ export interface RangeEdges {
 }
 
 export class RangeProducer {
-  readonly #refs: NumberList;
+  readonly #records: PinnedRecords;
   readonly #edges: RangeEdges;
   readonly #keysOnly: boolean;
-  // The slots as they are now: a slot may get another segment later.
-  readonly #bytes: readonly Uint8Array[];
-  readonly #words: readonly Uint32Array[];
-  readonly #unitShift: number;
-  readonly #unitMask: number;
   readonly #view = new RecordView();
   /** Records written; -1 before the head. */
   #position = -1;
 
-  constructor(slabs: Slabs, refs: NumberList, edges: RangeEdges, keysOnly: boolean) {
-    this.#refs = refs;
+  constructor(records: PinnedRecords, edges: RangeEdges, keysOnly: boolean) {
+    this.#records = records;
     this.#edges = edges;
     this.#keysOnly = keysOnly;
-    this.#bytes = slabs.bytes.slice();
-    this.#words = slabs.words.slice();
-    this.#unitShift = slabs.unitShift;
-    this.#unitMask = slabs.unitMask;
   }
 
   /** Writes about `roomBytes`: whole records, at least one. True when all is written. */
   pull(writer: ByteWriter, roomBytes: number): boolean {
     const end = writer.position + roomBytes;
-    const refs = this.#refs;
+    const records = this.#records;
     const view = this.#view;
     if (this.#position < 0) {
       writer.raw(this.#edges.head, 0, this.#edges.head.length);
       this.#position = 0;
     }
-    while (this.#position < refs.length) {
-      const ref = refs.get(this.#position++);
-      const slot = ref >>> this.#unitShift;
-      view.read(this.#bytes[slot]!, this.#words[slot]!, (ref & this.#unitMask) << 1);
+    while (this.#position < records.length) {
+      records.load(this.#position++, view);
       writeKeyValueField(writer, TAG_KVS, view, this.#keysOnly);
-      if (writer.position >= end && this.#position < refs.length) return false;
+      if (writer.position >= end && this.#position < records.length) return false;
     }
     writer.raw(this.#edges.tail, 0, this.#edges.tail.length);
+    records.release();
     return true;
   }
 
   /** Nobody wants the rest. */
   abandon(): void {
-    this.#refs.clear();
+    this.#records.release();
     this.#position = 0;
   }
 }

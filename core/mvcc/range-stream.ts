@@ -8,8 +8,8 @@ import { writeHeader } from "../wire/header.ts";
 import { RangeFields, SORT_ASCEND, SORT_BY_KEY, SORT_NONE } from "../wire/hot.ts";
 import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
-import type { NumberList } from "./column.ts";
 import { writeKeyValueField } from "./key-value.ts";
+import { PinnedRecords } from "./pinned-records.ts";
 import type { RangeQuery } from "./range-query.ts";
 import { TAG_KVS } from "./range-query.ts";
 import { RecordView } from "./record.ts";
@@ -30,14 +30,10 @@ export interface RangeStreamOptions {
 export class RangeStream {
   readonly #header: HeaderSource;
   readonly #revision: number;
-  readonly #refs: NumberList;
+  readonly #records: PinnedRecords;
   readonly #keysOnly: boolean;
   readonly #more: boolean;
   readonly #count: number;
-  readonly #bytes: readonly Uint8Array[];
-  readonly #words: readonly Uint32Array[];
-  readonly #unitShift: number;
-  readonly #unitMask: number;
   readonly #chunkSizeBytes: number;
   readonly #view = new RecordView();
   #position = 0;
@@ -49,11 +45,7 @@ export class RangeStream {
     this.#more = query.more;
     this.#count = query.count;
     this.#keysOnly = query.keysOnly;
-    this.#refs = query.takeRefs();
-    this.#bytes = store.slabs.bytes.slice();
-    this.#words = store.slabs.words.slice();
-    this.#unitShift = store.slabs.unitShift;
-    this.#unitMask = store.slabs.unitMask;
+    this.#records = new PinnedRecords(store.slabs, query.takeRefs());
     this.#chunkSizeBytes = options.chunkSizeBytesMax * CHUNK_FILL;
   }
 
@@ -69,18 +61,21 @@ export class RangeStream {
     return query.execute(options.bytes, fields, store.revision) ?? new RangeStream(store, query, options);
   }
 
+  /** Lets go of what it holds, when nobody wants the rest. */
+  abandon(): void {
+    this.#records.release();
+  }
+
   /** Writes the next message; true when it was the last. */
   next(reply: ByteWriter): boolean {
-    const refs = this.#refs;
+    const records = this.#records;
     const start = reply.position;
-    const to = Math.min(refs.length, this.#position + this.#chunkKeyCount);
-    const isLast = to === refs.length;
+    const to = Math.min(records.length, this.#position + this.#chunkKeyCount);
+    const isLast = to === records.length;
     // The last message carries the header, which comes first.
     if (isLast) writeHeader(reply, this.#header, this.#revision);
     for (; this.#position < to; this.#position++) {
-      const ref = refs.get(this.#position);
-      const slot = ref >>> this.#unitShift;
-      this.#view.read(this.#bytes[slot]!, this.#words[slot]!, (ref & this.#unitMask) << 1);
+      records.load(this.#position, this.#view);
       writeKeyValueField(reply, TAG_KVS, this.#view, this.#keysOnly);
     }
     const size = reply.position - start;
