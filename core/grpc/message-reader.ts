@@ -11,6 +11,7 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { readUint32 } from "../http2/frames.ts";
+import { POOLED_SIZE_BYTES_MAX } from "../http2/stream.ts";
 import { messageTooLarge, type Status, CODE } from "../wire/status.ts";
 
 export const MESSAGE_PREFIX_SIZE_BYTES = 5;
@@ -66,7 +67,7 @@ export class MessageReader {
     if (kept === undefined) return;
     if (kept.position > 0) this.#sink.keepBytes(-kept.position);
     kept.reset();
-    if (kept.bytes.length > 65536) this.#kept = undefined;
+    if (kept.bytes.length > POOLED_SIZE_BYTES_MAX) this.#kept = undefined;
   }
 
   /** Nothing that is still to come, in this chunk or later, is wanted. */

@@ -5,6 +5,7 @@ import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import {
   type Http2Stream,
+  POOLED_SIZE_BYTES_MAX,
   PRIORITY_LARGE,
   PRIORITY_UNARY,
   PRIORITY_WATCH,
@@ -178,7 +179,7 @@ export class ServerCall implements MessageSink {
     if (request === undefined) return;
     if (request.position > 0) this.keepBytes(-request.position);
     request.reset();
-    if (request.bytes.length > 65536) this.request = undefined;
+    if (request.bytes.length > POOLED_SIZE_BYTES_MAX) this.request = undefined;
   }
 
   /** Keeps a unary message whose stream has not ended yet. */

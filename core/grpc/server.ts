@@ -107,6 +107,11 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     return this.#http2.takeOutput();
   }
 
+  /** What `takeOutput` gave last has been written, and nothing waits. */
+  releaseOutput(): void {
+    this.#http2.output.trim();
+  }
+
   /** Write what is left, then close the socket. */
   get closed(): boolean {
     return this.#http2.closed;

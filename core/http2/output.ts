@@ -50,6 +50,8 @@ export interface OutputHost {
 
 const EMPTY = new Uint8Array(0);
 const OUTPUT_SIZE_BYTES_FIRST = 2048;
+/** Of each of the two buffers, while nothing is to be written: 1,000 quiet connections keep 64 MB at most. */
+const OUTPUT_SIZE_BYTES_KEPT = 32768;
 const FRAME_WORTHY_SIZE_BYTES = 256;
 
 export class Http2Output {
@@ -287,6 +289,14 @@ export class Http2Output {
     const producer = stream.producer;
     stream.producer = undefined;
     producer?.abandon();
+  }
+
+  /** What was taken has been written: large buffers of a burst do not stay with a connection that has gone quiet. */
+  trim(): void {
+    if (this.out.position > 0 || this.#messageStream !== undefined) return;
+    if (this.out.bytes.length > OUTPUT_SIZE_BYTES_KEPT) this.out = new ByteWriter(OUTPUT_SIZE_BYTES_FIRST);
+    if (this.#spare.bytes.length > OUTPUT_SIZE_BYTES_KEPT)
+      this.#spare = new ByteWriter(OUTPUT_SIZE_BYTES_FIRST);
   }
 
   #frameQueued(): void {

@@ -28,6 +28,9 @@ export interface Producer {
   abandon(): void;
 }
 
+/** Larger buffers do not stay with a pooled stream or call. */
+export const POOLED_SIZE_BYTES_MAX = 16384;
+
 export class Http2Stream {
   id = 0;
   /** The next stream of the same bucket of the table, or of the pool. */
@@ -76,7 +79,7 @@ export class Http2Stream {
     if (queue === undefined) return;
     queue.position = 0;
     // A large answer's buffer does not stay with the pool.
-    if (queue.bytes.length > 65536) this.queue = undefined;
+    if (queue.bytes.length > POOLED_SIZE_BYTES_MAX) this.queue = undefined;
   }
 
   queuedBytes(): number {

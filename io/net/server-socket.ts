@@ -75,6 +75,7 @@ export class ServerSocket {
     this.#writingSinceMs = Infinity;
     const { connection } = this;
     if (connection.hasOutput || connection.closed) this.flush();
+    else connection.releaseOutput();
     if (!this.#isPaused || connection.isReadPaused) return;
     this.#isPaused = false;
     this.#socket.resume();
