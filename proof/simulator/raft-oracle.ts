@@ -29,6 +29,8 @@ class Promises {
   /** In the latest term in which it acknowledged entries: up to where. */
   ackTerm = 0;
   ackIndex = 0;
+  /** The same by term: a leader that was paused counts what it was told before it was deposed. */
+  readonly ackedByTerm = new Map<number, number>();
   /** The highest term it was seen in. */
   ownTerm = 0;
   // Of the present life.
@@ -127,6 +129,7 @@ export class RaftOracle {
   }
 
   #acknowledged(said: Promises, term: number, index: number): void {
+    said.ackedByTerm.set(term, Math.max(index, said.ackedByTerm.get(term) ?? 0));
     if (term < said.ackTerm) return;
     if (term > said.ackTerm) said.ackIndex = 0;
     said.ackTerm = term;
@@ -185,8 +188,7 @@ export class RaftOracle {
   #hasDurable(id: Id64, term: number, index: number): boolean {
     const place = this.#options.places.find((one) => id64Hex(one.id) === id64Hex(id));
     if (place === undefined) return false;
-    const said = this.#promises[place.place]!;
-    return said.ackTerm === term && said.ackIndex >= index;
+    return (this.#promises[place.place]!.ackedByTerm.get(term) ?? 0) >= index;
   }
 
   /** Committed entries that this member acknowledged to a leader who had them are in its log. */
