@@ -89,6 +89,13 @@ async function bundle(): Promise<ReadonlySet<string>> {
   return written;
 }
 
+/** What report pages carry inside them: uPlot, which users do not install. */
+function copyAssets(): void {
+  for (const name of ["uPlot.iife.min.js", "uPlot.min.css"]) {
+    fs.copyFileSync(path.join(root, "node_modules/uplot/dist", name), path.join(dist, name));
+  }
+}
+
 function emitDeclarations(): void {
   const compiler = path.join(root, "node_modules/.bin/tsc");
   execFileSync(compiler, ["-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
@@ -105,6 +112,7 @@ async function main(): Promise<void> {
   fs.writeFileSync(stamp, "");
   const started = performance.now();
   const written = await bundle();
+  copyAssets();
   removeStale(written);
   if (isClean) {
     emitDeclarations();
