@@ -3,10 +3,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryCursor } from "./entry-batch.ts";
 import { MESSAGE_APPEND_REPLY, MESSAGE_HEARTBEAT_REPLY, type RaftMessage } from "./message.ts";
-import type { RaftState } from "./state.ts";
-
-/** Elections that are waited for only briefly after the leader's connection closed; an attempt takes two, a pre-vote and a vote. */
-const QUICK_RETRY_COUNT = 8;
+import { QUICK_RETRY_COUNT, type RaftState } from "./state.ts";
 
 const cursor = new EntryCursor();
 

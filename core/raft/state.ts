@@ -41,6 +41,12 @@ export interface StoredEntries {
  */
 const OUTBOX_COUNT_MAX = 16_384;
 
+/**
+ * Elections that are waited for only briefly after the leader's connection closed, and after a start; an attempt takes two, a
+ * pre-vote and a vote.
+ */
+export const QUICK_RETRY_COUNT = 8;
+
 export interface RaftOptions {
   readonly id: Id64;
   /** Differs at every start of this member (its boot counter), so that answers to an earlier life are known. */
@@ -111,10 +117,13 @@ export class RaftState {
   electionTimeoutMs = 0;
   /** When a leader was heard last. */
   leaderContactMs = -Infinity;
-  /** The leader's connection closed: its lease on our vote is void until it is heard again. */
-  leaseVoid = false;
-  /** How often a vote may still be repeated quickly while the lease is void. */
-  quickRetries = 0;
+  /**
+   * The leader's connection closed, or none was heard since the start: nobody has a lease on our vote until one is heard.
+   * A member that starts beside a living leader hears it before it campaigns, and a pre-vote disturbs nobody.
+   */
+  leaseVoid = true;
+  /** How often an election may still follow quickly while the lease is void. */
+  quickRetries = QUICK_RETRY_COUNT;
   /** The candidacy was ordered by the old leader: others ignore their lease. */
   forced = false;
 
