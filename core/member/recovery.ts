@@ -11,6 +11,7 @@ import { type Id64, id64, id64Equal, id64Hex, parseId64Hex } from "../base/ids.t
 import type { Disk } from "../base/ports.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
+import { damagedCheckpoint, MANIFEST_NAME } from "../mvcc/checkpoint-format.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
 import { RaftLog } from "../raft/log.ts";
@@ -78,7 +79,7 @@ export function openMember(options: MemberOptions): Member {
   });
   const pointer = readDataPointer(disk);
   const state = loadState(options, pointer.directory, lessor);
-  const { raft, wal } = openLog(options, { state, bootCounter, receivedIndex: pointer.receivedIndex });
+  const { raft, wal } = openLog(options, { state, bootCounter, ...pointer });
   const { store, membership, alarms, clusterVersion, appliedIndex, appliedTerm } = state;
   return new Member(options, {
     raft,
@@ -106,11 +107,13 @@ interface LogStart {
   readonly state: CheckpointState;
   readonly bootCounter: number;
   readonly receivedIndex: number;
+  /** Of the checkpoint. */
+  readonly directory: string;
 }
 
 function openLog(
   options: MemberOptions,
-  { state, bootCounter, receivedIndex }: LogStart,
+  { state, bootCounter, receivedIndex, directory }: LogStart,
 ): { raft: Raft; wal: Wal } {
   const { disk, limits, clock } = options;
   const recovery = recoverWal({
@@ -121,6 +124,7 @@ function openLog(
     mayEndBefore: receivedIndex === state.appliedIndex,
   });
   checkRecovery(options, state, recovery);
+  checkCheckpointIsThere(directory, state.appliedIndex, recovery?.markers ?? []);
   const walOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
   const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
   if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
@@ -145,7 +149,8 @@ function openLog(
     appliedIndex,
     storage: new StoredLog(wal),
   });
-  if (recovery === undefined && !options.joins) bootstrap(raft, options);
+  // Also when a crash cut the first start off before it was durable that its entries are committed.
+  if (raft.needsBootstrap && !options.joins) bootstrap(raft, options);
   return { raft, wal };
 }
 
@@ -160,6 +165,25 @@ function checkRecovery(options: MemberOptions, state: CheckpointState, recovery:
   if (recovery.tornTail === undefined) return;
   const { file, offset } = recovery.tornTail;
   options.events.warn("repaired a torn tail of the log", { file, offset });
+}
+
+/**
+ * A marker gets into the log after its checkpoint is durable. One that names a newer checkpoint than was found says that
+ * a file was lost, and a directory that lost one file is not trusted with the others, though the log may have it all.
+ */
+export function checkCheckpointIsThere(
+  directory: string,
+  foundIndex: number,
+  markers: readonly { readonly index: number }[],
+): void {
+  const markedIndex = markers.at(-1)?.index ?? 0;
+  if (markedIndex <= foundIndex) return;
+  const found = foundIndex === 0 ? "the file is missing" : `the one that is there is of ${foundIndex}`;
+  throw damagedCheckpoint(
+    `${directory}/${MANIFEST_NAME}`,
+    0,
+    `the log knows a checkpoint of index ${markedIndex} and ${found}`,
+  );
 }
 
 // Written and made durable before anything is said under it, so that no two lives of a member share request ids.
