@@ -6,14 +6,26 @@ import http from "node:http";
 import type { Limits } from "../../core/base/limits.ts";
 import type { HttpHandler, HttpRequest } from "../../core/grpc/http-exchange.ts";
 
+/** A whole request of at most 2 MiB. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
 export interface Http1Options {
+  /** From a connection's first byte to the end of its header (slow loris). */
+  readonly headersTimeoutMs: number;
   readonly limits: Limits;
   readonly onHttp?: HttpHandler;
   readonly onHttp1?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
 }
 
 export function createHttp1Server(options: Http1Options): http.Server {
-  const server = http.createServer({ maxHeaderSize: 16384, headersTimeout: 10_000, requestTimeout: 60_000 });
+  const server = http.createServer({
+    maxHeaderSize: 16384,
+    headersTimeout: options.headersTimeoutMs,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: Math.ceil(options.headersTimeoutMs / 5),
+  });
+  // It never listens itself, and only this event starts the watch over these times.
+  server.emit("listening");
   server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (options.onHttp1?.(request, response) === true) return;
     collect(request, response, options);

@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS } from "../../core/base/limits.ts";
 import type { ClientCall } from "../../core/grpc/client-call.ts";
 import type { ServerCall } from "../../core/grpc/server-call.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import { DEFAULT_TRANSPORT_LIMITS } from "../../core/http2/limits.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { systemClock } from "../clock.ts";
 import { NetClient } from "./client.ts";
@@ -335,6 +336,47 @@ test("plain HTTP over HTTP/2 from node's client: GET, HEAD, POST", async () => {
   assert.equal(await ask("POST"), "200 text/plain POST /health?x");
   assert.equal(await ask("HEAD"), "200 text/plain ");
   session.close();
+});
+
+test("slow loris: a connection that does not say what it speaks, or whose header does not end, is closed", async () => {
+  const strict = await serve({
+    urls: ["http://127.0.0.1:0"],
+    handler,
+    limits: DEFAULT_LIMITS,
+    transportLimits: { ...DEFAULT_TRANSPORT_LIMITS, handshakeMs: 100 },
+    clock: systemClock,
+  });
+  const port = Number(new URL(strict.addresses[0]!).port);
+  const endings = ["", "PR", "GET / HTTP/1.1\r\nhost: a\r\n"].map(
+    (first) =>
+      new Promise((resolve) => {
+        const socket = net.connect(port, "127.0.0.1", () => socket.write(first));
+        socket.on("error", () => undefined);
+        socket.resume().once("close", resolve);
+      }),
+  );
+  await Promise.all(endings);
+  strict.close();
+});
+
+test("a name is listened on at its IPv4 address, and one that is none is an error", async () => {
+  const options = { handler, limits: DEFAULT_LIMITS, clock: systemClock };
+  const named = await serve({ urls: ["http://localhost:0"], ...options });
+  assert.match(named.addresses[0]!, /^http:\/\/127\.0\.0\.1:\d+$/);
+  named.close();
+  const port = new URL(server.addresses[0]!).port;
+  await assert.rejects(
+    serve({ urls: [`http://127.0.0.1:${port}`], ...options }),
+    /Cannot listen on .*EADDRINUSE/,
+  );
+  await assert.rejects(
+    serve({ urls: ["ftp://127.0.0.1:0"], ...options }),
+    /needs http, https, unix or unixs/,
+  );
+  await assert.rejects(
+    serve({ urls: ["https://127.0.0.1:0"], ...options }),
+    /TLS needs a certificate and a key/,
+  );
 });
 
 test("connections above the limit are closed at once", async () => {

@@ -1,6 +1,7 @@
 // From a listen URL to a bound server.
 
-import type net from "node:net";
+import { lookup } from "node:dns/promises";
+import net from "node:net";
 
 export interface Listener {
   readonly server: net.Server;
@@ -11,16 +12,28 @@ export interface Listener {
 /** Binds what the URL names. `create` makes the server; it learns whether TLS is spoken. */
 export async function listenOn(url: string, create: (isTls: boolean) => net.Server): Promise<Listener> {
   const { scheme, isTls, target } = parseListenUrl(url);
+  const bound = await resolved(url, target);
   const server = create(isTls);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
       reject(new Error(`Cannot listen on ${url}: ${cause.message}`, { cause })),
     );
-    server.listen(target, () => resolve());
+    server.listen(bound, () => resolve());
   });
   server.removeAllListeners("error");
   server.on("error", () => undefined); // accepting failed (EMFILE); the next attempt may succeed
   return { server, address: `${scheme}://${describe(server, target)}` };
+}
+
+/** A name as its IPv4 address where it has one, as Go does: clients of `localhost` mostly mean 127.0.0.1. */
+async function resolved(url: string, target: net.ListenOptions): Promise<net.ListenOptions> {
+  const { host } = target;
+  if (host === undefined || net.isIP(host) !== 0) return target;
+  try {
+    return { ...target, host: (await lookup(host, { verbatim: false })).address };
+  } catch (cause) {
+    throw new Error(`Cannot listen on ${url}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 interface ListenUrl {

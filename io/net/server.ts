@@ -84,7 +84,7 @@ export class NetServer {
   constructor(options: ServeOptions) {
     this.#options = options;
     this.#limits = options.transportLimits ?? DEFAULT_TRANSPORT_LIMITS;
-    this.#http1 = createHttp1Server(options);
+    this.#http1 = createHttp1Server({ ...options, headersTimeoutMs: this.#limits.handshakeMs });
   }
 
   async listen(): Promise<void> {
