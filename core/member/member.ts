@@ -296,7 +296,7 @@ export class Member {
   // The leader.
 
   readonly #serveRead = (call: Call, bytes: Uint8Array, start: number, end: number): void =>
-    this.reading.serve(call, bytes, start, end);
+    this.reading.serveConfirmed(call, bytes, start, end);
 
   forwardToLeader(call: Call, bytes: Uint8Array, start: number, end: number): void {
     const copy = bytes.slice(start, end);

@@ -48,10 +48,14 @@ export class Reading {
   readonly #queue: ReadQueue;
   readonly #rangeFields = new RangeFields();
   readonly #scratch = new ByteWriter(4096);
+  /** What was applied in an earlier life of this member lies in the log that it came back with. */
+  readonly #pastIndex: number;
+  #isPastApplied = false;
 
   constructor(member: Member, queue: ReadQueue) {
     this.#member = member;
     this.#queue = queue;
+    this.#pastIndex = member.raft.lastIndex;
   }
 
   range(call: Call, bytes: Uint8Array, start: number, end: number): void {
@@ -82,9 +86,22 @@ export class Reading {
 
   // (call, bytes, start, end) and the flag: every read passes here.
   #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
-    if (serializable || this.#canReadNow) return this.serve(call, bytes, start, end);
+    if ((serializable && this.#showsItsPast) || this.#canReadNow) return this.serve(call, bytes, start, end);
     if (!this.#queue.hasRoom) return call.fail(STATUS.tooManyRequests);
     this.#queue.add(call, bytes, start, end);
+  }
+
+  // Revisions never go back on one member, not even over its restart: until all that this member may have shown before it
+  // is applied again, a serializable read is confirmed like any other. Without a leader it waits.
+  get #showsItsPast(): boolean {
+    if (!this.#isPastApplied) this.#isPastApplied = this.#member.appliedIndex >= this.#pastIndex;
+    return this.#isPastApplied;
+  }
+
+  /** Answers a read that was confirmed: the state is as new as any that was shown anywhere. */
+  serveConfirmed(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    this.#isPastApplied = true;
+    this.serve(call, bytes, start, end);
   }
 
   // A leader that is the only voter needs nobody's confirmation, once an entry of its term is applied (R2).

@@ -19,7 +19,8 @@ export function canonical(value: unknown): string {
   if (value instanceof Uint8Array) return JSON.stringify(textOf(value));
   if (typeof value === "string") return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value === "object" && value !== null) return canonicalObject(value as Readonly<Record<string, unknown>>);
+  if (typeof value === "object" && value !== null)
+    return canonicalObject(value as Readonly<Record<string, unknown>>);
   return String(value);
 }
 

@@ -64,8 +64,12 @@ export class ClientLink {
       onReady: () => undefined,
       onSpent: () => undefined,
     });
-    this.#up = new Pipe(network, { from: place, to: node.place, kind: "request" }, (chunk) => this.#arrivedAtServer(chunk));
-    this.#down = new Pipe(network, { from: node.place, to: place, kind: "answer" }, (chunk) => this.#arrivedAtClient(chunk));
+    this.#up = new Pipe(network, { from: place, to: node.place, kind: "request" }, (chunk) =>
+      this.#arrivedAtServer(chunk),
+    );
+    this.#down = new Pipe(network, { from: node.place, to: place, kind: "answer" }, (chunk) =>
+      this.#arrivedAtClient(chunk),
+    );
   }
 
   get isLost(): boolean {
@@ -105,7 +109,14 @@ export class ClientLink {
     if (!this.#isServerAlive) return;
     this.node.input(() => {
       const { limits, transportLimits, prng } = this.#options;
-      this.#server ??= new ServerSocket({ node: this.node, pipe: this.#down, limits, transportLimits, prng, onReset: () => this.#serverGone() });
+      this.#server ??= new ServerSocket({
+        node: this.node,
+        pipe: this.#down,
+        limits,
+        transportLimits,
+        prng,
+        onReset: () => this.#serverGone(),
+      });
       this.#server.receive(chunk);
     });
   }
@@ -154,11 +165,15 @@ export class ClientLink {
     this.#deadline.cancel();
     this.#deadlineMs = deadlineMs;
     const { scheduler } = this.#options.network;
-    this.#deadline = scheduler.at(Math.ceil(deadlineMs * 1000) + 1, { node: -1, kind: "client-deadline" }, () => {
-      this.#deadlineMs = Number.POSITIVE_INFINITY;
-      this.#connection.onDeadline(scheduler.nowUs / 1000);
-      if (!this.#isLost) this.#flush();
-    });
+    this.#deadline = scheduler.at(
+      Math.ceil(deadlineMs * 1000) + 1,
+      { node: -1, kind: "client-deadline" },
+      () => {
+        this.#deadlineMs = Number.POSITIVE_INFINITY;
+        this.#connection.onDeadline(scheduler.nowUs / 1000);
+        if (!this.#isLost) this.#flush();
+      },
+    );
   }
 }
 

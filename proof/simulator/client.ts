@@ -8,7 +8,7 @@ import { decode, type MessageOf } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { CODE } from "../../core/wire/status.ts";
 import type { ClientCall } from "../../core/grpc/client-call.ts";
-import { ClientLink } from "./client-link.ts";
+import type { ClientLink } from "./client-link.ts";
 import type { Answer, Operation } from "./history.ts";
 import { textOf } from "./canonical.ts";
 import { encodeTagged, type Knowledge, Requests } from "./requests.ts";
@@ -82,14 +82,17 @@ export class Client implements Knowledge {
     this.#send(link, { method: drawn.method, request: drawn.request, tag: drawn.isWrite ? tag : 0 });
   }
 
-  #send(link: ClientLink, what: { method: Method; request: unknown; tag: number }, done?: (answer: Answer) => void): void {
+  #send(
+    link: ClientLink,
+    what: { method: Method; request: unknown; tag: number },
+    done?: (answer: Answer) => void,
+  ): void {
     const world = this.#world;
     const { scheduler, history } = world;
     const operation: Operation = {
       ...what,
       client: this.number,
       node: link.node.place,
-      incarnation: link.node.incarnation,
       calledUs: scheduler.nowUs,
       floor: history.highestReturned,
     };
@@ -127,7 +130,9 @@ export class Client implements Knowledge {
 
   #learn(operation: Operation, answer: Answer): void {
     if (operation.method !== METHOD.range || answer.message === undefined) return;
-    const response = decode(METHOD.range.response, answer.message, 0, answer.message.length) as MessageOf<typeof m.RangeResponse>;
+    const response = decode(METHOD.range.response, answer.message, 0, answer.message.length) as MessageOf<
+      typeof m.RangeResponse
+    >;
     for (const kv of response.kvs) this.#modRevisions.set(textOf(kv.key), kv.mod_revision);
   }
 
@@ -163,7 +168,12 @@ export class Client implements Knowledge {
       this.#keepAlive?.stop();
       this.#keepAlive = undefined;
       if (this.#prng.chance(0.7)) this.#lease = undefined;
-      else return this.#send(link, { method: METHOD.leaseRevoke, request: { ID: lease.id }, tag: this.#world.nextTag() });
+      else
+        return this.#send(link, {
+          method: METHOD.leaseRevoke,
+          request: { ID: lease.id },
+          tag: this.#world.nextTag(),
+        });
     } else if (this.#keepAlive === undefined || this.#keepAlive.isEnded) {
       this.#keepAlive = new KeepAlive(this.#world, link, lease.id, (lease.ttlSeconds * 1e6) / 3);
     }
@@ -178,11 +188,15 @@ export class Client implements Knowledge {
     const ttlSeconds = this.#prng.between(2, 5);
     const sentUs = this.#world.scheduler.nowUs;
     const untilUs = sentUs + this.#prng.below(8_000_000);
-    this.#send(link, { method: METHOD.leaseGrant, request: { ID: id, TTL: ttlSeconds }, tag: 0 }, (answer) => {
-      if (answer.code !== CODE.ok) return;
-      this.#world.leases.acknowledged(id, sentUs);
-      this.#lease = { id, ttlSeconds, untilUs };
-    });
+    this.#send(
+      link,
+      { method: METHOD.leaseGrant, request: { ID: id, TTL: ttlSeconds }, tag: 0 },
+      (answer) => {
+        if (answer.code !== CODE.ok) return;
+        this.#world.leases.acknowledged(id, sentUs);
+        this.#lease = { id, ttlSeconds, untilUs };
+      },
+    );
   }
 }
 
@@ -202,7 +216,8 @@ class KeepAlive {
     this.#call = link.call(
       METHOD.leaseKeepAlive,
       {
-        onMessage: (_call, bytes, start, end) => this.#answered(decode(LeaseKeepAliveResponse, bytes, start, end)),
+        onMessage: (_call, bytes, start, end) =>
+          this.#answered(decode(LeaseKeepAliveResponse, bytes, start, end)),
         onEnd: () => void (this.isEnded = true),
       },
       Number.POSITIVE_INFINITY,

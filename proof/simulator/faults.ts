@@ -4,11 +4,23 @@ import { encode } from "../../core/wire/schema.ts";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { id64ToBigInt } from "../../core/base/ids.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { MESSAGE_APPEND_REPLY, MESSAGE_VOTE, MESSAGE_VOTE_REPLY, type RaftMessage } from "../../core/raft/message.ts";
+import {
+  MESSAGE_APPEND_REPLY,
+  MESSAGE_VOTE,
+  MESSAGE_VOTE_REPLY,
+  type RaftMessage,
+} from "../../core/raft/message.ts";
 import type { PowerLoss } from "./disk.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { PeerNetwork } from "./peer-network.ts";
-import { describeFault, type Fault, type Survivors, type Target, type TimedFault, type Word } from "./plan.ts";
+import {
+  describeFault,
+  type Fault,
+  type Survivors,
+  type Target,
+  type TimedFault,
+  type Word,
+} from "./plan.ts";
 import type { World } from "./world.ts";
 
 type KillAfter = Extract<Fault, { kind: "killAfter" }>;
@@ -81,7 +93,8 @@ export class FaultInjector {
       case "killAfter":
         return void this.#armed.push(fault);
       case "killAll":
-        for (const node of this.#world.nodes) this.#kill(node, fault.survivors, fault.downUs + this.#prng.below(50_000));
+        for (const node of this.#world.nodes)
+          this.#kill(node, fault.survivors, fault.downUs + this.#prng.below(50_000));
         return;
       case "pause":
         return this.#pause(this.#node(fault.target), fault.lastsUs);
@@ -90,7 +103,15 @@ export class FaultInjector {
       case "split":
         return this.#split(fault);
       case "cutWay":
-        return this.#close(fault.both ? [[fault.from, fault.to], [fault.to, fault.from]] : [[fault.from, fault.to]], fault.lastsUs);
+        return this.#close(
+          fault.both
+            ? [
+                [fault.from, fault.to],
+                [fault.to, fault.from],
+              ]
+            : [[fault.from, fault.to]],
+          fault.lastsUs,
+        );
       case "slowWay":
         return this.#slowWay(this.#node(fault.target).place, fault);
       case "reset":
@@ -158,7 +179,9 @@ export class FaultInjector {
     const side = new Map(places.map((place) => [place, this.#prng.chance(0.5)]));
     const ways: [number, number][] = [];
     for (const from of places) {
-      for (const to of places) if (side.get(from) !== side.get(to) && (from < nodes.length || to < nodes.length)) ways.push([from, to]);
+      for (const to of places)
+        if (side.get(from) !== side.get(to) && (from < nodes.length || to < nodes.length))
+          ways.push([from, to]);
     }
     this.#close(ways, fault.lastsUs);
     if (fault.breaks) this.#peers.resetClosedWays();
@@ -192,10 +215,18 @@ export class FaultInjector {
     const others = nodes.filter((node) => node !== leader);
     if (leader === undefined || others.length === 0) return;
     const writer = new ByteWriter(32);
-    encode(METHOD.moveLeader.request as never, { targetID: id64ToBigInt(this.#prng.pick(others).id) } as never, writer);
+    encode(
+      METHOD.moveLeader.request as never,
+      { targetID: id64ToBigInt(this.#prng.pick(others).id) } as never,
+      writer,
+    );
     const { place } = this.#world.clients[0]!;
     const link = this.#world.connect(place, leader, this.#prng.split("link"), () => undefined);
-    const call = link.call(METHOD.moveLeader, { onMessage: () => undefined, onEnd: () => link.close() }, 3_000);
+    const call = link.call(
+      METHOD.moveLeader,
+      { onMessage: () => undefined, onEnd: () => link.close() },
+      3_000,
+    );
     call.send(writer.bytes, 0, writer.position);
     call.halfClose();
   }

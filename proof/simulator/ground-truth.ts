@@ -132,7 +132,8 @@ export class GroundTruth {
         return this.#revoke(decode(m.LeaseRevokeRequest, bytes, start, end).ID, tag !== 0);
       case LEASE_REVOKE_BATCH:
         // Its shape is that of LeaseCheckpointRequest: field 1 repeated, a message with the id in field 1.
-        for (const one of decode(m.LeaseCheckpointRequest, bytes, start, end).checkpoints) this.#revoke(one.ID, false);
+        for (const one of decode(m.LeaseCheckpointRequest, bytes, start, end).checkpoints)
+          this.#revoke(one.ID, false);
         return NOTHING;
       case REQUEST_KIND.leaseCheckpoint:
       case REQUEST_KIND.clusterVersionSet:
@@ -140,7 +141,10 @@ export class GroundTruth {
       case REQUEST_KIND.alarm:
         return NOTHING;
       default:
-        throw new Violation("log", `an entry of kind ${this.#envelope.kind} is in the log and nobody asked for one`);
+        throw new Violation(
+          "log",
+          `an entry of kind ${this.#envelope.kind} is in the log and nobody asked for one`,
+        );
     }
   }
 

@@ -6,7 +6,7 @@
 //   and its answer is what the model gives at h; for a write also: it is in the committed log, once, at exactly h.
 // All pairs of operations being consistent with the order of revisions is necessary and sufficient, so this is O(1) each.
 
-import * as m from "../../core/wire/messages.ts";
+import type * as m from "../../core/wire/messages.ts";
 import { decode, type MessageOf } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { CODE, STATUS } from "../../core/wire/status.ts";
@@ -26,8 +26,6 @@ export interface Answer {
 export interface Operation {
   readonly client: number;
   readonly node: number;
-  /** Which life of the member's process was asked. */
-  readonly incarnation: number;
   readonly method: Method;
   readonly request: unknown;
   /** 0 for what does not carry one. */
@@ -49,7 +47,9 @@ const DEFINITE = new Set<string>([
 
 /** Ends that say nothing about whether it happened. */
 function isUnknown(answer: Answer): boolean {
-  return answer.code === CODE.unavailable || answer.code === CODE.deadlineExceeded || answer.code === CODE.canceled;
+  return (
+    answer.code === CODE.unavailable || answer.code === CODE.deadlineExceeded || answer.code === CODE.canceled
+  );
 }
 
 export class History {
@@ -59,7 +59,7 @@ export class History {
   checkedCount = 0;
   okCount = 0;
   readonly #truth: GroundTruth;
-  /** The last revision each client saw in a serializable read at each member. */
+  /** The last revision each client saw in a serializable read at each member, whatever happened to its process since. */
   readonly #lastSeen = new Map<string, number>();
 
   constructor(truth: GroundTruth) {
@@ -92,18 +92,29 @@ export class History {
   #checkWrite(operation: Operation, answer: Answer, committed: CommittedOperation | undefined): void {
     const name = describe(operation);
     if (committed === undefined) {
-      promise(answer.code !== CODE.ok, "durability", () => `${name} was acknowledged, but is not in the committed log`);
+      promise(
+        answer.code !== CODE.ok,
+        "durability",
+        () => `${name} was acknowledged, but is not in the committed log`,
+      );
       return;
     }
-    promise(!DEFINITE.has(answer.text), "exactly-once", () => `${name} was refused with "${answer.text}", but is in the committed log at ${committed.index}`);
+    promise(
+      !DEFINITE.has(answer.text),
+      "exactly-once",
+      () => `${name} was refused with "${answer.text}", but is in the committed log at ${committed.index}`,
+    );
     if (isUnknown(answer)) return;
     const { outcome } = committed;
     this.#checkOutcome(operation, answer, outcome);
     if (answer.code !== CODE.ok) return;
     const changed = committed.revision > committed.revisionBefore;
     const shown = committed.revision;
-    promise(shown >= operation.floor + (changed ? 1 : 0), "strict-serializability", () =>
-      `${name} took effect at revision ${shown}, but revision ${operation.floor} had been shown before it was called`,
+    promise(
+      shown >= operation.floor + (changed ? 1 : 0),
+      "strict-serializability",
+      () =>
+        `${name} took effect at revision ${shown}, but revision ${operation.floor} had been shown before it was called`,
     );
     this.#show(shown);
   }
@@ -117,8 +128,11 @@ export class History {
     const isSerializable = isSerializableRead(operation);
     if (isSerializable) this.#checkSerializable(operation, shown);
     else {
-      promise(shown >= operation.floor, "strict-serializability", () =>
-        `${describe(operation)} showed revision ${shown}, but ${operation.floor} had been shown before it was called`,
+      promise(
+        shown >= operation.floor,
+        "strict-serializability",
+        () =>
+          `${describe(operation)} showed revision ${shown}, but ${operation.floor} had been shown before it was called`,
       );
       this.#show(shown);
     }
@@ -137,14 +151,25 @@ export class History {
     const isTrue =
       answer.text === STATUS.compacted.text
         ? revision > 0 && revision < model.compactedRevision
-        : answer.text === STATUS.futureRevision.text && (isSerializableRead(operation) || revision > operation.floor);
-    promise(isTrue, "value", () => `${describe(operation)} was refused with "${answer.text}" (revision ${model.revision}, compacted ${model.compactedRevision})`);
+        : answer.text === STATUS.futureRevision.text &&
+          (isSerializableRead(operation) || revision > operation.floor);
+    promise(
+      isTrue,
+      "value",
+      () =>
+        `${describe(operation)} was refused with "${answer.text}" (revision ${model.revision}, compacted ${model.compactedRevision})`,
+    );
   }
 
   #checkSerializable(operation: Operation, shown: number): void {
-    const key = `${operation.client}:${operation.node}:${operation.incarnation}`;
+    const key = `${operation.client}:${operation.node}`;
     const last = this.#lastSeen.get(key) ?? 0;
-    promise(shown >= last, "serializable-monotone", () => `${describe(operation)} showed revision ${shown}, but this client had seen ${last} at this member`);
+    promise(
+      shown >= last,
+      "serializable-monotone",
+      () =>
+        `${describe(operation)} showed revision ${shown}, but this client had seen ${last} at this member`,
+    );
     this.#lastSeen.set(key, shown);
   }
 
@@ -156,19 +181,29 @@ export class History {
   }
 
   #checkShown(operation: Operation, shown: number): void {
-    promise(shown <= this.#truth.revision, "phantom", () => `${describe(operation)} showed revision ${shown}, but only ${this.#truth.revision} is committed`);
+    promise(
+      shown <= this.#truth.revision,
+      "phantom",
+      () => `${describe(operation)} showed revision ${shown}, but only ${this.#truth.revision} is committed`,
+    );
   }
 
   #checkOutcome(operation: Operation, answer: Answer, expected: Outcome): void {
     if (answer.code !== CODE.ok || expected.status.code !== CODE.ok) {
-      promise(answer.text === expected.status.text, "value", () =>
-        `${describe(operation)} ended with "${answer.text}", the model says "${expected.status.text}"`,
+      promise(
+        answer.text === expected.status.text,
+        "value",
+        () => `${describe(operation)} ended with "${answer.text}", the model says "${expected.status.text}"`,
       );
       return;
     }
     const actual = canonical(decodeAnswer(operation.method, answer));
     const wanted = canonical(expected.response);
-    promise(actual === wanted, "value", () => `${describe(operation)} was answered\n    ${actual}\n  but the model says\n    ${wanted}`);
+    promise(
+      actual === wanted,
+      "value",
+      () => `${describe(operation)} was answered\n    ${actual}\n  but the model says\n    ${wanted}`,
+    );
   }
 
   #show(revision: number): void {
@@ -177,7 +212,8 @@ export class History {
 }
 
 export function isSerializableRead(operation: Operation): boolean {
-  if (operation.method === METHOD.range) return (operation.request as MessageOf<typeof m.RangeRequest>).serializable;
+  if (operation.method === METHOD.range)
+    return (operation.request as MessageOf<typeof m.RangeRequest>).serializable;
   const { success, failure } = operation.request as m.TxnRequestMessage;
   return [...success, ...failure].every((op) => op.request_range?.serializable === true);
 }
@@ -185,7 +221,8 @@ export function isSerializableRead(operation: Operation): boolean {
 type WithHeader = { readonly header?: MessageOf<typeof m.ResponseHeader> | undefined };
 
 function decodeAnswer(method: Method, answer: Answer): WithHeader {
-  if (answer.message === undefined) throw new Violation("protocol", `${method.name} ended well without an answer`);
+  if (answer.message === undefined)
+    throw new Violation("protocol", `${method.name} ended well without an answer`);
   return decode(method.response, answer.message, 0, answer.message.length) as WithHeader;
 }
 

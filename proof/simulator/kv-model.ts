@@ -113,7 +113,10 @@ export class KvModel {
   /** A range as a member answers it whose current revision is `current`; `request.revision` 0 reads that one. */
   range(request: RangeRequest, current: number): Outcome {
     if (request.revision > current) return failed(STATUS.futureRevision);
-    return ok({ ...this.#range(request, request.revision > 0 ? request.revision : current), header: { revision: current } });
+    return ok({
+      ...this.#range(request, request.revision > 0 ? request.revision : current),
+      header: { revision: current },
+    });
   }
 
   /** A transaction of ranges only, answered from the state of `current`. */
@@ -191,7 +194,11 @@ export class KvModel {
     const found = this.live(textOf(request.key), textOf(request.range_end), Number.MAX_SAFE_INTEGER);
     for (const version of found) change.add({ ...DELETED, key: version.key, revision: change.revision });
     const revision = change.count > 0 ? change.revision : this.revision;
-    return { header: { revision }, deleted: found.length, prev_kvs: request.prev_kv ? found.map(keyValueOf) : [] };
+    return {
+      header: { revision },
+      deleted: found.length,
+      prev_kvs: request.prev_kv ? found.map(keyValueOf) : [],
+    };
   }
 
   #range(request: RangeRequest, revision: number): Record<string, unknown> {
@@ -236,7 +243,8 @@ export class KvModel {
       let refusal: Status | undefined;
       if (op.range !== undefined) {
         if (op.range.revision > this.revision) refusal = STATUS.futureRevision;
-        else if (op.range.revision !== 0 && op.range.revision < this.compactedRevision) refusal = STATUS.compacted;
+        else if (op.range.revision !== 0 && op.range.revision < this.compactedRevision)
+          refusal = STATUS.compacted;
       } else if (op.put !== undefined) refusal = this.#refusalOfPut(op.put);
       else if (op.txn !== undefined) refusal = this.#refusalOfPath(op.txn);
       if (refusal !== undefined) return refusal;
@@ -247,7 +255,8 @@ export class KvModel {
   #runPath(change: Change, path: Path): Record<string, unknown>[] {
     return path.ops.map((op) => {
       if (op.put !== undefined) return { response_put: this.#put(change, textOf(op.put.key), op.put) };
-      if (op.deleteRange !== undefined) return { response_delete_range: this.#delete(change, op.deleteRange) };
+      if (op.deleteRange !== undefined)
+        return { response_delete_range: this.#delete(change, op.deleteRange) };
       if (op.txn !== undefined) {
         return { response_txn: { succeeded: op.txn.succeeded, responses: this.#runPath(change, op.txn) } };
       }

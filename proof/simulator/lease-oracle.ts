@@ -32,7 +32,13 @@ export class LeaseOracle {
   // From the committed log.
 
   granted(id: bigint, ttlSeconds: number): void {
-    this.#records.set(id, { ttlSeconds, grantedUs: this.#options.now(), lastSentUs: -1, endedUs: -1, endedByClient: false });
+    this.#records.set(id, {
+      ttlSeconds,
+      grantedUs: this.#options.now(),
+      lastSentUs: -1,
+      endedUs: -1,
+      endedByClient: false,
+    });
   }
 
   revoked(id: bigint, byClient: boolean): void {
@@ -59,7 +65,11 @@ export class LeaseOracle {
   reportedGone(id: bigint): void {
     this.checkedCount++;
     const record = this.#records.get(id);
-    promise(record === undefined || record.endedUs >= 0, "lease-safety", () => `lease ${id} was reported gone, but it lives`);
+    promise(
+      record === undefined || record.endedUs >= 0,
+      "lease-safety",
+      () => `lease ${id} was reported gone, but it lives`,
+    );
   }
 
   isAlive(id: bigint): boolean {
@@ -74,7 +84,12 @@ export class LeaseOracle {
       if (record.endedUs >= 0) continue;
       const sinceUs = Math.max(quietSinceUs, record.lastSentUs, record.grantedUs);
       const lateUs = nowUs - sinceUs - record.ttlSeconds * 1e6 * (1 + this.#options.driftMax) - slackUs;
-      promise(lateUs <= 0, "lease-liveness", () => `lease ${id} (TTL ${record.ttlSeconds} s) still lives ${Math.round(lateUs / 1000)} ms after its end and the slack`);
+      promise(
+        lateUs <= 0,
+        "lease-liveness",
+        () =>
+          `lease ${id} (TTL ${record.ttlSeconds} s) still lives ${Math.round(lateUs / 1000)} ms after its end and the slack`,
+      );
     }
   }
 

@@ -66,7 +66,8 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   const count = options.seeds ?? (options.seconds < Infinity ? Infinity : SEED_COUNT_DEFAULT);
   const totals = new Totals();
   let next = options.first;
-  const isOver = (): boolean => next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
+  const isOver = (): boolean =>
+    next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
   await sweep({
     workerCount: options.workerCount,
     next: () => (isOver() ? undefined : order(next++, options)),
@@ -78,7 +79,13 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
     },
   });
   const wallSeconds = secondsSince(startedMs);
-  const summary = { seeds: totals.seeds, violations: totals.violations, ...totals.figures(), wallSeconds, failedSeeds: totals.failedSeeds };
+  const summary = {
+    seeds: totals.seeds,
+    violations: totals.violations,
+    ...totals.figures(),
+    wallSeconds,
+    failedSeeds: totals.failedSeeds,
+  };
   if (options.json) io.stdout.write(`${JSON.stringify(summary)}\n`);
   else {
     io.stdout.write(
@@ -95,7 +102,13 @@ async function oneSeed(seed: number, options: SimulateOptions, io: CommandIo): P
   if (!options.json) describePlan(result, io);
   if (result.violation !== undefined) report(result, options, io);
   const { seed: _seed, violation, ...figures } = result;
-  const summary = { seeds: 1, seed, violations: violation === undefined ? 0 : 1, ...figures, wallSeconds: secondsSince(startedMs) };
+  const summary = {
+    seeds: 1,
+    seed,
+    violations: violation === undefined ? 0 : 1,
+    ...figures,
+    wallSeconds: secondsSince(startedMs),
+  };
   if (options.json) io.stdout.write(`${JSON.stringify(summary)}\n`);
   else {
     io.stdout.write(
@@ -121,7 +134,10 @@ async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo)
     await sweep({
       workerCount: options.workerCount,
       worker: bundle.worker,
-      next: () => (next >= first + count || performance.now() - startedMs > options.seconds * 1000 ? undefined : order(next++, withProfile)),
+      next: () =>
+        next >= first + count || performance.now() - startedMs > options.seconds * 1000
+          ? undefined
+          : order(next++, withProfile),
       onResult: (result) => {
         totals.add(result);
         if (result.violation !== undefined) shown.push(result);
@@ -133,7 +149,8 @@ async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo)
     bundle.remove();
   }
   const found = shown[0];
-  const isOurs = found !== undefined && (await runOne(order(found.seed, withProfile))).violation !== undefined;
+  const isOurs =
+    found !== undefined && (await runOne(order(found.seed, withProfile))).violation !== undefined;
   if (found !== undefined) report(found, { ...withProfile, bug: bug.id }, io);
   const summary = {
     bug: bug.id,
@@ -150,12 +167,22 @@ async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo)
   };
   if (options.json) io.stdout.write(`${JSON.stringify(summary)}\n`);
   else if (isOurs) io.stdout.write(`seed ${found?.seed} fails also without the planted bug\n`);
-  else io.stdout.write(found === undefined ? `${bug.id} was not found in ${totals.seeds} seeds\n` : `${bug.id} found after ${totals.seeds} seeds, by seed ${found.seed}\n`);
+  else
+    io.stdout.write(
+      found === undefined
+        ? `${bug.id} was not found in ${totals.seeds} seeds\n`
+        : `${bug.id} found after ${totals.seeds} seeds, by seed ${found.seed}\n`,
+    );
   return summary.found ? 0 : EXIT_VIOLATION;
 }
 
 function listBugs(options: SimulateOptions, io: CommandIo): number {
-  const list = PLANTED_BUGS.map(({ id, title, file, profile }) => ({ id, title, file, profile: profile ?? "swarm" }));
+  const list = PLANTED_BUGS.map(({ id, title, file, profile }) => ({
+    id,
+    title,
+    file,
+    profile: profile ?? "swarm",
+  }));
   if (options.json) io.stdout.write(`${JSON.stringify(list)}\n`);
   else for (const { id, title, profile } of list) io.stdout.write(`${id.padEnd(4)} ${title} (${profile})\n`);
   return 0;
@@ -189,7 +216,8 @@ class Totals {
     this.checkedOperations += result.checkedOperations;
     this.events += result.events;
     this.elections += result.elections;
-    for (const [kind, count] of Object.entries(result.faults)) this.faults[kind] = (this.faults[kind] ?? 0) + count;
+    for (const [kind, count] of Object.entries(result.faults))
+      this.faults[kind] = (this.faults[kind] ?? 0) + count;
     if (result.violation === undefined) return;
     this.violations++;
     this.failedSeeds.push(result.seed);
@@ -208,22 +236,33 @@ function report(result: SeedResult, options: SimulateOptions, io: CommandIo): vo
   const named = profile === profileOf(seed) ? "" : ` --profile ${profile}`;
   const replay = `holdfast simulate --seed ${seed}${named}${bug}`;
   if (options.json) {
-    io.stdout.write(`${JSON.stringify({ seed, profile, oracle: violation.oracle, message: violation.message, atMs: violation.atMs, replay, narrative: violation.narrative })}\n`);
+    io.stdout.write(
+      `${JSON.stringify({ seed, profile, oracle: violation.oracle, message: violation.message, atMs: violation.atMs, replay, narrative: violation.narrative })}\n`,
+    );
     return;
   }
-  io.stdout.write(`\nVIOLATION of ${violation.oracle} by seed ${seed} (${profile}) at ${violation.atMs.toFixed(3)} ms\n  ${violation.message}\n`);
-  io.stdout.write(`what happened before:\n${violation.narrative.map((line) => `  ${line}`).join("\n")}\nreplay: ${replay}\n\n`);
+  io.stdout.write(
+    `\nVIOLATION of ${violation.oracle} by seed ${seed} (${profile}) at ${violation.atMs.toFixed(3)} ms\n  ${violation.message}\n`,
+  );
+  io.stdout.write(
+    `what happened before:\n${violation.narrative.map((line) => `  ${line}`).join("\n")}\nreplay: ${replay}\n\n`,
+  );
 }
 
 function describePlan(result: SeedResult, io: CommandIo): void {
   const plan = drawPlan(result.seed, result.profile);
-  io.stdout.write(`seed ${plan.seed} (${plan.profile}): ${plan.memberCount} members, election timeout ${plan.electionMs} ms, ${plan.clientCount} clients, ${plan.watcherCount} watchers\n`);
-  for (const { atUs, fault } of plan.faults) io.stdout.write(`${(atUs / 1000).toFixed(0).padStart(7)} ms  ${describeFault(fault)}\n`);
+  io.stdout.write(
+    `seed ${plan.seed} (${plan.profile}): ${plan.memberCount} members, election timeout ${plan.electionMs} ms, ${plan.clientCount} clients, ${plan.watcherCount} watchers\n`,
+  );
+  for (const { atUs, fault } of plan.faults)
+    io.stdout.write(`${(atUs / 1000).toFixed(0).padStart(7)} ms  ${describeFault(fault)}\n`);
 }
 
 function progress(totals: Totals, startedMs: number, options: SimulateOptions, io: CommandIo): void {
   if (options.json || totals.seeds % 20 !== 0) return;
-  io.stderr.write(`${totals.seeds} seeds, ${totals.violations} violations, ${secondsSince(startedMs).toFixed(0)} s\n`);
+  io.stderr.write(
+    `${totals.seeds} seeds, ${totals.violations} violations, ${secondsSince(startedMs).toFixed(0)} s\n`,
+  );
 }
 
 function secondsSince(startedMs: number): number {
@@ -232,7 +271,10 @@ function secondsSince(startedMs: number): number {
 
 function bugNamed(id: string): PlantedBug {
   const bug = PLANTED_BUGS.find((one) => one.id.toLowerCase() === id.toLowerCase());
-  if (bug === undefined) throw new UsageError(`Unknown planted bug ${id}: it is none of ${PLANTED_BUGS.map((one) => one.id).join(", ")}`);
+  if (bug === undefined)
+    throw new UsageError(
+      `Unknown planted bug ${id}: it is none of ${PLANTED_BUGS.map((one) => one.id).join(", ")}`,
+    );
   return bug;
 }
 
@@ -249,10 +291,13 @@ function parse(argv: readonly string[]): SimulateOptions {
     } else throw new UsageError(`Unknown flag ${name}; see holdfast simulate --help`);
   }
   const output = values.get("-w") ?? values.get("--write-out") ?? "simple";
-  if (output !== "json" && output !== "simple") throw new UsageError(`Unknown output ${output}: it is json or simple`);
+  if (output !== "json" && output !== "simple")
+    throw new UsageError(`Unknown output ${output}: it is json or simple`);
   const profile = values.get("--profile");
-  if (profile !== undefined && !(profile in PROFILES)) throw new UsageError(`Unknown profile ${profile}: it is none of ${Object.keys(PROFILES).join(", ")}`);
-  const whole = (name: string): number | undefined => (values.has(name) ? wholeNumber(name, values.get(name)!) : undefined);
+  if (profile !== undefined && !(profile in PROFILES))
+    throw new UsageError(`Unknown profile ${profile}: it is none of ${Object.keys(PROFILES).join(", ")}`);
+  const whole = (name: string): number | undefined =>
+    values.has(name) ? wholeNumber(name, values.get(name)!) : undefined;
   return {
     json: output === "json",
     listBugs: flags.has("--list-bugs"),
@@ -266,7 +311,17 @@ function parse(argv: readonly string[]): SimulateOptions {
   };
 }
 
-const VALUE_FLAGS = new Set(["-w", "--write-out", "--seed", "--seeds", "--first", "--seconds", "--bug", "--profile", "--workers"]);
+const VALUE_FLAGS = new Set([
+  "-w",
+  "--write-out",
+  "--seed",
+  "--seeds",
+  "--first",
+  "--seconds",
+  "--bug",
+  "--profile",
+  "--workers",
+]);
 
 function splitFlag(word: string): [string, string | undefined] {
   const at = word.indexOf("=");
@@ -275,7 +330,8 @@ function splitFlag(word: string): [string, string | undefined] {
 
 function wholeNumber(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new UsageError(`${name} needs a whole number, not ${text}`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new UsageError(`${name} needs a whole number, not ${text}`);
   return value;
 }
 

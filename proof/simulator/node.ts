@@ -9,7 +9,7 @@ import type { Limits } from "../../core/base/limits.ts";
 import { Metrics } from "../../core/base/metrics.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import type { Prng } from "../../core/base/prng.ts";
-import { Member } from "../../core/member/member.ts";
+import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { openMember } from "../../core/member/recovery.ts";
 import { PowerLossError, type PowerLoss, SimulatedDisk } from "./disk.ts";
@@ -148,7 +148,8 @@ export class SimulatedNode implements PeerPlace {
   /** Something for this process: now, or when it is able to. */
   input(action: () => void): void {
     if (this.member === undefined) return;
-    if (!this.isPaused && this.#backlog.length === 0 && this.#scheduler.nowUs >= this.#busyUntilUs) return this.#run(action);
+    if (!this.isPaused && this.#backlog.length === 0 && this.#scheduler.nowUs >= this.#busyUntilUs)
+      return this.#run(action);
     this.#backlog.push(action);
     if (!this.isPaused && this.#backlog.length === 1) this.#drainLater();
   }
@@ -244,7 +245,10 @@ export class SimulatedNode implements PeerPlace {
     if (!isOurs || error instanceof PowerLossError) {
       const { message, stack } = error as Error;
       const where = (stack ?? "").split("\n").slice(1, 8).join("\n");
-      const failure = new Violation("crash", `member ${this.place} ended while ${when}: ${message}\n${where}`);
+      const failure = new Violation(
+        "crash",
+        `member ${this.place} ended while ${when}: ${message}\n${where}`,
+      );
       failure.cause = error;
       throw failure;
     }
@@ -269,7 +273,8 @@ export class SimulatedNode implements PeerPlace {
   #newDisk(): SimulatedDisk {
     const { scheduler, prng } = this.#options;
     const chance = prng.split("disk");
-    const syncMs = (): number => (this.syncUs.least + chance.below(this.syncUs.most - this.syncUs.least + 1)) / 1000;
+    const syncMs = (): number =>
+      (this.syncUs.least + chance.below(this.syncUs.most - this.syncUs.least + 1)) / 1000;
     return new SimulatedDisk({
       prng: chance,
       syncMs,

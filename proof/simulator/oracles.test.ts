@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { ENTRY_NORMAL, RaftLog } from "../../core/raft/log.ts";
-import * as m from "../../core/wire/messages.ts";
+import type * as m from "../../core/wire/messages.ts";
 import { beginRequest, REQUEST_KIND, writeRequestBody } from "../../core/wire/raft-request.ts";
 import { encode, type Input, type MessageOf } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
@@ -39,8 +39,17 @@ class Written {
   }
 }
 
-const PUT = (key: string, value: string): Input<MessageOf<typeof m.PutRequest>> => ({ key: bytesOf(key), value: bytesOf(value), prev_kv: true });
-const NO_OP = { request_range: undefined, request_put: undefined, request_delete_range: undefined, request_txn: undefined };
+const PUT = (key: string, value: string): Input<MessageOf<typeof m.PutRequest>> => ({
+  key: bytesOf(key),
+  value: bytesOf(value),
+  prev_kv: true,
+});
+const NO_OP = {
+  request_range: undefined,
+  request_put: undefined,
+  request_delete_range: undefined,
+  request_txn: undefined,
+};
 const RANGE = {
   key: bytesOf("a"),
   range_end: bytesOf("z"),
@@ -59,7 +68,17 @@ const RANGE = {
 const TXN = {
   compare: [],
   success: [
-    { ...NO_OP, request_put: { key: bytesOf("b"), value: bytesOf("v3"), lease: 0n, prev_kv: false, ignore_value: false, ignore_lease: false } },
+    {
+      ...NO_OP,
+      request_put: {
+        key: bytesOf("b"),
+        value: bytesOf("v3"),
+        lease: 0n,
+        prev_kv: false,
+        ignore_value: false,
+        ignore_lease: false,
+      },
+    },
     { ...NO_OP, request_delete_range: { key: bytesOf("a"), range_end: bytesOf(""), prev_kv: false } },
   ],
   failure: [],
@@ -76,7 +95,7 @@ function written(): Written {
 }
 
 function operation(method: Method, request: unknown, tag: number, floor = 1): Operation {
-  return { client: 1, node: 0, incarnation: 1, method, request, tag, calledUs: 0, floor };
+  return { client: 1, node: 0, method, request, tag, calledUs: 0, floor };
 }
 
 function answered(method: Method, message: unknown): Answer {
@@ -91,13 +110,24 @@ function kv(key: string, numbers: readonly [number, number, number], value: stri
 }
 
 const PUT_ANSWER = { header: { revision: 4 }, prev_kv: kv("a", [2, 2, 1], "v0") };
-const RANGE_ANSWER = { header: { revision: 5 }, kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 1], "v1")], count: 2 };
+const RANGE_ANSWER = {
+  header: { revision: 5 },
+  kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 1], "v1")],
+  count: 2,
+};
 const TXN_ANSWER = {
   header: { revision: 5 },
   succeeded: true,
-  responses: [{ response_put: { header: { revision: 5 } } }, { response_delete_range: { header: { revision: 5 }, deleted: 1 } }],
+  responses: [
+    { response_put: { header: { revision: 5 } } },
+    { response_delete_range: { header: { revision: 5 }, deleted: 1 } },
+  ],
 };
-const THIRD_PUT = operation(METHOD.put, { ...PUT("a", "v2"), lease: 0n, ignore_value: false, ignore_lease: false }, 3);
+const THIRD_PUT = operation(
+  METHOD.put,
+  { ...PUT("a", "v2"), lease: 0n, ignore_value: false, ignore_lease: false },
+  3,
+);
 
 test("a true history passes", () => {
   const { truth } = written();
@@ -109,44 +139,180 @@ test("a true history passes", () => {
 });
 
 const WRONG: readonly (readonly [string, string, Operation, Answer])[] = [
-  ["a write shows another revision", "value", THIRD_PUT, answered(METHOD.put, { ...PUT_ANSWER, header: { revision: 3 } })],
+  [
+    "a write shows another revision",
+    "value",
+    THIRD_PUT,
+    answered(METHOD.put, { ...PUT_ANSWER, header: { revision: 3 } }),
+  ],
   ["a write lacks its previous value", "value", THIRD_PUT, answered(METHOD.put, { header: { revision: 4 } })],
-  ["a write shows another previous value", "value", THIRD_PUT, answered(METHOD.put, { ...PUT_ANSWER, prev_kv: kv("a", [2, 2, 1], "v1") })],
-  ["an acknowledged write is nowhere", "durability", { ...THIRD_PUT, tag: 99 }, answered(METHOD.put, PUT_ANSWER)],
-  ["a refused write happened", "exactly-once", THIRD_PUT, { code: 2, text: STATUS.tooManyRequests.text, message: undefined }],
-  ["a write that succeeded is refused", "value", THIRD_PUT, { code: 5, text: STATUS.leaseNotFound.text, message: undefined }],
-  ["a write takes effect before what was seen before it", "strict-serializability", { ...THIRD_PUT, floor: 4 }, answered(METHOD.put, PUT_ANSWER)],
+  [
+    "a write shows another previous value",
+    "value",
+    THIRD_PUT,
+    answered(METHOD.put, { ...PUT_ANSWER, prev_kv: kv("a", [2, 2, 1], "v1") }),
+  ],
+  [
+    "an acknowledged write is nowhere",
+    "durability",
+    { ...THIRD_PUT, tag: 99 },
+    answered(METHOD.put, PUT_ANSWER),
+  ],
+  [
+    "a refused write happened",
+    "exactly-once",
+    THIRD_PUT,
+    { code: 2, text: STATUS.tooManyRequests.text, message: undefined },
+  ],
+  [
+    "a write that succeeded is refused",
+    "value",
+    THIRD_PUT,
+    { code: 5, text: STATUS.leaseNotFound.text, message: undefined },
+  ],
+  [
+    "a write takes effect before what was seen before it",
+    "strict-serializability",
+    { ...THIRD_PUT, floor: 4 },
+    answered(METHOD.put, PUT_ANSWER),
+  ],
   ["an answer is missing", "protocol", THIRD_PUT, { code: 0, text: "", message: undefined }],
-  ["a transaction says the other branch", "value", operation(METHOD.txn, TXN, 4), answered(METHOD.txn, { ...TXN_ANSWER, succeeded: false })],
-  ["a transaction counts deletions wrongly", "value", operation(METHOD.txn, TXN, 4), answered(METHOD.txn, { ...TXN_ANSWER, responses: [TXN_ANSWER.responses[0], { response_delete_range: { header: { revision: 5 } } }] })],
-  ["a transaction lacks an answer", "value", operation(METHOD.txn, TXN, 4), answered(METHOD.txn, { ...TXN_ANSWER, responses: TXN_ANSWER.responses.slice(1) })],
-  ["a read is older than what was seen before", "strict-serializability", operation(METHOD.range, RANGE, 0, 5), answered(METHOD.range, { header: { revision: 4 }, kvs: [kv("a", [2, 4, 2], "v2"), kv("c", [3, 3, 1], "v1")], count: 2 })],
-  ["a read is from the future", "phantom", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, header: { revision: 6 } })],
-  ["a read lacks a key", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: RANGE_ANSWER.kvs.slice(1) })],
-  ["a read has a key twice", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [...RANGE_ANSWER.kvs, RANGE_ANSWER.kvs[0]] })],
-  ["a read has its keys in another order", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [...RANGE_ANSWER.kvs].reverse() })],
-  ["a read shows a deleted value", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("a", [2, 4, 2], "v2"), ...RANGE_ANSWER.kvs], count: 3 })],
-  ["a read shows another value", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 1], "v0")] })],
-  ["a read shows another version", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 2], "v1")] })],
-  ["a read shows another creation", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [4, 5, 1], "v3"), kv("c", [3, 3, 1], "v1")] })],
-  ["a read shows a lease", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, kvs: [{ ...kv("b", [5, 5, 1], "v3"), lease: 7n }, kv("c", [3, 3, 1], "v1")] })],
-  ["a read counts wrongly", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, count: 3 })],
-  ["a read says that there is more", "value", operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, more: true })],
-  ["a read is refused as compacted without a reason", "value", operation(METHOD.range, { ...RANGE, revision: 2 }, 0), { code: 11, text: STATUS.compacted.text, message: undefined }],
-  ["a read is refused as of the future, though the revision was seen", "value", operation(METHOD.range, { ...RANGE, revision: 4 }, 0, 5), { code: 11, text: STATUS.futureRevision.text, message: undefined }],
+  [
+    "a transaction says the other branch",
+    "value",
+    operation(METHOD.txn, TXN, 4),
+    answered(METHOD.txn, { ...TXN_ANSWER, succeeded: false }),
+  ],
+  [
+    "a transaction counts deletions wrongly",
+    "value",
+    operation(METHOD.txn, TXN, 4),
+    answered(METHOD.txn, {
+      ...TXN_ANSWER,
+      responses: [TXN_ANSWER.responses[0], { response_delete_range: { header: { revision: 5 } } }],
+    }),
+  ],
+  [
+    "a transaction lacks an answer",
+    "value",
+    operation(METHOD.txn, TXN, 4),
+    answered(METHOD.txn, { ...TXN_ANSWER, responses: TXN_ANSWER.responses.slice(1) }),
+  ],
+  [
+    "a read is older than what was seen before",
+    "strict-serializability",
+    operation(METHOD.range, RANGE, 0, 5),
+    answered(METHOD.range, {
+      header: { revision: 4 },
+      kvs: [kv("a", [2, 4, 2], "v2"), kv("c", [3, 3, 1], "v1")],
+      count: 2,
+    }),
+  ],
+  [
+    "a read is from the future",
+    "phantom",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, header: { revision: 6 } }),
+  ],
+  [
+    "a read lacks a key",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: RANGE_ANSWER.kvs.slice(1) }),
+  ],
+  [
+    "a read has a key twice",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: [...RANGE_ANSWER.kvs, RANGE_ANSWER.kvs[0]] }),
+  ],
+  [
+    "a read has its keys in another order",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: [...RANGE_ANSWER.kvs].reverse() }),
+  ],
+  [
+    "a read shows a deleted value",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, {
+      ...RANGE_ANSWER,
+      kvs: [kv("a", [2, 4, 2], "v2"), ...RANGE_ANSWER.kvs],
+      count: 3,
+    }),
+  ],
+  [
+    "a read shows another value",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 1], "v0")] }),
+  ],
+  [
+    "a read shows another version",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [5, 5, 1], "v3"), kv("c", [3, 3, 2], "v1")] }),
+  ],
+  [
+    "a read shows another creation",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, kvs: [kv("b", [4, 5, 1], "v3"), kv("c", [3, 3, 1], "v1")] }),
+  ],
+  [
+    "a read shows a lease",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, {
+      ...RANGE_ANSWER,
+      kvs: [{ ...kv("b", [5, 5, 1], "v3"), lease: 7n }, kv("c", [3, 3, 1], "v1")],
+    }),
+  ],
+  [
+    "a read counts wrongly",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, count: 3 }),
+  ],
+  [
+    "a read says that there is more",
+    "value",
+    operation(METHOD.range, RANGE, 0),
+    answered(METHOD.range, { ...RANGE_ANSWER, more: true }),
+  ],
+  [
+    "a read is refused as compacted without a reason",
+    "value",
+    operation(METHOD.range, { ...RANGE, revision: 2 }, 0),
+    { code: 11, text: STATUS.compacted.text, message: undefined },
+  ],
+  [
+    "a read is refused as of the future, though the revision was seen",
+    "value",
+    operation(METHOD.range, { ...RANGE, revision: 4 }, 0, 5),
+    { code: 11, text: STATUS.futureRevision.text, message: undefined },
+  ],
 ];
 
 for (const [title, oracle, asked, answer] of WRONG) {
   test(`seen: ${title}`, () => {
     const history = new History(written().truth);
-    assert.throws(() => history.returned(asked, answer), (error: unknown) => error instanceof Violation && error.oracle === oracle);
+    assert.throws(
+      () => history.returned(asked, answer),
+      (error: unknown) => error instanceof Violation && error.oracle === oracle,
+    );
   });
 }
 
 test("seen: a serializable read goes back on one member, though not on another", () => {
   const history = new History(written().truth);
   const asked = operation(METHOD.range, { ...RANGE, serializable: true }, 0);
-  const older = answered(METHOD.range, { header: { revision: 3 }, kvs: [kv("a", [2, 2, 1], "v0"), kv("c", [3, 3, 1], "v1")], count: 2 });
+  const older = answered(METHOD.range, {
+    header: { revision: 3 },
+    kvs: [kv("a", [2, 2, 1], "v0"), kv("c", [3, 3, 1], "v1")],
+    count: 2,
+  });
   history.returned(asked, answered(METHOD.range, RANGE_ANSWER));
   history.returned({ ...asked, node: 1 }, older);
   assert.throws(() => history.returned(asked, older), { oracle: "serializable-monotone" });
@@ -169,9 +335,22 @@ const EVENTS: readonly Event[] = [
   { type: 1, kv: { key: bytesOf("a"), mod_revision: 5 }, prev_kv: kv("a", [2, 4, 2], "v2") },
 ];
 
-function response(revision: number, events: readonly Event[], more: Partial<WatchResponse> = {}): WatchResponse {
+function response(
+  revision: number,
+  events: readonly Event[],
+  more: Partial<WatchResponse> = {},
+): WatchResponse {
   const { fragment = false, created = false } = more;
-  const full = { header: { cluster_id: 1n, member_id: 1n, revision, raft_term: 1 }, watch_id: 1n, created, canceled: false, compact_revision: 0, cancel_reason: "", fragment, events };
+  const full = {
+    header: { cluster_id: 1n, member_id: 1n, revision, raft_term: 1 },
+    watch_id: 1n,
+    created,
+    canceled: false,
+    compact_revision: 0,
+    cancel_reason: "",
+    fragment,
+    events,
+  };
   return full as unknown as WatchResponse;
 }
 
@@ -184,21 +363,58 @@ function watching(responses: readonly WatchResponse[]): void {
 
 test("a true stream passes, also in fragments and with progress", () => {
   watching([response(5, EVENTS)]);
-  watching([response(2, EVENTS.slice(0, 1)), response(5, EVENTS.slice(1, 4), { fragment: true }), response(5, EVENTS.slice(4)), response(5, [])]);
+  watching([
+    response(2, EVENTS.slice(0, 1)),
+    response(5, EVENTS.slice(1, 4), { fragment: true }),
+    response(5, EVENTS.slice(4)),
+    response(5, []),
+  ]);
 });
 
 const WRONG_STREAMS: readonly (readonly [string, string, readonly WatchResponse[]])[] = [
   ["an event is lost", "watch-reliable", [response(5, [...EVENTS.slice(0, 1), ...EVENTS.slice(2)])]],
   ["the last event is lost", "watch-complete", [response(4, EVENTS.slice(0, 3))]],
   ["an event comes twice", "watch-unique", [response(3, EVENTS.slice(0, 2)), response(5, EVENTS.slice(1))]],
-  ["events come in another order", "watch-reliable", [response(5, [EVENTS[1]!, EVENTS[0]!, ...EVENTS.slice(2)])]],
-  ["a revision comes in two messages", "watch-atomic", [response(5, EVENTS.slice(0, 4)), response(5, EVENTS.slice(4))]],
-  ["events of a revision change places", "watch-value", [response(5, [...EVENTS.slice(0, 3), EVENTS[4]!, EVENTS[3]!])]],
-  ["an event has another value", "watch-value", [response(5, [{ type: 0, kv: kv("a", [2, 2, 1], "v9") }, ...EVENTS.slice(1)])]],
-  ["a deletion is shown as a put", "watch-value", [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, type: 0 }])]],
-  ["a previous value is missing", "watch-value", [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, prev_kv: undefined }])]],
-  ["a previous value is another", "watch-value", [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, prev_kv: kv("a", [2, 2, 1], "v0") }])]],
-  ["an event is from the future", "watch-phantom", [response(5, [...EVENTS, { type: 0, kv: kv("a", [6, 6, 1], "v9") }])]],
+  [
+    "events come in another order",
+    "watch-reliable",
+    [response(5, [EVENTS[1]!, EVENTS[0]!, ...EVENTS.slice(2)])],
+  ],
+  [
+    "a revision comes in two messages",
+    "watch-atomic",
+    [response(5, EVENTS.slice(0, 4)), response(5, EVENTS.slice(4))],
+  ],
+  [
+    "events of a revision change places",
+    "watch-value",
+    [response(5, [...EVENTS.slice(0, 3), EVENTS[4]!, EVENTS[3]!])],
+  ],
+  [
+    "an event has another value",
+    "watch-value",
+    [response(5, [{ type: 0, kv: kv("a", [2, 2, 1], "v9") }, ...EVENTS.slice(1)])],
+  ],
+  [
+    "a deletion is shown as a put",
+    "watch-value",
+    [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, type: 0 }])],
+  ],
+  [
+    "a previous value is missing",
+    "watch-value",
+    [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, prev_kv: undefined }])],
+  ],
+  [
+    "a previous value is another",
+    "watch-value",
+    [response(5, [...EVENTS.slice(0, 4), { ...EVENTS[4]!, prev_kv: kv("a", [2, 2, 1], "v0") }])],
+  ],
+  [
+    "an event is from the future",
+    "watch-phantom",
+    [response(5, [...EVENTS, { type: 0, kv: kv("a", [6, 6, 1], "v9") }])],
+  ],
   ["a header is from the future", "watch-phantom", [response(6, EVENTS)]],
   ["a header goes back", "watch-order", [response(5, EVENTS.slice(0, 2)), response(4, EVENTS.slice(2, 3))]],
   ["a header is below its events", "watch-order", [response(4, EVENTS)]],
@@ -207,7 +423,10 @@ const WRONG_STREAMS: readonly (readonly [string, string, readonly WatchResponse[
 
 for (const [title, oracle, responses] of WRONG_STREAMS) {
   test(`seen: ${title}`, () => {
-    assert.throws(() => watching(responses), (error: unknown) => error instanceof Violation && error.oracle === oracle);
+    assert.throws(
+      () => watching(responses),
+      (error: unknown) => error instanceof Violation && error.oracle === oracle,
+    );
   });
 }
 

@@ -108,7 +108,8 @@ export class DialledPeers implements PeerLinks {
     for (const { id } of peers) {
       const hex = id64Hex(id);
       const other = this.#network.places.find((place) => id64Hex(place.id) === hex);
-      if (other !== undefined && !this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.#place, other));
+      if (other !== undefined && !this.#links.has(hex))
+        this.#links.set(hex, new Link(this.#network, this.#place, other));
     }
   }
 
@@ -195,9 +196,11 @@ class Link {
     if (frame.kind !== FRAME_RAFT) return pipe.send(frame, digest, laterUs);
     const message = decodeMessage(frame.bytes, 0, frame.bytes.length);
     this.#peers.tap(this.#from, message);
-    if (message.kind === MESSAGE_FORWARD || message.kind === MESSAGE_FORWARD_REFUSED) return pipe.send(frame, digest, laterUs);
+    if (message.kind === MESSAGE_FORWARD || message.kind === MESSAGE_FORWARD_REFUSED)
+      return pipe.send(frame, digest, laterUs);
     const { lossShare, duplicateShare, reorderShare, duplicateUsMax } = network.weather;
-    if (network.chance(duplicateShare)) pipe.sendLoose(frame, digest, laterUs + network.below(duplicateUsMax));
+    if (network.chance(duplicateShare))
+      pipe.sendLoose(frame, digest, laterUs + network.below(duplicateUsMax));
     if (network.chance(lossShare)) return;
     if (network.chance(reorderShare)) return pipe.sendLoose(frame, digest, laterUs + network.below(20_000));
     pipe.send(frame, digest, laterUs);
@@ -247,7 +250,9 @@ class Link {
     this.#pipes = [];
     for (const writer of this.#writers) writer.reset();
     if (whose !== "acceptor" && isAcceptorUp) {
-      const delayUs = network.isOpen(from.place, to.place) ? network.delayUs(from.place, to.place) : HALF_OPEN_US;
+      const delayUs = network.isOpen(from.place, to.place)
+        ? network.delayUs(from.place, to.place)
+        : HALF_OPEN_US;
       network.scheduler.after(delayUs, { node: to.place, kind: "peer-gone" }, () => {
         if (to.isUp && to.incarnation === incarnation) to.peerDisconnected(from.id);
       });

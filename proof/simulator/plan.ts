@@ -11,18 +11,41 @@ export type Target = number | "leader" | "follower";
 
 export type Fault =
   | { readonly kind: "kill"; readonly target: Target; readonly survivors: Survivors; readonly downUs: number }
-  | { readonly kind: "killAfter"; readonly word: Word; readonly afterUs: number; readonly survivors: Survivors; readonly downUs: number }
+  | {
+      readonly kind: "killAfter";
+      readonly word: Word;
+      readonly afterUs: number;
+      readonly survivors: Survivors;
+      readonly downUs: number;
+    }
   | { readonly kind: "killAll"; readonly survivors: Survivors; readonly downUs: number }
   | { readonly kind: "pause"; readonly target: Target; readonly lastsUs: number }
-  | { readonly kind: "isolate"; readonly target: Target; readonly direction: Direction; readonly breaks: boolean; readonly lastsUs: number }
+  | {
+      readonly kind: "isolate";
+      readonly target: Target;
+      readonly direction: Direction;
+      readonly breaks: boolean;
+      readonly lastsUs: number;
+    }
   | { readonly kind: "split"; readonly breaks: boolean; readonly lastsUs: number }
-  | { readonly kind: "cutWay"; readonly from: number; readonly to: number; readonly both: boolean; readonly lastsUs: number }
+  | {
+      readonly kind: "cutWay";
+      readonly from: number;
+      readonly to: number;
+      readonly both: boolean;
+      readonly lastsUs: number;
+    }
   | { readonly kind: "slowWay"; readonly target: Target; readonly delayUs: number; readonly lastsUs: number }
   | { readonly kind: "reset"; readonly from: number; readonly to: number }
   | { readonly kind: "clockRate"; readonly target: Target; readonly rate: number }
   | { readonly kind: "slowDisk"; readonly target: Target; readonly syncUs: number; readonly lastsUs: number }
   | { readonly kind: "failSync"; readonly target: Target; readonly downUs: number }
-  | { readonly kind: "slowProcessor"; readonly target: Target; readonly turnUs: number; readonly lastsUs: number }
+  | {
+      readonly kind: "slowProcessor";
+      readonly target: Target;
+      readonly turnUs: number;
+      readonly lastsUs: number;
+    }
   | { readonly kind: "moveLeader" };
 
 export type FaultKind = Fault["kind"];
@@ -99,13 +122,23 @@ export interface Profile {
 export const PROFILES: Readonly<Record<string, Profile>> = {
   swarm: {},
   /** Leaders that come and go while some entries are only on a few members. */
-  churn: { memberCounts: [5, 3], faultKinds: ["kill", "isolate", "split", "moveLeader"], faultCount: [12, 20] },
+  churn: {
+    memberCounts: [5, 3],
+    faultKinds: ["kill", "isolate", "split", "moveLeader"],
+    faultCount: [12, 20],
+  },
   /** Members that stop and go on, with messages that come twice and late. */
   stale: {
     memberCounts: [3],
     faultKinds: ["pause", "isolate", "moveLeader"],
     faultCount: [8, 14],
-    weather: { duplicateShare: 0.2, duplicateUsMax: 2_000_000, tailShare: 0.1, tailUsMax: 500_000, reorderShare: 0.1 },
+    weather: {
+      duplicateShare: 0.2,
+      duplicateUsMax: 2_000_000,
+      tailShare: 0.1,
+      tailUsMax: 500_000,
+      reorderShare: 0.1,
+    },
   },
   /** Power losses on slow disks. */
   power: {
@@ -116,22 +149,39 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     syncUs: [400, 3_000, 30_000],
   },
   /** Disks so slow that several writes are on their way when leaders change. */
-  "slow-disks": { memberCounts: [3, 5], faultKinds: ["slowDisk", "isolate", "pause", "split", "kill"], faultCount: [12, 20], syncUsMax: 400_000 },
+  "slow-disks": {
+    memberCounts: [3, 5],
+    faultKinds: ["slowDisk", "isolate", "pause", "split", "kill"],
+    faultCount: [12, 20],
+    syncUsMax: 400_000,
+  },
   /** Checkpoints all the time, in small slices, and members that come back from them. */
   checkpoints: {
     faultKinds: ["kill", "killAll", "pause", "isolate", "failSync"],
     faultCount: [8, 14],
-    limits: { checkpointEntryCount: 40, catchUpEntryCount: 5, checkpointLogBytes: 16 * KIB, sliceRecordCount: 10, dataSegmentSizeBytes: 128 * KIB },
+    limits: {
+      checkpointEntryCount: 40,
+      catchUpEntryCount: 5,
+      checkpointLogBytes: 16 * KIB,
+      sliceRecordCount: 10,
+      dataSegmentSizeBytes: 128 * KIB,
+    },
   },
   /** Leases under wrong clocks and new leaders. */
-  leases: { memberCounts: [3], faultKinds: ["pause", "isolate", "clockRate", "moveLeader", "kill"], faultCount: [6, 12], mix: { lease: 40, put: 40 } },
+  leases: {
+    memberCounts: [3],
+    faultKinds: ["pause", "isolate", "clockRate", "moveLeader", "kill"],
+    faultCount: [6, 12],
+    mix: { lease: 40, put: 40 },
+  },
   /** Watchers that lag, compactions under them. */
   watches: { mix: { compact: 4, txn: 30, deleteRange: 20, put: 40 }, keyCount: 8 },
 };
 
 export function drawPlan(seed: number, profileName = "swarm"): Plan {
   const profile = PROFILES[profileName];
-  if (profile === undefined) throw new Error(`Unknown profile ${profileName}: it is none of ${Object.keys(PROFILES).join(", ")}`);
+  if (profile === undefined)
+    throw new Error(`Unknown profile ${profileName}: it is none of ${Object.keys(PROFILES).join(", ")}`);
   const prng = new Prng(seed);
   const shape = prng.split("shape");
   const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 5, 5]);
@@ -150,7 +200,10 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     syncUs: shape.pick(profile.syncUs ?? [400, 400, 400, 3_000]),
     limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
     mix: { ...drawMix(prng.split("mix")), ...profile.mix },
-    keyspace: { keyCount: profile.keyCount ?? shape.pick([4, 20, 100]), valueSizeBytesMax: shape.pick([32, 256, 4096]) },
+    keyspace: {
+      keyCount: profile.keyCount ?? shape.pick([4, 20, 100]),
+      valueSizeBytesMax: shape.pick([32, 256, 4096]),
+    },
     weather: { ...drawWeather(prng.split("weather")), ...profile.weather },
     faults,
   };
@@ -214,7 +267,13 @@ function drawFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault
   const all = Object.keys(FAULT_WEIGHTS) as FaultKind[];
   const kinds = profile.faultKinds ?? all.filter(() => prng.chance(0.5));
   if (kinds.length === 0) return [];
-  const [least, most] = profile.faultCount ?? prng.pick([[0, 2], [2, 8], [6, 16]] as const);
+  const [least, most] =
+    profile.faultCount ??
+    prng.pick([
+      [0, 2],
+      [2, 8],
+      [6, 16],
+    ] as const);
   const total = kinds.reduce((sum, kind) => sum + FAULT_WEIGHTS[kind], 0);
   const faults: TimedFault[] = [];
   for (let i = prng.between(least, most); i > 0; i--) {
@@ -227,7 +286,11 @@ function drawFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault
 }
 
 function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount }: FaultFrame): Fault {
-  const target: Target = prng.chance(0.5) ? "leader" : prng.chance(0.3) ? "follower" : prng.below(memberCount);
+  const target: Target = prng.chance(0.5)
+    ? "leader"
+    : prng.chance(0.3)
+      ? "follower"
+      : prng.below(memberCount);
   const survivors = prng.pick<Survivors>(profile.survivors ?? ["all", "all", "none", "random"]);
   // Many short troubles, some long ones.
   const lastsUs = prng.chance(0.7) ? prng.between(50_000, 1_500_000) : prng.between(1_000_000, 5_000_000);
@@ -236,13 +299,25 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
     case "kill":
       return { kind, target, survivors, downUs };
     case "killAfter":
-      return { kind, word: prng.pick<Word>(["vote", "acknowledgement", "candidacy"]), afterUs: prng.below(5_000), survivors, downUs: prng.between(1_000, downUs) };
+      return {
+        kind,
+        word: prng.pick<Word>(["vote", "acknowledgement", "candidacy"]),
+        afterUs: prng.below(5_000),
+        survivors,
+        downUs: prng.between(1_000, downUs),
+      };
     case "killAll":
       return { kind, survivors, downUs };
     case "pause":
       return { kind, target, lastsUs };
     case "isolate":
-      return { kind, target, direction: prng.pick(["both", "both", "in", "out"]), breaks: prng.chance(0.5), lastsUs };
+      return {
+        kind,
+        target,
+        direction: prng.pick(["both", "both", "in", "out"]),
+        breaks: prng.chance(0.5),
+        lastsUs,
+      };
     case "split":
       return { kind, breaks: prng.chance(0.5), lastsUs };
     case "cutWay":
@@ -269,6 +344,9 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
 /** One line for the narrative. */
 export function describeFault(fault: Fault): string {
   const { kind, ...rest } = fault;
-  const parts = Object.entries(rest).map(([name, value]) => `${name} ${typeof value === "number" && name.endsWith("Us") ? `${Math.round(value / 1000)} ms` : String(value)}`);
+  const parts = Object.entries(rest).map(
+    ([name, value]) =>
+      `${name} ${typeof value === "number" && name.endsWith("Us") ? `${Math.round(value / 1000)} ms` : String(value)}`,
+  );
   return parts.length === 0 ? kind : `${kind}: ${parts.join(", ")}`;
 }

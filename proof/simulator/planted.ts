@@ -14,7 +14,9 @@ export function sourceRoot(): string {
     const root = fileURLToPath(new URL(`${up}/`, import.meta.url));
     if (fs.existsSync(path.join(root, WORKER))) return root;
   }
-  throw new Error("Planted bugs are changes of the source: run this in a clone of the repository, after npm ci");
+  throw new Error(
+    "Planted bugs are changes of the source: run this in a clone of the repository, after npm ci",
+  );
 }
 
 export function patchesOf(bug: PlantedBug): readonly SourcePatch[] {
@@ -24,7 +26,10 @@ export function patchesOf(bug: PlantedBug): readonly SourcePatch[] {
 /** The changed text of a file. Throws when the patch does not apply exactly once. */
 export function applyPatch(text: string, patch: SourcePatch): string {
   const count = text.split(patch.find).length - 1;
-  if (count !== 1) throw new Error(`A planted bug no longer applies: its text occurs ${count} times in ${patch.file}, not once`);
+  if (count !== 1)
+    throw new Error(
+      `A planted bug no longer applies: its text occurs ${count} times in ${patch.file}, not once`,
+    );
   return text.replace(patch.find, () => patch.replace);
 }
 
@@ -61,5 +66,8 @@ export async function bundleWith(bug: PlantedBug): Promise<PlantedBundle> {
       },
     ],
   });
-  return { worker: pathToFileURL(outfile), remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
+  return {
+    worker: pathToFileURL(outfile),
+    remove: () => fs.rmSync(folder, { recursive: true, force: true }),
+  };
 }

@@ -54,7 +54,12 @@ export class QuietEnd {
     world.say("every member has taken a write");
     world.runUntil(writtenUs + SETTLE_US);
     for (const client of world.clients) {
-      promise(client.pendingCount === 0, "stuck-call", () => `client ${client.number} still waits for an answer ${SETTLE_US / 1e6} s after everything is well`);
+      promise(
+        client.pendingCount === 0,
+        "stuck-call",
+        () =>
+          `client ${client.number} still waits for an answer ${SETTLE_US / 1e6} s after everything is well`,
+      );
     }
     world.runUntil(writtenUs + Math.max(SETTLE_US, LEASE_TTL_US_MAX * 1.1 + LEASE_SLACK_US));
     world.leases.checkExpired(writtenUs, LEASE_SLACK_US);
@@ -66,12 +71,23 @@ export class QuietEnd {
     const world = this.#world;
     for (;;) {
       const value = bytesOf(`end ${world.scheduler.nowUs}`);
-      const request = { key: bytesOf(`end${node.place}`), value, lease: 0n, prev_kv: false, ignore_value: false, ignore_lease: false };
+      const request = {
+        key: bytesOf(`end${node.place}`),
+        value,
+        lease: 0n,
+        prev_kv: false,
+        ignore_value: false,
+        ignore_lease: false,
+      };
       const { code } = this.#ask(node, METHOD.put, { request, tag: world.nextTag() });
       if (code === CODE.ok) return;
       const waitedUs = world.scheduler.nowUs - healedUs;
       promise(waitedUs < FIRST_WRITE_US_MAX, "liveness", () => {
-        const states = world.nodes.map(({ place, member }) => (member === undefined ? `${place} down` : `${place} ${member.raft.role} term ${member.raft.term} commit ${member.raft.commitIndex}/${member.raft.lastIndex} applied ${member.appliedIndex}`));
+        const states = world.nodes.map(({ place, member }) =>
+          member === undefined
+            ? `${place} down`
+            : `${place} ${member.raft.role} term ${member.raft.term} commit ${member.raft.commitIndex}/${member.raft.lastIndex} applied ${member.appliedIndex}`,
+        );
         return `no write at member ${node.place} ${Math.round(waitedUs / 1000)} ms after everything is well: ${states.join("; ")}`;
       });
       world.runUntil(world.scheduler.nowUs + 50_000);
@@ -85,16 +101,30 @@ export class QuietEnd {
     const hashes = new Set<string>();
     for (const node of world.nodes) {
       const applied = node.member?.appliedIndex ?? -1;
-      promise(applied === world.truth.committedIndex, "converged", () => `member ${node.place} has applied ${applied} of ${world.truth.committedIndex} entries long after everything is well`);
+      promise(
+        applied === world.truth.committedIndex,
+        "converged",
+        () =>
+          `member ${node.place} has applied ${applied} of ${world.truth.committedIndex} entries long after everything is well`,
+      );
       const all = this.#ask(node, METHOD.range, { request: RANGE_OF_ALL, tag: 0 });
       promise(all.code === CODE.ok, "converged", () => `member ${node.place} does not answer: ${all.text}`);
       const hash = this.#ask(node, METHOD.hashKV, { request: { revision: 0 }, tag: 0 });
       if (hash.code === CODE.ok) {
         const { header: _header, ...rest } = decode(m.HashKVResponse, hash.message!, 0, hash.message!.length);
         hashes.add(canonical(rest));
-      } else promise(hash.code === CODE.unimplemented, "equal-hashes", () => `member ${node.place} has no hash: ${hash.text}`);
+      } else
+        promise(
+          hash.code === CODE.unimplemented,
+          "equal-hashes",
+          () => `member ${node.place} has no hash: ${hash.text}`,
+        );
     }
-    promise(hashes.size <= 1, "equal-hashes", () => `the members' hashes differ at revision ${model.revision}: ${[...hashes].join(" ")}`);
+    promise(
+      hashes.size <= 1,
+      "equal-hashes",
+      () => `the members' hashes differ at revision ${model.revision}: ${[...hashes].join(" ")}`,
+    );
   }
 
   /** Asks and waits; the answer goes to the oracles like any other. */
@@ -102,7 +132,14 @@ export class QuietEnd {
     const world = this.#world;
     const { scheduler, history } = world;
     const link = world.connect(this.#place, node, world.prng.split("end"), () => undefined);
-    const operation: Operation = { ...what, method, client: -1, node: node.place, incarnation: node.incarnation, calledUs: scheduler.nowUs, floor: history.highestReturned };
+    const operation: Operation = {
+      ...what,
+      method,
+      client: -1,
+      node: node.place,
+      calledUs: scheduler.nowUs,
+      floor: history.highestReturned,
+    };
     let message: Uint8Array | undefined;
     let answer: Answer | undefined;
     const call = link.call(

@@ -68,7 +68,8 @@ export class RaftOracle {
     const said = this.#promises[from.place]!;
     // Not the order: what was said in an older term may leave later, on the other lane.
     said.term = Math.max(said.term, term);
-    if (kind === MESSAGE_VOTE_REPLY && !message.reject) this.#voted(from, term, { hi: message.toHi, lo: message.toLo });
+    if (kind === MESSAGE_VOTE_REPLY && !message.reject)
+      this.#voted(from, term, { hi: message.toHi, lo: message.toLo });
     else if (kind === MESSAGE_VOTE) this.#voted(from, term, from.id);
     else if (kind === MESSAGE_APPEND_REPLY && !message.reject) this.#acknowledged(said, term, message.index);
   }
@@ -78,9 +79,18 @@ export class RaftOracle {
     const { raft } = member;
     const said = this.#promises[place]!;
     const { term, vote } = raft.hardState;
-    promise(term >= said.term, "durable-term", () => `member ${place} came back in term ${term}; it had spoken in ${said.term}`);
+    promise(
+      term >= said.term,
+      "durable-term",
+      () => `member ${place} came back in term ${term}; it had spoken in ${said.term}`,
+    );
     if (term === said.voteTerm) {
-      promise(id64Hex(vote) === said.votedFor, "durable-vote", () => `member ${place} came back with vote ${id64Hex(vote)} in term ${term}; it had voted for ${said.votedFor}`);
+      promise(
+        id64Hex(vote) === said.votedFor,
+        "durable-vote",
+        () =>
+          `member ${place} came back with vote ${id64Hex(vote)} in term ${term}; it had voted for ${said.votedFor}`,
+      );
     }
     said.ownTerm = term;
     said.commitIndex = 0;
@@ -97,10 +107,22 @@ export class RaftOracle {
   touched(place: number, member: Member): void {
     const { raft } = member;
     const said = this.#promises[place]!;
-    promise(raft.term >= said.ownTerm, "monotone-term", () => `member ${place}: term ${raft.term} after ${said.ownTerm}`);
+    promise(
+      raft.term >= said.ownTerm,
+      "monotone-term",
+      () => `member ${place}: term ${raft.term} after ${said.ownTerm}`,
+    );
     said.ownTerm = raft.term;
-    promise(raft.commitIndex >= said.commitIndex, "monotone-commit", () => `member ${place}: commit index ${raft.commitIndex} after ${said.commitIndex}`);
-    promise(raft.commitIndex <= raft.lastIndex, "state-order", () => `member ${place}: commit index ${raft.commitIndex} beyond its log's end ${raft.lastIndex}`);
+    promise(
+      raft.commitIndex >= said.commitIndex,
+      "monotone-commit",
+      () => `member ${place}: commit index ${raft.commitIndex} after ${said.commitIndex}`,
+    );
+    promise(
+      raft.commitIndex <= raft.lastIndex,
+      "state-order",
+      () => `member ${place}: commit index ${raft.commitIndex} beyond its log's end ${raft.lastIndex}`,
+    );
     if (raft.isLeader && said.leaderTerm !== raft.term) this.#becameLeader(place, raft);
     if (raft.commitIndex > said.commitIndex) this.#committed(place, raft);
     if (raft.lastIndex < said.lastIndex) this.#checkAcknowledged(place, raft);
@@ -115,14 +137,23 @@ export class RaftOracle {
     const { log } = raft;
     const { entries } = this.#options.truth;
     for (let index = log.compactedIndex + 1; index <= raft.commitIndex; index++) {
-      promise(log.term(index) === entries[index]?.term, "committed-immutable", () => `member ${place}: committed entry ${index} has term ${log.term(index)}, it was committed with ${entries[index]?.term}`);
+      promise(
+        log.term(index) === entries[index]?.term,
+        "committed-immutable",
+        () =>
+          `member ${place}: committed entry ${index} has term ${log.term(index)}, it was committed with ${entries[index]?.term}`,
+      );
     }
   }
 
   #voted(from: PeerPlace, term: number, candidate: Id64): void {
     const said = this.#promises[from.place]!;
     const name = id64Hex(candidate);
-    promise(said.voteTerm !== term || said.votedFor === name, "one-vote", () => `member ${from.place} voted for ${name} in term ${term} after it had for ${said.votedFor}`);
+    promise(
+      said.voteTerm !== term || said.votedFor === name,
+      "one-vote",
+      () => `member ${from.place} voted for ${name} in term ${term} after it had for ${said.votedFor}`,
+    );
     if (term < said.voteTerm) return;
     said.voteTerm = term;
     said.votedFor = name;
@@ -139,7 +170,11 @@ export class RaftOracle {
   #becameLeader(place: number, raft: Raft): void {
     const { term, log } = raft;
     const other = this.#leaders.get(term);
-    promise(other === undefined || other === place, "election-safety", () => `members ${other} and ${place} both lead in term ${term}`);
+    promise(
+      other === undefined || other === place,
+      "election-safety",
+      () => `members ${other} and ${place} both lead in term ${term}`,
+    );
     if (other === undefined) {
       this.electionCount++;
       this.#options.say(`member ${place} leads in term ${term}`);
@@ -151,7 +186,12 @@ export class RaftOracle {
       const entry = entries[index]!;
       if (entry.committedInTerm >= term) continue;
       const has = index <= raft.lastIndex && log.term(index) === entry.term;
-      promise(has, "leader-completeness", () => `member ${place} leads in term ${term} without entry ${index}, committed in term ${entry.committedInTerm}`);
+      promise(
+        has,
+        "leader-completeness",
+        () =>
+          `member ${place} leads in term ${term} without entry ${index}, committed in term ${entry.committedInTerm}`,
+      );
     }
   }
 
@@ -162,26 +202,46 @@ export class RaftOracle {
     if (raft.isLeader && commitIndex > truth.committedIndex) this.#checkCommitOfLeader(place, raft);
     while (truth.committedIndex < commitIndex) {
       const isKnown = truth.commit(log, { timeUs: now(), committedInTerm: raft.term });
-      if (!isKnown) throw new Violation("simulator", `entry ${truth.committedIndex + 1} was committed and trimmed before it was seen`);
+      if (!isKnown)
+        throw new Violation(
+          "simulator",
+          `entry ${truth.committedIndex + 1} was committed and trimmed before it was seen`,
+        );
     }
     const { entries } = truth;
     for (let index = Math.max(said.comparedIndex, log.compactedIndex) + 1; index <= commitIndex; index++) {
       const entry = entries[index]!;
-      const isSame = log.term(index) === entry.term && (index < log.memoryFirst || digestOf(log, index) === entry.digest);
-      promise(isSame, "log-matching", () => `member ${place} committed another entry ${index} (term ${log.term(index)}) than the others (term ${entry.term})`);
+      const isSame =
+        log.term(index) === entry.term && (index < log.memoryFirst || digestOf(log, index) === entry.digest);
+      promise(
+        isSame,
+        "log-matching",
+        () =>
+          `member ${place} committed another entry ${index} (term ${log.term(index)}) than the others (term ${entry.term})`,
+      );
     }
     said.comparedIndex = commitIndex;
   }
 
   #checkCommitOfLeader(place: number, raft: Raft): void {
     const { commitIndex, term } = raft;
-    promise(raft.log.term(commitIndex) === term, "commit-own-term", () => `leader ${place} of term ${term} committed entry ${commitIndex} of term ${raft.log.term(commitIndex)} by counting (Raft 5.4.2)`);
+    promise(
+      raft.log.term(commitIndex) === term,
+      "commit-own-term",
+      () =>
+        `leader ${place} of term ${term} committed entry ${commitIndex} of term ${raft.log.term(commitIndex)} by counting (Raft 5.4.2)`,
+    );
     this.#acknowledged(this.#promises[place]!, term, Math.min(commitIndex, raft.durableIndex));
     const { voters, votersOutgoing } = raft.confState;
     for (const half of [voters, votersOutgoing]) {
       if (half.length === 0) continue;
       const count = half.filter((id) => this.#hasDurable(id, term, commitIndex)).length;
-      promise(count > half.length >> 1, "committed-on-quorum", () => `leader ${place} committed entry ${commitIndex} in term ${term}, but only ${count} of ${half.length} said that it is durable`);
+      promise(
+        count > half.length >> 1,
+        "committed-on-quorum",
+        () =>
+          `leader ${place} committed entry ${commitIndex} in term ${term}, but only ${count} of ${half.length} said that it is durable`,
+      );
     }
   }
 
@@ -200,7 +260,12 @@ export class RaftOracle {
       const entry = entries[index]!;
       if (entry.committedInTerm > said.ackTerm) continue;
       const has = index <= raft.lastIndex && raft.log.term(index) === entry.term;
-      promise(has, "durable-log", () => `member ${place} lost entry ${index} (its log ends at ${raft.lastIndex}), which it had acknowledged in term ${said.ackTerm} and which is committed`);
+      promise(
+        has,
+        "durable-log",
+        () =>
+          `member ${place} lost entry ${index} (its log ends at ${raft.lastIndex}), which it had acknowledged in term ${said.ackTerm} and which is committed`,
+      );
     }
   }
 
@@ -208,14 +273,31 @@ export class RaftOracle {
     const said = this.#promises[place]!;
     const { appliedIndex, raft } = member;
     const { entries } = this.#options.truth;
-    promise(appliedIndex >= said.appliedIndex, "monotone-applied", () => `member ${place}: applied index ${appliedIndex} after ${said.appliedIndex}`);
-    promise(appliedIndex <= raft.commitIndex, "state-order", () => `member ${place} applied ${appliedIndex}, only ${raft.commitIndex} is committed`);
+    promise(
+      appliedIndex >= said.appliedIndex,
+      "monotone-applied",
+      () => `member ${place}: applied index ${appliedIndex} after ${said.appliedIndex}`,
+    );
+    promise(
+      appliedIndex <= raft.commitIndex,
+      "state-order",
+      () => `member ${place} applied ${appliedIndex}, only ${raft.commitIndex} is committed`,
+    );
     // What came as a snapshot is durable without the log.
     const durable = Math.max(raft.durableIndex, raft.log.compactedIndex);
-    promise(appliedIndex <= durable, "state-order", () => `member ${place} applied ${appliedIndex}, only ${durable} is durable there`);
+    promise(
+      appliedIndex <= durable,
+      "state-order",
+      () => `member ${place} applied ${appliedIndex}, only ${durable} is durable there`,
+    );
     said.appliedIndex = appliedIndex;
     if (appliedIndex === 0) return;
     const { revision } = entries[appliedIndex]!;
-    promise(member.store.revision === revision, "state-machine", () => `member ${place} is at revision ${member.store.revision} with entry ${appliedIndex} applied; the model is at ${revision}`);
+    promise(
+      member.store.revision === revision,
+      "state-machine",
+      () =>
+        `member ${place} is at revision ${member.store.revision} with entry ${appliedIndex} applied; the model is at ${revision}`,
+    );
   }
 }

@@ -79,7 +79,11 @@ export class Requests {
       case "readTxn":
         return { method: METHOD.txn, request: this.#readTxn(known), isWrite: false };
       case "compact":
-        return { method: METHOD.compact, request: { revision: this.#oldRevision(known), physical: this.#prng.chance(0.2) }, isWrite: true };
+        return {
+          method: METHOD.compact,
+          request: { revision: this.#oldRevision(known), physical: this.#prng.chance(0.2) },
+          isWrite: true,
+        };
       case "serializable":
         return { method: METHOD.range, request: this.#range(known, true), isWrite: false };
       default:
@@ -88,7 +92,9 @@ export class Requests {
   }
 
   #value(tag: number, part: number): Uint8Array {
-    const padding = this.#prng.chance(0.2) ? this.#prng.below(this.#keyspace.valueSizeBytesMax) : this.#prng.below(16);
+    const padding = this.#prng.chance(0.2)
+      ? this.#prng.below(this.#keyspace.valueSizeBytesMax)
+      : this.#prng.below(16);
     return bytesOf(`v${tag}.${part}${"x".repeat(padding)}`);
   }
 
@@ -173,13 +179,25 @@ export class Requests {
           if (used.has(name)) continue;
           used.add(name);
           ops.push({ ...NO_OP, request_put: put });
-        } else if (drawn < 8) ops.push({ ...NO_OP, request_range: { ...this.#range(known, false), revision: 0 } });
-        else if (drawn === 8 && depth > 0) ops.push({ ...NO_OP, request_txn: { compare: [this.#compare(known)], success: branch(part + 1, depth - 1), failure: [] } });
+        } else if (drawn < 8)
+          ops.push({ ...NO_OP, request_range: { ...this.#range(known, false), revision: 0 } });
+        else if (drawn === 8 && depth > 0)
+          ops.push({
+            ...NO_OP,
+            request_txn: {
+              compare: [this.#compare(known)],
+              success: branch(part + 1, depth - 1),
+              failure: [],
+            },
+          });
         else {
           const name = this.key();
           if (used.has(name)) continue;
           used.add(name);
-          ops.push({ ...NO_OP, request_delete_range: { key: bytesOf(name), range_end: EMPTY, prev_kv: chance.chance(0.5) } });
+          ops.push({
+            ...NO_OP,
+            request_delete_range: { key: bytesOf(name), range_end: EMPTY, prev_kv: chance.chance(0.5) },
+          });
         }
       }
       return ops;
@@ -191,18 +209,39 @@ export class Requests {
     const txn = { compare, success, failure };
     // One without a write would be a read, and those are drawn elsewhere.
     if (!isReadOnly(txn)) return txn;
-    return { ...txn, success: [...success, { ...NO_OP, request_put: { ...this.#put(tag, known, false, 9), key: bytesOf(`t${chance.below(4)}`) } }] };
+    return {
+      ...txn,
+      success: [
+        ...success,
+        {
+          ...NO_OP,
+          request_put: { ...this.#put(tag, known, false, 9), key: bytesOf(`t${chance.below(4)}`) },
+        },
+      ],
+    };
   }
 
   #readTxn(known: Knowledge): m.TxnRequestMessage {
     const chance = this.#prng;
     const serializable = chance.chance(0.2);
-    const range = (): m.RequestOpMessage => ({ ...NO_OP, request_range: { ...this.#range(known, serializable), revision: 0 } });
-    return { compare: chance.chance(0.5) ? [this.#compare(known)] : [], success: [range(), range()], failure: [range()] };
+    const range = (): m.RequestOpMessage => ({
+      ...NO_OP,
+      request_range: { ...this.#range(known, serializable), revision: 0 },
+    });
+    return {
+      compare: chance.chance(0.5) ? [this.#compare(known)] : [],
+      success: [range(), range()],
+      failure: [range()],
+    };
   }
 }
 
-const NO_OP: m.RequestOpMessage = { request_range: undefined, request_put: undefined, request_delete_range: undefined, request_txn: undefined };
+const NO_OP: m.RequestOpMessage = {
+  request_range: undefined,
+  request_put: undefined,
+  request_delete_range: undefined,
+  request_txn: undefined,
+};
 
 function isReadOnly(txn: m.TxnRequestMessage): boolean {
   return [...txn.success, ...txn.failure].every((op) => op.request_range !== undefined);

@@ -9,7 +9,13 @@ import { runPlan, type SeedResult } from "./run-seed.ts";
 /** A second of everything instead of ten. */
 function short(seed: number, changes: Partial<Plan> = {}): Plan {
   const plan = drawPlan(seed);
-  return { ...plan, electionMs: 200, activeUs: 1_000_000, faults: plan.faults.map(({ atUs, fault }) => ({ atUs: Math.round(atUs / 10), fault })), ...changes };
+  return {
+    ...plan,
+    electionMs: 200,
+    activeUs: 1_000_000,
+    faults: plan.faults.map(({ atUs, fault }) => ({ atUs: Math.round(atUs / 10), fault })),
+    ...changes,
+  };
 }
 
 interface Printed {
@@ -21,7 +27,12 @@ interface Printed {
 async function simulate(...argv: string[]): Promise<Printed> {
   let out = "";
   let errors = "";
-  const io = { stdout: { write: (text: string) => (out += text) }, stderr: { write: (text: string) => (errors += text) }, stdin: undefined, env: {} };
+  const io = {
+    stdout: { write: (text: string) => (out += text) },
+    stderr: { write: (text: string) => (errors += text) },
+    stdin: undefined,
+    env: {},
+  };
   const code = await run(argv, io);
   return { code, lines: out.trimEnd().split("\n"), errors };
 }
@@ -42,7 +53,10 @@ test("a fresh process gives the same trace", () => {
     const faults = plan.faults.map(({ atUs, fault }) => ({ atUs: Math.round(atUs / 10), fault }));
     console.log(runPlan({ ...plan, electionMs: 200, activeUs: 1_000_000, faults }).traceHash);`;
   const root = fileURLToPath(new URL("../..", import.meta.url));
-  const printed = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", code], { cwd: root, encoding: "utf8" });
+  const printed = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", code], {
+    cwd: root,
+    encoding: "utf8",
+  });
   assert.equal(printed.trim(), traceHash);
 });
 
@@ -64,7 +78,11 @@ test("a list of the planted bugs has their ids", async () => {
 
 test("a planted bug is found, and its seed is clean without it", async () => {
   const { code, lines } = await simulate("--bug", "r13", "--seeds", "3", "-w", "json");
-  const { found, seedsTried, violations } = JSON.parse(lines.at(-1)!) as { found: boolean; seedsTried: number; violations: number };
+  const { found, seedsTried, violations } = JSON.parse(lines.at(-1)!) as {
+    found: boolean;
+    seedsTried: number;
+    violations: number;
+  };
   assert.deepEqual({ code, found, violations }, { code: 0, found: true, violations: 1 });
   assert.ok(seedsTried <= 3);
   const violation = JSON.parse(lines[0]!) as { seed: number; replay: string; narrative: string[] };
@@ -72,7 +90,13 @@ test("a planted bug is found, and its seed is clean without it", async () => {
 });
 
 test("a wrong command line is refused by name", async () => {
-  for (const argv of [["--sede", "1"], ["--bug", "R99"], ["--seeds", "many"], ["--profile", "calm"], ["-w"]]) {
+  for (const argv of [
+    ["--sede", "1"],
+    ["--bug", "R99"],
+    ["--seeds", "many"],
+    ["--profile", "calm"],
+    ["-w"],
+  ]) {
     const { code, errors } = await simulate(...argv);
     assert.equal(code, 2, argv.join(" "));
     assert.match(errors, /^holdfast simulate: /);

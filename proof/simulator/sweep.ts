@@ -25,7 +25,10 @@ export function profileOf(seed: number): string {
 
 /** Resolves when all seeds have run, or `onResult` said that it is enough. */
 export async function sweep(options: SweepOptions): Promise<void> {
-  const workers = Array.from({ length: options.workerCount }, () => new Worker(options.worker ?? workerUrl("proof/simulator/seeds.worker.ts")));
+  const workers = Array.from(
+    { length: options.workerCount },
+    () => new Worker(options.worker ?? workerUrl("proof/simulator/seeds.worker.ts")),
+  );
   let isEnough = false;
   const drive = async (worker: Worker): Promise<void> => {
     while (!isEnough && options.signal?.aborted !== true) {

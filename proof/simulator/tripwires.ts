@@ -21,8 +21,10 @@ export function armTripwires(): Restore {
   replace(Date, "now", "Date.now");
   replace(performance, "now", "performance.now");
   replace(process, "hrtime", "process.hrtime");
-  for (const name of ["setTimeout", "setInterval", "setImmediate", "queueMicrotask", "Date"]) replace(globalThis, name, name);
-  for (const name of ["getRandomValues", "randomUUID"]) replace(Object.getPrototypeOf(globalThis.crypto) as object, name, `crypto.${name}`);
+  for (const name of ["setTimeout", "setInterval", "setImmediate", "queueMicrotask", "Date"])
+    replace(globalThis, name, name);
+  for (const name of ["getRandomValues", "randomUUID"])
+    replace(Object.getPrototypeOf(globalThis.crypto) as object, name, `crypto.${name}`);
   replace(process, "nextTick", "process.nextTick");
   return () => {
     for (const restore of restores.reverse()) restore();

@@ -56,7 +56,12 @@ export class WatchClient {
     const range: WatchedRange = {
       name: `watcher ${this.number}.${i}`,
       key: kind === 0 ? "\0" : keyName(first),
-      rangeEnd: kind === 0 ? "\0" : kind === 1 ? "" : keyName(Math.min(keyCount, first + 1 + chance.below(keyCount >> 1))),
+      rangeEnd:
+        kind === 0
+          ? "\0"
+          : kind === 1
+            ? ""
+            : keyName(Math.min(keyCount, first + 1 + chance.below(keyCount >> 1))),
       noPut: chance.chance(0.1),
       noDelete: chance.chance(0.1),
       prevKv: chance.chance(0.4),
@@ -82,7 +87,8 @@ export class WatchClient {
     this.#call = link.call(
       METHOD.watch,
       {
-        onMessage: (_call, bytes, start, end) => this.#onResponse(decode(WatchResponseSchema, bytes, start, end)),
+        onMessage: (_call, bytes, start, end) =>
+          this.#onResponse(decode(WatchResponseSchema, bytes, start, end)),
         onEnd: () => this.#onEnd(),
       },
       Number.POSITIVE_INFINITY,
@@ -123,7 +129,11 @@ export class WatchClient {
     }
     const id = Number(response.watch_id) - 1;
     const oracle = this.oracles[id];
-    promise(oracle !== undefined, "watch-protocol", () => `watcher ${this.number}: an answer for watch id ${response.watch_id}, which it did not ask for`);
+    promise(
+      oracle !== undefined,
+      "watch-protocol",
+      () => `watcher ${this.number}: an answer for watch id ${response.watch_id}, which it did not ask for`,
+    );
     if (response.canceled) return this.#onCanceled(id, response);
     if (response.created) this.#created.add(id);
     oracle.onResponse(response);
@@ -132,12 +142,18 @@ export class WatchClient {
   #onCanceled(id: number, response: WatchResponse): void {
     const oracle = this.oracles[id]!;
     const { compact_revision, cancel_reason } = response;
-    promise(compact_revision > 0 && compact_revision > oracle.next, "watch-canceled", () =>
-      `watcher ${this.number}.${id} at ${oracle.next} was canceled: compacted ${compact_revision}, reason "${cancel_reason}"`,
+    promise(
+      compact_revision > 0 && compact_revision > oracle.next,
+      "watch-canceled",
+      () =>
+        `watcher ${this.number}.${id} at ${oracle.next} was canceled: compacted ${compact_revision}, reason "${cancel_reason}"`,
     );
     const { compactedRevision } = this.#world.truth.model;
-    promise(compact_revision <= compactedRevision, "watch-canceled", () =>
-      `watcher ${this.number}.${id} was told that ${compact_revision} is compacted, but only ${compactedRevision} is`,
+    promise(
+      compact_revision <= compactedRevision,
+      "watch-canceled",
+      () =>
+        `watcher ${this.number}.${id} was told that ${compact_revision} is compacted, but only ${compactedRevision} is`,
     );
     oracle.next = compact_revision;
     this.#created.delete(id);

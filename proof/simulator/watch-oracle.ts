@@ -49,14 +49,23 @@ export class WatchOracle {
     this.checkedCount++;
     const shown = response.header?.revision ?? 0;
     if (response.canceled) return;
-    promise(shown <= this.#truth.revision, "watch-phantom", () => `${this.#range.name}: header revision ${shown}, but only ${this.#truth.revision} is committed`);
-    promise(shown >= this.#lastHeader, "watch-order", () => `${this.#range.name}: header revision ${shown} after ${this.#lastHeader}`);
+    promise(
+      shown <= this.#truth.revision,
+      "watch-phantom",
+      () => `${this.#range.name}: header revision ${shown}, but only ${this.#truth.revision} is committed`,
+    );
+    promise(
+      shown >= this.#lastHeader,
+      "watch-order",
+      () => `${this.#range.name}: header revision ${shown} after ${this.#lastHeader}`,
+    );
     if (response.created) {
       if (this.next === 0) this.next = shown + 1;
       return;
     }
     this.#lastHeader = shown;
-    if (response.events.length === 0 && !response.fragment && this.#pieces.length === 0) return this.#onProgress(shown);
+    if (response.events.length === 0 && !response.fragment && this.#pieces.length === 0)
+      return this.#onProgress(shown);
     this.#pieces.push(...response.events);
     if (response.fragment) return;
     const events = this.#pieces;
@@ -76,23 +85,39 @@ export class WatchOracle {
   }
 
   #onEvents(events: readonly WatchedEvent[], shown: number): void {
-    for (let first = 0; first < events.length; ) {
+    for (let first = 0; first < events.length;) {
       const revision = events[first]!.kv?.mod_revision ?? 0;
       let end = first + 1;
       while (end < events.length && events[end]!.kv?.mod_revision === revision) end++;
       this.#onRevision(revision, events.slice(first, end));
       first = end;
     }
-    promise(shown >= this.next - 1, "watch-order", () => `${this.#range.name}: header revision ${shown} below its events' ${this.next - 1}`);
+    promise(
+      shown >= this.next - 1,
+      "watch-order",
+      () => `${this.#range.name}: header revision ${shown} below its events' ${this.next - 1}`,
+    );
   }
 
   #onRevision(revision: number, events: readonly WatchedEvent[]): void {
     const { name } = this.#range;
-    promise(revision <= this.#truth.revision, "watch-phantom", () => `${name}: an event of revision ${revision}, but only ${this.#truth.revision} is committed`);
-    promise(revision >= this.next, "watch-unique", () => `${name}: revision ${revision} came again or too late; ${this.next} was next`);
+    promise(
+      revision <= this.#truth.revision,
+      "watch-phantom",
+      () => `${name}: an event of revision ${revision}, but only ${this.#truth.revision} is committed`,
+    );
+    promise(
+      revision >= this.next,
+      "watch-unique",
+      () => `${name}: revision ${revision} came again or too late; ${this.next} was next`,
+    );
     this.#checkNothingBetween(revision - 1, "watch-reliable");
     const wanted = this.#matching(revision);
-    promise(events.length === wanted.length, "watch-atomic", () => `${name}: ${events.length} events of revision ${revision}, there are ${wanted.length}`);
+    promise(
+      events.length === wanted.length,
+      "watch-atomic",
+      () => `${name}: ${events.length} events of revision ${revision}, there are ${wanted.length}`,
+    );
     for (let i = 0; i < wanted.length; i++) this.#checkEvent(events[i]!, wanted[i]!);
     this.next = revision + 1;
   }
@@ -104,25 +129,43 @@ export class WatchOracle {
     const expected = { type: isDelete ? 1 : 0, kv };
     const { prev_kv: actualPrevious, ...rest } = event;
     const actual = canonical(rest);
-    promise(actual === canonical(expected), "watch-value", () => `${this.#range.name}: event ${actual}, the truth is ${canonical(expected)}`);
+    promise(
+      actual === canonical(expected),
+      "watch-value",
+      () => `${this.#range.name}: event ${actual}, the truth is ${canonical(expected)}`,
+    );
     this.#checkPrevious(actualPrevious, version.revision, previous);
   }
 
   #checkPrevious(actual: WatchedEvent["prev_kv"], revision: number, previous: ModelEvent["previous"]): void {
     const { name, prevKv } = this.#range;
     if (actual === undefined) {
-      const mayBeGone = !prevKv || previous === undefined || this.#truth.model.compactedRevision >= revision - 1;
-      promise(mayBeGone, "watch-value", () => `${name}: the event of revision ${revision} lacks its previous value`);
+      const mayBeGone =
+        !prevKv || previous === undefined || this.#truth.model.compactedRevision >= revision - 1;
+      promise(
+        mayBeGone,
+        "watch-value",
+        () => `${name}: the event of revision ${revision} lacks its previous value`,
+      );
       return;
     }
     const wanted = previous === undefined || !prevKv ? "none" : canonical(keyValueOf(previous));
-    promise(canonical(actual) === wanted, "watch-value", () => `${name}: previous value ${canonical(actual)} at revision ${revision}, the truth is ${wanted}`);
+    promise(
+      canonical(actual) === wanted,
+      "watch-value",
+      () => `${name}: previous value ${canonical(actual)} at revision ${revision}, the truth is ${wanted}`,
+    );
   }
 
   #checkNothingBetween(last: number, oracle: string): void {
     for (let revision = Math.max(this.next, 1); revision <= last; revision++) {
       const missed = this.#matching(revision);
-      promise(missed.length === 0, oracle, () => `${this.#range.name}: revision ${revision} (${canonical(missed[0]!.version)}) was not delivered; all before ${this.next} were, ${last} was claimed`);
+      promise(
+        missed.length === 0,
+        oracle,
+        () =>
+          `${this.#range.name}: revision ${revision} (${canonical(missed[0]!.version)}) was not delivered; all before ${this.next} were, ${last} was claimed`,
+      );
     }
   }
 

@@ -57,7 +57,11 @@ export class World {
     this.history = new History(this.truth);
     const { memberCount, clientCount, watcherCount } = plan;
     // One more place for the client that looks at the end.
-    this.network = new Network(this.scheduler, this.prng.split("network"), memberCount + clientCount + watcherCount + 1);
+    this.network = new Network(
+      this.scheduler,
+      this.prng.split("network"),
+      memberCount + clientCount + watcherCount + 1,
+    );
     this.network.weather = plan.weather;
     this.#makeNodes();
     this.raft = new RaftOracle({
@@ -87,7 +91,8 @@ export class World {
     let leader: SimulatedNode | undefined;
     for (const node of this.nodes) {
       const raft = node.member?.raft;
-      if (raft?.isLeader === true && (leader === undefined || raft.term > leader.member!.raft.term)) leader = node;
+      if (raft?.isLeader === true && (leader === undefined || raft.term > leader.member!.raft.term))
+        leader = node;
     }
     return leader;
   }
@@ -98,7 +103,15 @@ export class World {
 
   connect(place: number, node: SimulatedNode, prng: Prng, onLost: () => void): ClientLink {
     const { limits } = this.plan;
-    return new ClientLink({ network: this.network, node, place, limits, transportLimits: DEFAULT_TRANSPORT_LIMITS, prng, onLost });
+    return new ClientLink({
+      network: this.network,
+      node,
+      place,
+      limits,
+      transportLimits: DEFAULT_TRANSPORT_LIMITS,
+      prng,
+      onLost,
+    });
   }
 
   returned(operation: Operation, answer: Answer): void {
@@ -123,7 +136,11 @@ export class World {
 
   runUntil(timeUs: number): void {
     while (this.scheduler.step(timeUs)) {
-      if (this.scheduler.count > EVENT_COUNT_MAX) throw new Violation("liveness", `${EVENT_COUNT_MAX} events and no end: something spins, lastly ${this.scheduler.lastKind}`);
+      if (this.scheduler.count > EVENT_COUNT_MAX)
+        throw new Violation(
+          "liveness",
+          `${EVENT_COUNT_MAX} events and no end: something spins, lastly ${this.scheduler.lastKind}`,
+        );
     }
   }
 
@@ -132,7 +149,13 @@ export class World {
     const infos: MemberInfo[] = [];
     for (let i = 0; i < memberCount; i++) {
       const peerUrls = [`http://m${i}:2380`];
-      infos.push({ id: bootstrapMemberId(peerUrls, "simulation"), name: `m${i}`, peerUrls, clientUrls: [`http://m${i}:2379`], isLearner: false });
+      infos.push({
+        id: bootstrapMemberId(peerUrls, "simulation"),
+        name: `m${i}`,
+        peerUrls,
+        clientUrls: [`http://m${i}:2379`],
+        isLearner: false,
+      });
     }
     const clusterId = clusterIdOf(infos.map((info) => info.id));
     // As a flag says them: without names and client URLs of the others, which they publish themselves.
@@ -146,7 +169,19 @@ export class World {
         died: (node: SimulatedNode, reason: string) => this.faults.died(node, reason),
       };
       this.nodes.push(
-        new SimulatedNode({ syncUs, place, info, clusterId, initialMembers, electionMs, heartbeatMs, limits, scheduler: this.scheduler, prng, hooks }),
+        new SimulatedNode({
+          syncUs,
+          place,
+          info,
+          clusterId,
+          initialMembers,
+          electionMs,
+          heartbeatMs,
+          limits,
+          scheduler: this.scheduler,
+          prng,
+          hooks,
+        }),
       );
     });
   }
