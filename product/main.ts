@@ -35,7 +35,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     summary: "Kills and cuts off members of a cluster under load, and checks what clients saw",
     load: () => import("../proof/failure/main.ts"),
   },
-  profile: { summary: "Shows where a cluster's time goes", load: undefined },
+  profile: {
+    summary: "Shows where a member's time goes, and what holds it back",
+    load: () => import("../proof/profile/main.ts"),
+  },
   demo: { summary: "Shows in a minute what Holdfast does", load: undefined },
 };
 

@@ -149,6 +149,7 @@ function checkRows(options: CompareOptions): void {
 
 function machineNotes(options: CompareOptions): string[] {
   const notes = options.rivals.flatMap((one) => (one.installed.note ? [one.installed.note] : []));
+  if (options.rounds < 5) notes.push(`${options.rounds} rounds; the goals ask for five or more`);
   if (isInMemory(options.directory)) notes.push(`${options.directory} lies in memory: syncs cost nothing there, no figure is one of a durable store (--dir)`);
   const busy = fs.readFileSync("/proc/loadavg", "utf8").split(" ")[0] ?? "0";
   if (Number(busy) > 1) notes.push(`the machine was busy at the start (load ${busy}): only ratios mean something, tails least`);

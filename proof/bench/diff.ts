@@ -158,7 +158,9 @@ export function describeDiff(lines: readonly DiffLine[]): string {
   const head = ["what", "figure", "old", "new", "change", "confidence", "verdict"];
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   const print = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd();
-  return `${[head, ...rows].map(print).join("\n")}\n`;
+  // Of three and three runs even the clearest difference comes about by luck once in ten times.
+  const few = lines.some((line) => /^[1-3] and|and [1-3] /.test(line.samples)) ? "(fewer than four runs on a side cannot tell anything apart)\n" : "";
+  return `${[head, ...rows].map(print).join("\n")}\n${few}`;
 }
 
 export function isWorse(lines: readonly DiffLine[]): boolean {

@@ -61,7 +61,11 @@ const efficiency = (demands: Demands): LoadFigure => ({
   unit: "",
   better: "higher",
   demands,
-  from: (result, limits) => (limits.disk.bestP50Us + limits.loopbackP50Us) / result.p50Us,
+  from: (result, limits) => {
+    const share = (limits.disk.bestP50Us + limits.loopbackP50Us) / result.p50Us;
+    // Nobody beats the machine: then the probes were disturbed, and there is no figure.
+    return share <= 1 ? share : Number.NaN;
+  },
 });
 
 const cpuPerOperation = (demands: Demands): LoadFigure => ({

@@ -1,0 +1,242 @@
+// `holdfast profile`: where the time of a running Node program goes, a Holdfast above all, and what holds it back.
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import type { CommandIo } from "../bench/main.ts";
+import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, UsageError } from "../bench/options.ts";
+import { localPortOf, pidListeningOn, readProcess } from "../bench/process-sampler.ts";
+import { writePage } from "../bench/report/page.ts";
+import type { Page } from "../bench/report/sections.ts";
+import { formatBytes, formatDuration } from "../bench/units.ts";
+import { type Bottleneck, type Evidence, nameBottleneck } from "./bottleneck.ts";
+import { type CpuProfile, heaviestAllocators, type HeapProfile, readCpuProfile, type Reading } from "./cpu-profile.ts";
+import { Inspector } from "./inspector.ts";
+import { metricsOf } from "./metrics-page.ts";
+
+interface ProfileOptions {
+  readonly pid: number;
+  readonly endpoint: string | undefined;
+  readonly seconds: number;
+  /** Files are PREFIX.cpuprofile, PREFIX.heapprofile, PREFIX.html. */
+  readonly prefix: string;
+  readonly json: boolean;
+}
+
+export interface ProfileResult {
+  readonly format: 1;
+  readonly kind: "profile";
+  readonly pid: number;
+  readonly seconds: number;
+  readonly bottleneck: Bottleneck;
+  readonly evidence: Evidence;
+  readonly heaviest: Reading["heaviest"];
+  readonly allocators: readonly { readonly name: string; readonly bytes: number }[];
+  readonly allocatedBytesPerSecond: number;
+  readonly files: readonly string[];
+}
+
+const HELP = `Usage: holdfast profile --endpoints H:P | --pid N [--seconds 10] [--output PREFIX] [-w json]
+
+Profiles a running Holdfast, or any Node program of this machine, without a restart: CPU, allocations, stalls of the
+event loop. Writes PREFIX.cpuprofile and PREFIX.heapprofile (for browsers' and editors' tools) and PREFIX.html (a flame
+graph), and says in one line what holds the program back.
+`;
+
+/** Runs `holdfast profile ARGV…`. */
+export async function run(argv: string[], io: CommandIo): Promise<number> {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    io.stdout.write(HELP);
+    return 0;
+  }
+  try {
+    const options = parse(argv);
+    io.stderr.write(`profiling process ${options.pid} for ${options.seconds} s\n`);
+    const { result, reading } = await profile(options);
+    writePage(`${options.prefix}.html`, pageOf(result, reading));
+    io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describe(result));
+    return 0;
+  } catch (error) {
+    io.stderr.write(`holdfast profile: ${(error as Error).message}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+function parse(argv: readonly string[]): ProfileOptions {
+  const text = { type: "string" } as const;
+  const values = parseFlags(argv, { ...ENDPOINT_FLAGS, pid: text, seconds: text, output: text, "write-out": { type: "string", short: "w" } });
+  const read = (name: string): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
+  const seconds = Number(read("seconds") ?? "10");
+  if (!(seconds > 0 && seconds <= 600)) throw new UsageError("--seconds must be between 0 and 600");
+  const endpoint = read("endpoints") === undefined && read("pid") !== undefined ? undefined : parseEndpoints(read("endpoints"))[0];
+  const pid = read("pid") === undefined ? pidOf(endpoint!) : Number(read("pid"));
+  if (!Number.isInteger(pid) || pid <= 0) throw new UsageError("--pid must be a process id");
+  return { pid, endpoint, seconds, prefix: read("output") ?? `holdfast-${pid}`, json: read("write-out") === "json" };
+}
+
+function pidOf(endpoint: string): number {
+  const port = localPortOf(endpoint);
+  const pid = port === undefined ? undefined : pidListeningOn(port);
+  if (pid === undefined) throw new UsageError(`${endpoint} is served by no process of this machine that we may look into; name it with --pid`);
+  return pid;
+}
+
+/** Starts what is watched inside the process. Runs there, as text. */
+const WATCH = `(() => {
+  const { monitorEventLoopDelay, PerformanceObserver, performance } = require("node:perf_hooks");
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  let gcMs = 0, gcMsMax = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) { gcMs += entry.duration; gcMsMax = Math.max(gcMsMax, entry.duration); }
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  const loop = performance.eventLoopUtilization();
+  globalThis[Symbol.for("holdfast.profile")] = () => {
+    delay.disable();
+    observer.disconnect();
+    delete globalThis[Symbol.for("holdfast.profile")];
+    const busy = performance.eventLoopUtilization(performance.eventLoopUtilization(), loop);
+    return { gcMs, gcMsMax, loopUtilisation: busy.utilization, delayMsMax: Math.max(0, delay.max / 1e6 - 5), delayMsP99: Math.max(0, delay.percentile(99) / 1e6 - 5) };
+  };
+})()`;
+
+interface Inside {
+  readonly gcMs: number;
+  readonly gcMsMax: number;
+  readonly loopUtilisation: number;
+  readonly delayMsMax: number;
+  readonly delayMsP99: number;
+}
+
+const CPU_INTERVAL_US = 500;
+const HEAP_INTERVAL_BYTES = 32 * 1024;
+
+async function profile(options: ProfileOptions): Promise<{ result: ProfileResult; reading: Reading }> {
+  const inspector = await Inspector.open(options.pid);
+  try {
+    await inspector.call("Profiler.enable");
+    await inspector.call("HeapProfiler.enable");
+    await inspector.call("Profiler.setSamplingInterval", { interval: CPU_INTERVAL_US });
+    await inspector.evaluate(WATCH);
+    const before = await outside(options);
+    await inspector.call("HeapProfiler.startSampling", { samplingInterval: HEAP_INTERVAL_BYTES, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true });
+    await inspector.call("Profiler.start");
+    await new Promise((resolve) => setTimeout(resolve, options.seconds * 1000));
+    const inside = await inspector.evaluate<Inside>(`globalThis[Symbol.for("holdfast.profile")]()`);
+    const { profile: cpu } = await inspector.call<{ profile: CpuProfile }>("Profiler.stop");
+    const { profile: heap } = await inspector.call<{ profile: HeapProfile }>("HeapProfiler.stopSampling");
+    const after = await outside(options);
+    fs.writeFileSync(`${options.prefix}.cpuprofile`, JSON.stringify(cpu));
+    fs.writeFileSync(`${options.prefix}.heapprofile`, JSON.stringify(heap));
+    const reading = readCpuProfile(cpu);
+    const evidence = evidenceOf(inside, { before, after }, reading);
+    const allocators = heaviestAllocators(heap);
+    const allocated = allocators.reduce((sum, one) => sum + one.bytes, 0);
+    const result: ProfileResult = {
+      format: 1,
+      kind: "profile",
+      pid: options.pid,
+      seconds: options.seconds,
+      bottleneck: nameBottleneck(evidence),
+      evidence,
+      heaviest: reading.heaviest,
+      allocators,
+      allocatedBytesPerSecond: Math.round(allocated / options.seconds),
+      files: [".cpuprofile", ".heapprofile", ".html"].map((ending) => options.prefix + ending),
+    };
+    return { result, reading };
+  } finally {
+    await inspector.close();
+  }
+}
+
+interface Outside {
+  readonly atMs: number;
+  readonly cpuSeconds: number;
+  readonly idleSeconds: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+async function outside(options: ProfileOptions): Promise<Outside> {
+  const reading = readProcess(options.pid);
+  return {
+    atMs: performance.now(),
+    cpuSeconds: reading ? reading.userSeconds + reading.systemSeconds : 0,
+    idleSeconds: os.cpus().reduce((sum, cpu) => sum + cpu.times.idle / 1000, 0),
+    metrics: options.endpoint === undefined ? {} : await metricsOf(options.endpoint),
+  };
+}
+
+function evidenceOf(inside: Inside, { before, after }: { before: Outside; after: Outside }, reading: Reading): Evidence {
+  const seconds = (after.atMs - before.atMs) / 1000;
+  const grown = (name: string): number => (after.metrics[name] ?? 0) - (before.metrics[name] ?? 0);
+  const syncs = grown("etcd_disk_wal_fsync_duration_seconds_count");
+  const syncSeconds = grown("etcd_disk_wal_fsync_duration_seconds_sum");
+  const peerPings = grown("etcd_network_peer_round_trip_time_seconds_count");
+  return {
+    loopUtilisation: inside.loopUtilisation,
+    loopDelayMsMax: inside.delayMsMax,
+    loopDelayMsP99: inside.delayMsP99,
+    gcShare: inside.gcMs / 1000 / seconds,
+    gcMsMax: inside.gcMsMax,
+    processCores: (after.cpuSeconds - before.cpuSeconds) / seconds,
+    machineIdleCores: Math.max(0, (after.idleSeconds - before.idleSeconds) / seconds),
+    machineCores: os.cpus().length,
+    layers: reading.layers,
+    syncs,
+    syncSeconds: syncs > 0 ? syncSeconds / syncs : 0,
+    syncShare: Math.max(0, syncSeconds / seconds),
+    proposalsPending: after.metrics["etcd_server_proposals_pending"] ?? 0,
+    proposalsPerSecond: grown("etcd_server_proposals_applied_total") / seconds,
+    requestsPerSecond: grown("grpc_server_handled_total") / seconds,
+    members: peerPings > 0 || (after.metrics["etcd_network_active_peers"] ?? 0) > 0 ? 3 : 1,
+    peerRoundTripSeconds: peerPings > 0 ? grown("etcd_network_peer_round_trip_time_seconds_sum") / peerPings : 0,
+  };
+}
+
+function describe(result: ProfileResult): string {
+  const { evidence, bottleneck } = result;
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const lines = [
+    `bottleneck: ${bottleneck.cause}: ${bottleneck.evidence}`,
+    "",
+    `  loop       busy ${percent(evidence.loopUtilisation)}, late by ${evidence.loopDelayMsP99.toFixed(1)} ms at p99, ${evidence.loopDelayMsMax.toFixed(1)} ms at most`,
+    `  garbage    ${percent(evidence.gcShare)} of the time, longest pause ${evidence.gcMsMax.toFixed(1)} ms, ${formatBytes(result.allocatedBytesPerSecond)}/s allocated (sampled)`,
+    `  log sync   ${evidence.syncs} syncs of ${formatDuration(evidence.syncSeconds * 1e6)} on average, ${percent(evidence.syncShare)} of the time`,
+    `  CPU        ${evidence.processCores.toFixed(2)} cores of ${evidence.machineCores}, ${evidence.machineIdleCores.toFixed(2)} idle; by layer: ${layersText(evidence)}`,
+    "",
+    "  heaviest functions (own time, of the busy time)",
+    ...result.heaviest.slice(0, 12).map((one) => `    ${percent(one.share).padStart(7)}  ${one.name}`),
+    "",
+    "  heaviest allocators",
+    ...result.allocators.slice(0, 8).map((one) => `    ${formatBytes(one.bytes).padStart(9)}  ${one.name}`),
+    "",
+    `  ${result.files.join("  ")}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function layersText(evidence: Evidence): string {
+  const shares = Object.entries(evidence.layers).filter(([, share]) => share >= 0.01);
+  return shares.sort((a, b) => b[1] - a[1]).map(([layer, share]) => `${layer} ${Math.round(share * 100)} %`).join(", ");
+}
+
+function pageOf(result: ProfileResult, reading: Reading): Page {
+  const { evidence, bottleneck } = result;
+  return {
+    title: `Bottleneck: ${bottleneck.cause}`,
+    lead: [bottleneck.evidence, `process ${result.pid}, ${result.seconds} s`],
+    sections: [
+      { kind: "flame", title: "Where the CPU time went", note: "Width is time; a function lies below its caller. Click a frame to look into it. Idle time is left out.", root: reading.root },
+      {
+        kind: "table",
+        title: "Layers",
+        note: `Of the busy time; the loop was busy ${(evidence.loopUtilisation * 100).toFixed(1)} %.`,
+        head: ["layer", "share"],
+        rows: Object.entries(evidence.layers).sort((a, b) => b[1] - a[1]).map(([layer, share]) => [layer, `${(share * 100).toFixed(1)} %`]),
+      },
+      { kind: "table", title: "Heaviest functions", note: "Own time.", head: ["share", "function"], rows: result.heaviest.map((one) => [`${(one.share * 100).toFixed(1)} %`, one.name]) },
+      { kind: "table", title: "Heaviest allocators", note: "Sampled, what was collected since included.", head: ["bytes", "function"], rows: result.allocators.map((one) => [formatBytes(one.bytes), one.name]) },
+    ],
+  };
+}

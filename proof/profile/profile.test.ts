@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { test } from "node:test";
+import { type Evidence, LAYERS, layerOf, nameBottleneck } from "./bottleneck.ts";
+import { run } from "./main.ts";
+import { parseMetrics } from "./metrics-page.ts";
+import { decodeMappings } from "./source-map.ts";
+
+const noLayers = Object.fromEntries(LAYERS.map((layer) => [layer, 0])) as Evidence["layers"];
+const quiet: Evidence = {
+  loopUtilisation: 0.3,
+  loopDelayMsMax: 5,
+  loopDelayMsP99: 1,
+  gcShare: 0.02,
+  gcMsMax: 2,
+  processCores: 0.4,
+  machineIdleCores: 1.2,
+  machineCores: 2,
+  layers: { ...noLayers, transport: 0.4, apply: 0.3, other: 0.3 },
+  syncs: 1000,
+  syncSeconds: 0.0002,
+  syncShare: 0.2,
+  proposalsPending: 0,
+  proposalsPerSecond: 1000,
+  requestsPerSecond: 1000,
+  members: 1,
+  peerRoundTripSeconds: 0,
+};
+
+test("bottleneck: each planted one is named", () => {
+  const full = { loopUtilisation: 0.97 };
+  const planted: readonly [string, Partial<Evidence>][] = [
+    ["the client", {}],
+    ["the machine", { machineIdleCores: 0.02, processCores: 0.5 }],
+    ["garbage collection", { ...full, gcShare: 0.3, gcMsMax: 40 }],
+    ["log sync", { syncSeconds: 0.03, syncShare: 0.9 }],
+    ["log sync", { ...full, layers: { ...noLayers, "log sync": 0.6, transport: 0.4 } }],
+    ["apply", { ...full, layers: { ...noLayers, apply: 0.7, transport: 0.3 } }],
+    ["encoding", { ...full, layers: { ...noLayers, encoding: 0.6, apply: 0.4 } }],
+    ["transport", { ...full, layers: { ...noLayers, transport: 0.6, apply: 0.4 } }],
+    ["quorum", { members: 3, peerRoundTripSeconds: 0.04 }],
+    ["queue", { proposalsPending: 4000 }],
+    ["other code", { loopDelayMsMax: 800, layers: { ...noLayers, other: 0.9, apply: 0.1 } }],
+  ];
+  for (const [cause, change] of planted) assert.equal(nameBottleneck({ ...quiet, ...change }).cause, cause, JSON.stringify(change));
+});
+
+test("bottleneck: functions belong to the layer of their source", () => {
+  assert.equal(layerOf("core/mvcc/store.ts", "put"), "apply");
+  assert.equal(layerOf("node:fs", "fdatasyncSync"), "log sync");
+  assert.equal(layerOf("core/http2/connection.ts", "receive"), "transport");
+  assert.equal(layerOf("", "(garbage collector)"), "garbage collection");
+});
+
+test("source map: segments give columns and sources", () => {
+  // Line 0: column 0 of source 0, column 10 of source 1; line 1: column 4 of source 1.
+  assert.deepEqual(decodeMappings("AAAA,UCAA;IAAA"), { columns: [[0, 10], [4]], sources: [[0, 1], [1]] });
+});
+
+test("metrics: labels are added up and buckets left out", () => {
+  const page = '# HELP x y\nx_total{a="1"} 2\nx_total{a="2"} 3\nx_bucket{le="1"} 9\ny 1.5\n';
+  assert.deepEqual(parseMetrics(page), { x_total: 5, y: 1.5 });
+});
+
+test("profile: a running program that allocates and computes is seen, and its inspector is closed again", async (context) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-profile-"));
+  const script = "let kept = []; function burn() { const end = Date.now() + 45; while (Date.now() < end) kept.push({ a: Math.random() }); kept = []; setTimeout(burn, 2); } burn(); console.log('up'); setTimeout(() => process.exit(), 20000)";
+  const child: ChildProcess = spawn(process.execPath, ["--inspect-port=0", "-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+  context.after(() => {
+    child.kill("SIGKILL");
+    fs.rmSync(folder, { recursive: true });
+  });
+  await new Promise((resolve) => child.stdout!.once("data", resolve));
+  let printed = "";
+  let said = "";
+  const io = {
+    stdout: { write: (text: string) => (printed += text) },
+    stderr: { write: (text: string) => (said += text) },
+    stdin: undefined,
+    env: {},
+  };
+  const status = await run(["--pid", String(child.pid), "--seconds", "1", "--output", path.join(folder, "it"), "-w", "json"], io);
+  assert.equal(status, 0, said);
+  const result = JSON.parse(printed) as { evidence: Evidence; heaviest: { name: string }[]; files: string[] };
+  assert.ok(result.evidence.loopUtilisation > 0.6, JSON.stringify(result.evidence));
+  assert.ok(result.heaviest.some((one) => one.name.startsWith("burn")));
+  for (const file of result.files) assert.ok(fs.statSync(file).size > 100, file);
+});
