@@ -15,15 +15,10 @@ import { decode, encode } from "../wire/schema.ts";
 import { OK, STATUS, type Status } from "../wire/status.ts";
 import type { Call } from "./call.ts";
 import { answerConfChange } from "./cluster-api.ts";
-import { applyAlarm } from "./maintenance-api.ts";
+import { FORMAT_WITH_EFFECT_HASH, formatVersionOf, PRIVATE_KIND } from "./format.ts";
+import { applyAlarm, applyDivergenceAlarm } from "./maintenance-api.ts";
 import type { Member } from "./member.ts";
 import { parseMemberContext } from "./membership.ts";
-
-/** Our own kinds of entries (design D10). */
-export const PRIVATE_KIND = {
-  /** Many expired leases in one entry; each is a revision of its own, see lease-requests.ts. */
-  leaseRevokeBatch: REQUEST_KIND.privateFirst + 1,
-} as const;
 
 export class Applier {
   readonly #member: Member;
@@ -114,6 +109,7 @@ export class Applier {
 
   #applyRare(kind: number, bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
     const member = this.#member;
+    member.divergence.effects.addEntry(kind, bytes, start, end);
     const { leases, alarms } = member;
     switch (kind) {
       case REQUEST_KIND.leaseGrant:
@@ -134,6 +130,12 @@ export class Applier {
         if (reply !== null) encode(m.AlarmResponse, response, reply);
         return OK;
       }
+      case PRIVATE_KIND.formatVersionSet:
+        this.#applyFormatVersion(formatVersionOf(bytes, start, end));
+        return OK;
+      case PRIVATE_KIND.divergenceAlarm:
+        applyDivergenceAlarm(member, bytes, start, end);
+        return OK;
       case REQUEST_KIND.clusterVersionSet:
         member.clusterVersion = decode(ClusterVersionSetRequest, bytes, start, end).ver;
         member.options.events.info("set cluster version", { "cluster-version": member.clusterVersion });
@@ -145,6 +147,20 @@ export class Applier {
         // A member that does not know an entry may not skip it: its state would differ from then on.
         assert(false, "every kind of entry that the cluster version allows is known");
     }
+  }
+
+  #applyFormatVersion(version: number): void {
+    const member = this.#member;
+    if (version > member.formats.own) {
+      throw new Error(
+        `The cluster has format ${version}, this program knows up to ${member.formats.own}: use a newer one`,
+      );
+    }
+    if (version <= member.formatVersion) return;
+    // From here on all members hash, whatever was in their checkpoints.
+    if (member.formatVersion < FORMAT_WITH_EFFECT_HASH) member.divergence.effects.begin(member.store);
+    member.formatVersion = version;
+    member.options.events.info("set format version", { version });
   }
 
   #applyMemberAttributes(bytes: Uint8Array, start: number, end: number): void {

@@ -14,6 +14,8 @@ import { Store } from "../mvcc/store.ts";
 import type { ConfState } from "../raft/configuration.ts";
 import { ProtoReader } from "../wire/reader.ts";
 import { Alarms } from "./alarms.ts";
+import { EFFECT_HASH_VERSION } from "./effect-hash.ts";
+import { FORMAT_VERSION, FORMAT_VERSION_FIRST } from "./format.ts";
 import { Membership } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
@@ -31,6 +33,9 @@ export interface CheckpointState {
   readonly membership: Membership;
   readonly alarms: Alarms;
   readonly clusterVersion: string;
+  readonly formatVersion: number;
+  /** Undefined when the checkpoint has none. */
+  readonly effectHash: number | undefined;
 }
 
 /** What goes into the head; as the state is at the applied index. */
@@ -41,17 +46,22 @@ export interface CheckpointHead {
   readonly membership: Membership;
   readonly alarms: Alarms;
   readonly clusterVersion: string;
+  readonly formatVersion: number;
+  /** See effect-hash.ts; undefined while unknown. */
+  readonly effectHash: number | undefined;
 }
 
 /** The head alone, as it is now: members change while a checkpoint is written. */
 export function encodeHead(head: CheckpointHead): Uint8Array {
-  const { appliedIndex, appliedTerm, confState, clusterVersion } = head;
+  const { appliedIndex, appliedTerm, confState, clusterVersion, formatVersion, effectHash } = head;
   const json = {
     version: HEAD_VERSION,
     appliedIndex,
     appliedTerm,
     confState,
     clusterVersion,
+    formatVersion,
+    effectHash: effectHash === undefined ? undefined : { version: EFFECT_HASH_VERSION, value: effectHash },
     membership: head.membership.toJson(),
     alarms: head.alarms.toJson(),
   };
@@ -104,10 +114,15 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
       membership: new Membership(),
       alarms: new Alarms(),
       clusterVersion: "",
+      formatVersion: FORMAT_VERSION_FIRST,
+      effectHash: 0,
     };
   }
   const { store, extra } = loaded;
   const { json, leasesStart } = splitExtra(extra, directory);
+  const formatVersion = json.formatVersion ?? FORMAT_VERSION_FIRST;
+  const known = options.formatVersion ?? FORMAT_VERSION;
+  if (formatVersion > known) throw tooNew(directory, `The cluster has format ${formatVersion}`, known);
   lessor.image.restore(extra, leasesStart, extra.length);
   store.leases = lessor;
   store.attachLeases();
@@ -119,6 +134,8 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
     membership: Membership.fromJson(json.membership),
     alarms: Alarms.fromJson(json.alarms),
     clusterVersion: json.clusterVersion,
+    formatVersion,
+    effectHash: json.effectHash?.version === EFFECT_HASH_VERSION ? json.effectHash.value : undefined,
   };
 }
 
@@ -128,6 +145,9 @@ interface HeadJson {
   readonly appliedTerm: number;
   readonly confState: ConfState & { readonly voters: readonly Id64[] };
   readonly clusterVersion: string;
+  /** Absent: 1, and no hash. */
+  readonly formatVersion?: number;
+  readonly effectHash?: { readonly version: number; readonly value: number };
   readonly membership: string;
   readonly alarms: string;
 }
@@ -140,12 +160,16 @@ function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; lea
   const start = extra.length === 0 ? 0 : reader.position;
   const json = JSON.parse(decodeUtf8(extra, start, start + size)) as HeadJson;
   if (json.version > HEAD_VERSION) {
-    const where = { file: `${directory}/manifest`, offset: 0 };
-    throw new CheckpointError(
-      "unusable",
-      where,
-      `The checkpoint's head has version ${json.version}, this program reads up to ${HEAD_VERSION}: use a newer one`,
-    );
+    throw tooNew(directory, `The checkpoint's head has version ${json.version}`, HEAD_VERSION);
   }
   return { json, leasesStart: start + size };
+}
+
+function tooNew(directory: string, what: string, known: number): CheckpointError {
+  const where = { file: `${directory}/manifest`, offset: 0 };
+  return new CheckpointError(
+    "unusable",
+    where,
+    `${what}, this program reads up to ${known}: use a newer one`,
+  );
 }

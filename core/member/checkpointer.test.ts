@@ -19,6 +19,8 @@ test("a member whose snapshot marker cannot be made durable fails", () => {
     membership: new Membership(),
     alarms: new Alarms(),
     clusterVersion: "",
+    formatVersion: 1,
+    divergence: { effects: { value: 0 } },
     dataDirectory: "member/data",
     raft: { confState: EMPTY_CONF_STATE },
     options: { disk: {}, events: { info: () => undefined } },

@@ -79,9 +79,18 @@ export class Checkpointer {
 
   #begin(nowMs: number): void {
     const member = this.#member;
-    const { appliedIndex, appliedTerm, membership, alarms, clusterVersion } = member;
+    const { appliedIndex, appliedTerm, membership, alarms, clusterVersion, formatVersion } = member;
     const { confState } = member.raft;
-    const head = encodeHead({ appliedIndex, appliedTerm, confState, membership, alarms, clusterVersion });
+    const head = encodeHead({
+      appliedIndex,
+      appliedTerm,
+      confState,
+      membership,
+      alarms,
+      clusterVersion,
+      formatVersion,
+      effectHash: member.divergence.effects.value,
+    });
     const extra = (): Uint8Array => joinExtra(head, this.#leasesDone());
     const checkpoint = member.housekeeping.past.checkpoint({
       disk: member.options.disk,

@@ -19,6 +19,8 @@ const GRPC_TYPES: Readonly<Record<MethodKind, string>> = {
 export class MemberCounters {
   readonly leaderChanges: Counter;
   readonly proposalsFailed: Counter;
+  /** How often this member's state was found to be wrong. */
+  readonly divergences: Counter;
   readonly slowApply: Counter;
   readonly leaseExpired: Counter;
   readonly leaseGranted: Counter;
@@ -43,6 +45,10 @@ export class MemberCounters {
     this.proposalsFailed = counter(
       "server_proposals_failed_total",
       "The total number of failed proposals seen.",
+    );
+    this.divergences = metrics.counter(
+      "holdfast_server_divergences_total",
+      "How often the state of this member differed from the majority's and was fetched anew.",
     );
     this.slowApply = counter("server_slow_apply_total", "The total number of slow apply requests.");
     this.leaseExpired = counter(

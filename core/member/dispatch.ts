@@ -75,6 +75,7 @@ export function onUnary(member: Member, call: Call, bytes: Uint8Array, start: nu
 /** What a member in this state refuses of anybody, unary or stream. */
 export function refusalOf(member: Member, call: Call): Status | undefined {
   if (member.isStopping) return STATUS.stopped;
+  if (member.rejoin.isActive && call.method !== METHOD.status) return STATUS.stateDiverged;
   if (!member.hasLeader && call.metadata("hasleader") === "true") return STATUS.noLeader;
   if (member.isLearner && !isForLearners(call)) return STATUS.notSupportedForLearner;
   return undefined;

@@ -17,9 +17,10 @@ import type { ForwardDone } from "./forwarding.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
-import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK } from "./peer-frames.ts";
+import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
+import { readStateFrame, type StateFrame } from "./state-frames.ts";
 import type { SnapshotMeta } from "../raft/output.ts";
 
 /** A NOSPACE alarm that was proposed is not proposed again for so long. */
@@ -53,7 +54,12 @@ export class Housekeeping {
   turn(nowMs: number): void {
     const member = this.#member;
     if (!this.#parking.isEmpty) this.#unpark(nowMs);
+    member.rejoin.turn(nowMs);
+    member.divergence.turn(nowMs);
+    // What a leader would do for others, and what would be kept, comes from a state that is wrong.
+    if (member.rejoin.isActive) return this.sender.abandonAll();
     if (member.isLeader) {
+      member.formats.turn(nowMs);
       member.promoteLessorWhenReady();
       this.#announcements.proposeClusterVersion();
       this.#leases.turn(nowMs);
@@ -89,6 +95,8 @@ export class Housekeeping {
       this.#parking.nextDeadlineMs(),
       hub.nextDeadlineMs(),
       this.sender.nextDeadlineMs(),
+      this.#member.divergence.nextDeadlineMs(),
+      this.#member.rejoin.nextDeadlineMs(),
     );
   }
 
@@ -148,6 +156,21 @@ export class Housekeeping {
   onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
     if (kind === FRAME_SNAPSHOT) this.receiver.onFrame(from, bytes, start, end);
     else if (kind === FRAME_SNAPSHOT_ACK) this.sender.onAck(from, bytes, start, end);
+    else if (kind === FRAME_STATE) this.#onStateFrame(from, readStateFrame(bytes, start, end));
+  }
+
+  #onStateFrame(from: Id64, frame: StateFrame): void {
+    const { formats, divergence, rejoin } = this.#member;
+    switch (frame.kind) {
+      case "format":
+        return formats.announced(from, frame.version);
+      case "hash":
+        return divergence.onHash(from, frame.index, frame.hash);
+      case "want":
+        return rejoin.onWant(from, frame.index);
+      case "unknown":
+        return;
+    }
   }
 
   #unpark(nowMs: number): void {

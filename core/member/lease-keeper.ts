@@ -2,10 +2,10 @@
 // time; both in portions, so that 100,000 leases that end in the same second hold neither the loop nor the writers.
 
 import { ByteWriter } from "../base/byte-writer.ts";
-import { writeCheckpoint, writeRevokeBatch } from "../lease/lease-requests.ts";
+import { writeCheckpoint, writeRevoke, writeRevokeBatch } from "../lease/lease-requests.ts";
 import { LeaseIds } from "../lease/lessor.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
-import { PRIVATE_KIND } from "./apply.ts";
+import { allowsKind, PRIVATE_KIND } from "./format.ts";
 import type { Member } from "./member.ts";
 
 /** Leases in one entry. Small, because applying an entry is not interrupted: about 1 ms of work with a key each. */
@@ -44,15 +44,30 @@ export class LeaseKeeper {
   }
 
   #proposeRevocations(nowMs: number): void {
-    const { lessor } = this.#member;
+    const { lessor, formatVersion, counters } = this.#member;
+    const isBatch = allowsKind(formatVersion, PRIVATE_KIND.leaseRevokeBatch);
+    const placed = isBatch ? this.#proposeBatch() : this.#proposeEach();
+    counters.leaseExpired.add(placed);
+    if (placed === this.#ids.count) return;
+    for (let i = placed; i < this.#ids.count; i++) lessor.release(this.#ids.hi[i]!, this.#ids.lo[i]!);
+    this.#retryAtMs = nowMs + RETRY_MS;
+  }
+
+  /** Returns how many of the leases are in a proposal: all or none. */
+  #proposeBatch(): number {
     this.#scratch.reset();
     writeRevokeBatch(this.#scratch, this.#ids);
-    if (this.#propose(PRIVATE_KIND.leaseRevokeBatch)) {
-      this.#member.counters.leaseExpired.add(this.#ids.count);
-      return;
+    return this.#propose(PRIVATE_KIND.leaseRevokeBatch) ? this.#ids.count : 0;
+  }
+
+  /** An entry a lease, while there are members that do not know batches. */
+  #proposeEach(): number {
+    for (let i = 0; i < this.#ids.count; i++) {
+      this.#scratch.reset();
+      writeRevoke(this.#scratch, this.#ids.hi[i]!, this.#ids.lo[i]!);
+      if (!this.#propose(REQUEST_KIND.leaseRevoke)) return i;
     }
-    for (let i = 0; i < this.#ids.count; i++) lessor.release(this.#ids.hi[i]!, this.#ids.lo[i]!);
-    this.#retryAtMs = nowMs + RETRY_MS;
+    return this.#ids.count;
   }
 
   #proposeCheckpoint(): boolean {

@@ -62,6 +62,14 @@ export function applyAlarm(
   };
 }
 
+/** Raised or taken back by the members themselves (divergence.ts). */
+export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: number, end: number): void {
+  const request = decode(m.AlarmRequest, bytes, start, end);
+  const memberId = id64FromBigInt(request.memberID);
+  if (request.action === ACTION_ACTIVATE) member.alarms.activateDivergence(memberId);
+  else member.alarms.deactivateDivergence(memberId);
+}
+
 /** The hash of the history at a revision; its rows are read in slices, so the answer comes when they are done. */
 export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   const { revision } = decode(m.HashKVRequest, bytes, start, end);

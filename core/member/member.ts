@@ -35,6 +35,8 @@ import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { Membership } from "./membership.ts";
 import { MemberCounters, registerGauges } from "./counters.ts";
+import { Divergence } from "./divergence.ts";
+import { Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
@@ -42,6 +44,8 @@ import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
 import { Reading, StreamedRange } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
+import { Rejoin } from "./rejoin.ts";
+import { sendFormat } from "./state-frames.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
 export interface MemberParts {
@@ -52,6 +56,8 @@ export interface MemberParts {
   membership: Membership;
   alarms: Alarms;
   readonly clusterVersion: string;
+  readonly formatVersion: number;
+  readonly effectHash: number | undefined;
   /** Differs at every start of this member. */
   readonly bootCounter: number;
   readonly appliedIndex: number;
@@ -80,10 +86,17 @@ export class Member {
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
+  readonly formats: Formats;
+  readonly divergence: Divergence;
+  readonly rejoin: Rejoin;
   /** Of the checkpoint, relative to the data directory. */
   dataDirectory: string;
   /** Empty until the cluster has agreed on one. */
   clusterVersion: string;
+  /** Which kinds of entries may be proposed: format.ts. */
+  formatVersion: number;
+  /** Entries up to here may be applied: committed, and durable here. */
+  applicableIndex: number;
   /** Entries up to here are in the state. */
   appliedIndex: number;
   appliedTerm: number;
@@ -122,7 +135,9 @@ export class Member {
     this.membership = parts.membership;
     this.alarms = parts.alarms;
     this.clusterVersion = parts.clusterVersion;
+    this.formatVersion = parts.formatVersion;
     this.appliedIndex = parts.appliedIndex;
+    this.applicableIndex = parts.appliedIndex;
     this.appliedTerm = parts.appliedTerm;
     this.nowMs = options.clock.now();
     this.header = headerSource(options, parts.raft.term);
@@ -141,6 +156,9 @@ export class Member {
     this.reading = new Reading(this, this.reads);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
+    this.formats = new Formats(this);
+    this.divergence = new Divergence(this, parts.effectHash);
+    this.rejoin = new Rejoin(this);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
     this.#leaderlessSinceMs = this.nowMs;
@@ -266,11 +284,13 @@ export class Member {
 
   onPeerConnected(peer: Id64): void {
     this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
+    sendFormat(this.options.peers, peer, this.formats.own);
     this.options.waker.wake();
   }
 
   onPeerDisconnected(peer: Id64): void {
     this.#connectedSinceMs.delete(id64Hex(peer));
+    this.housekeeping.sender.disconnected(peer);
     this.raft.peerDisconnected(peer, this.clock.now());
     this.options.waker.wake();
   }
@@ -396,7 +416,8 @@ export class Member {
       if (output.messages.length > 0 && output.sequence !== 0) this.options.peers.flush();
       if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
-      if (output.applyIndex > this.appliedIndex) this.#apply(output.applyIndex);
+      this.applicableIndex = Math.max(this.applicableIndex, output.applyIndex);
+      if (!this.rejoin.isActive) this.applyUpTo(output.applyIndex);
       for (const group of output.reads)
         for (const context of group.contexts) this.reads.confirm(context, group.index);
       for (const context of output.readsAborted) this.reads.abort(context, nowMs);
@@ -436,18 +457,21 @@ export class Member {
     state: CheckpointState,
     received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
   ): void {
-    assert(state.appliedIndex > this.appliedIndex, "a snapshot never goes back");
+    assert(state.appliedIndex >= this.appliedIndex, "a snapshot never goes back");
     this.store = state.store;
     this.lessor = received.lessor;
     this.membership = state.membership;
     this.alarms = state.alarms;
     this.clusterVersion = state.clusterVersion;
+    this.formatVersion = state.formatVersion;
     this.appliedIndex = state.appliedIndex;
     this.appliedTerm = state.appliedTerm;
     this.dataDirectory = received.directory;
     this.#attachStore();
     this.hub.restored(this.store);
     this.housekeeping.adopted(received.meta);
+    this.divergence.adopted(state.effectHash);
+    this.rejoin.adopted();
     this.onMembershipChanged();
   }
 
@@ -483,11 +507,13 @@ export class Member {
     if (durable) raft.persisted(sequence);
   }
 
-  #apply(last: number): void {
-    const { raft } = this;
+  applyUpTo(last: number): void {
+    if (last <= this.appliedIndex) return;
+    const { raft, divergence } = this;
     for (let index = this.appliedIndex + 1; index <= last; index++) {
       this.#applier.apply(index);
       this.appliedIndex = index;
+      divergence.applied(index);
     }
     this.appliedTerm = raft.log.term(last);
     raft.appliedTo(last);
@@ -542,7 +568,12 @@ export class Member {
 
   /** Leases end only at a leader that has applied everything of the leaders before it. */
   promoteLessorWhenReady(): void {
-    if (this.isLeader && !this.lessor.isPrimary && this.appliedTerm === this.raft.term) {
+    if (
+      this.isLeader &&
+      !this.rejoin.isActive &&
+      !this.lessor.isPrimary &&
+      this.appliedTerm === this.raft.term
+    ) {
       this.lessor.promote(this.nowMs, this.options.electionMs);
     }
   }
@@ -557,6 +588,12 @@ export class Member {
   onMembershipChanged(): void {
     const { voters, votersOutgoing } = this.raft.confState;
     this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
+    this.alarms.setVoters(
+      this.membership
+        .list()
+        .filter((info) => !info.isLearner)
+        .map((info) => info.id),
+    );
     const { memberId } = this.options;
     // A member that joins knows the others from elsewhere until the log tells it.
     const known = this.membership.size > 0 ? this.membership.list() : this.options.initialMembers;
@@ -599,13 +636,23 @@ export class Member {
   /** Answers everything that waits, with Unavailable, so that clients go to another member. */
   stop(): void {
     this.isStopping = true;
+    this.#endCalls(STATUS.stopped);
+  }
+
+  /** The state is wrong: whoever waits is told to go to another member, and leases do not end here. */
+  stopServing(): void {
+    this.#endCalls(STATUS.stateDiverged);
+    if (this.lessor.isPrimary) this.lessor.demote();
+  }
+
+  #endCalls(status: Status): void {
     for (let call = this.pending.takeAny(); call !== undefined; call = this.pending.takeAny())
-      call.fail(STATUS.stopped);
-    this.reads.fail(this.nowMs, 0, STATUS.stopped);
-    this.forwarding.failAll(STATUS.stopped);
-    this.#wakeLeaseWaiters(STATUS.stopped);
-    for (const stream of this.keepAliveStreams) stream.end(STATUS.stopped);
-    this.hub.failAll(STATUS.stopped);
+      call.fail(status);
+    this.reads.fail(this.nowMs, 0, status);
+    this.forwarding.failAll(status);
+    this.#wakeLeaseWaiters(status);
+    for (const stream of this.keepAliveStreams) stream.end(status);
+    this.hub.failAll(status);
   }
 }
 

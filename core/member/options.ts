@@ -24,6 +24,8 @@ export interface MemberOptions {
   readonly learnerCountMax: number;
   readonly watchProgressMs: number;
   readonly autoCompaction: AutoCompactionOptions;
+  /** The newest format of entries that is known (format.ts); for tests that play an older program. */
+  readonly formatVersion?: number;
   /** The etcd version that clients are told, and the cluster's minor version. */
   readonly reportedVersion: string;
   readonly limits: Limits;

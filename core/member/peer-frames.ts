@@ -35,6 +35,8 @@ export const FRAME_SNAPSHOT = 2;
 export const FRAME_SNAPSHOT_ACK = 3;
 /** Calls between members that are no Raft messages: keep-alives and hashes, see peer-calls.ts. */
 export const FRAME_CALL = 4;
+/** Formats, hashes of effects and the wish for another state: see state-frames.ts. Unknown kinds are ignored. */
+export const FRAME_STATE = 5;
 
 export interface Greeting {
   readonly lane: number;

@@ -89,6 +89,8 @@ export function openMember(options: MemberOptions): Member {
     membership,
     alarms,
     clusterVersion,
+    formatVersion: state.formatVersion,
+    effectHash: state.effectHash,
     bootCounter,
     appliedIndex,
     appliedTerm,

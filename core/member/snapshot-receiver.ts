@@ -4,7 +4,7 @@
 //   member/data.<index>/   a received checkpoint; `member/current` names the directory in use (member/data without it)
 
 import type { ByteWriter } from "../base/byte-writer.ts";
-import { type Id64, id64Hex } from "../base/ids.ts";
+import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
 import { CheckpointError } from "../mvcc/checkpoint-format.ts";
 import { decodeMessage } from "../raft/codec.ts";
@@ -20,9 +20,11 @@ import {
   ACK_HAVE,
   ACK_TAKEN,
   FrameFields,
-  type OfferedFile,
+  isSameOffer,
+  type Offer,
   readOffer,
   SNAPSHOT_END,
+  SNAPSHOT_END_STATE,
   SNAPSHOT_OFFER,
   SNAPSHOT_PIECE,
   writeUint64,
@@ -35,12 +37,18 @@ const ACK_EVERY_BYTES = 1024 * 1024;
 
 interface Incoming {
   readonly peer: Id64;
-  readonly number: number;
+  /** Another one when the stream is resumed. */
+  number: number;
   readonly directory: string;
-  readonly offered: readonly OfferedFile[];
-  readonly files: DiskFile[];
+  readonly offer: Offer;
+  readonly files: readonly DiskFile[];
+  /** Of each file: bytes from its start that are there without a gap. */
+  readonly sizes: number[];
+  /** Of this transfer. */
   takenBytes: number;
   ackedBytes: number;
+  /** A piece was lost: nothing more is taken until it is offered anew. */
+  isBroken: boolean;
 }
 
 export class SnapshotReceiver {
@@ -54,6 +62,12 @@ export class SnapshotReceiver {
     this.#member = member;
   }
 
+  /** Pieces are expected: the sender is there, and none of what it sent is missing. */
+  get isReceiving(): boolean {
+    const incoming = this.#incoming;
+    return incoming !== undefined && !incoming.isBroken && this.#member.connectedForMs(incoming.peer) > 0;
+  }
+
   onFrame(peer: Id64, bytes: Uint8Array, start: number, end: number): void {
     const fields = new FrameFields(bytes, start, end);
     const kind = fields.uint8();
@@ -63,27 +77,52 @@ export class SnapshotReceiver {
     if (incoming === undefined || incoming.number !== number) return;
     if (kind === SNAPSHOT_PIECE) this.#onPiece(incoming, fields, bytes);
     else if (kind === SNAPSHOT_END) this.#onEnd(incoming, decodeMessage(bytes, fields.position, end));
+    else if (kind === SNAPSHOT_END_STATE) this.#onEnd(incoming, undefined);
   }
 
-  #onOffer(peer: Id64, number: number, offered: OfferedFile[] | undefined): void {
-    const { disk, events } = this.#member.options;
-    if (offered === undefined || offered.length > FILE_COUNT_MAX)
+  #onOffer(peer: Id64, number: number, offer: Offer | undefined): void {
+    const { events } = this.#member.options;
+    if (offer === undefined || offer.files.length > FILE_COUNT_MAX)
       return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
-    this.#drop();
+    let incoming = this.#incoming;
+    if (incoming === undefined || !id64Equal(incoming.peer, peer) || !isSameOffer(incoming.offer, offer)) {
+      this.#drop();
+      incoming = this.#incoming = this.#open(peer, offer);
+    }
+    // What came before a break is kept.
+    incoming.number = number;
+    incoming.takenBytes = incoming.ackedBytes = 0;
+    incoming.isBroken = false;
+    const { sizes } = incoming;
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    events.info("receiving database snapshot", {
+      from: id64Hex(peer),
+      files: sizes.length,
+      "bytes-here": bytes,
+    });
+    this.#acknowledge(peer, number, ACK_HAVE, (writer) => sizes.forEach((size) => writeUint64(writer, size)));
+  }
+
+  #open(peer: Id64, offer: Offer): Incoming {
+    const { disk } = this.#member.options;
     const directory = this.#freshDirectory();
     disk.makeDirectory(directory);
-    const files = offered.map((file) => disk.create(`${directory}/${file.name}`, "bulk"));
-    this.#incoming = { peer, number, directory, offered, files, takenBytes: 0, ackedBytes: 0 };
-    events.info("receiving database snapshot", { from: id64Hex(peer), files: offered.length });
-    this.#acknowledge(peer, number, ACK_HAVE, (writer) => offered.forEach(() => writeUint64(writer, 0)));
+    const files = offer.files.map((file) => disk.create(`${directory}/${file.name}`, "bulk"));
+    const sizes = offer.files.map(() => 0);
+    return { peer, number: 0, directory, offer, files, sizes, takenBytes: 0, ackedBytes: 0, isBroken: false };
   }
 
   #onPiece(incoming: Incoming, fields: FrameFields, bytes: Uint8Array): void {
-    const file = incoming.files[fields.uint32()];
+    const index = fields.uint32();
     const offset = fields.uint64();
-    if (file === undefined) return;
+    const file = incoming.files[index];
+    if (file === undefined || incoming.isBroken) return;
+    // A connection that broke and came back within a turn took pieces with it.
+    if (offset !== incoming.sizes[index]) return this.#refuse(incoming);
+    const sizeBytes = fields.end - fields.position;
     file.write(bytes, fields.position, fields.end, offset);
-    incoming.takenBytes += fields.end - fields.position;
+    incoming.sizes[index] = offset + sizeBytes;
+    incoming.takenBytes += sizeBytes;
     if (incoming.takenBytes - incoming.ackedBytes < ACK_EVERY_BYTES) return;
     incoming.ackedBytes = incoming.takenBytes;
     this.#acknowledge(incoming.peer, incoming.number, ACK_TAKEN, (writer) =>
@@ -91,7 +130,17 @@ export class SnapshotReceiver {
     );
   }
 
-  #onEnd(incoming: Incoming, message: RaftMessage): void {
+  /** Nothing more of this stream is taken; what is here is kept for the next offer. */
+  #refuse(incoming: Incoming): void {
+    incoming.isBroken = true;
+    this.#acknowledge(incoming.peer, incoming.number, ACK_DONE, (writer) => writer.byte(0));
+  }
+
+  /** All is there. `message` is consensus's; undefined when this member asked for the state. */
+  #onEnd(incoming: Incoming, message: RaftMessage | undefined): void {
+    if (incoming.isBroken) return;
+    if (incoming.offer.files.some((file, i) => file.sizeBytes !== incoming.sizes[i]))
+      return this.#refuse(incoming);
     const { disk } = this.#member.options;
     for (const file of incoming.files) {
       file.sync();
@@ -100,8 +149,22 @@ export class SnapshotReceiver {
     disk.syncDirectory(incoming.directory);
     disk.syncDirectory("member");
     this.#incoming = undefined;
+    if (message === undefined) return this.#handState(incoming);
     this.#complete = { directory: incoming.directory, peer: incoming.peer, number: incoming.number };
     this.#member.raft.step(message, this.#member.nowMs);
+  }
+
+  #handState({ directory, peer, number }: Incoming): void {
+    const { options, lessor: before, rejoin } = this.#member;
+    // Another state was adopted meanwhile.
+    if (!rejoin.isActive) return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
+    const lessor = new Lessor({
+      ...DEFAULT_LESSOR_OPTIONS,
+      ttlSecondsMin: before.ttlSecondsMin,
+      seed: options.prng.uint32(),
+    });
+    const isTaken = rejoin.received({ state: loadState(options, directory, lessor), lessor, directory });
+    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(isTaken)));
   }
 
   /** The machine wants it installed: it replaces log and state. */
@@ -150,7 +213,7 @@ export class SnapshotReceiver {
     if (incoming === undefined) return;
     this.#incoming = undefined;
     for (const file of incoming.files) file.close();
-    for (const file of incoming.offered)
+    for (const file of incoming.offer.files)
       this.#member.options.disk.remove(`${incoming.directory}/${file.name}`);
   }
 

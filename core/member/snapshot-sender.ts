@@ -2,6 +2,7 @@
 // The files are opened first: what a later checkpoint removes can still be read.
 
 import type { ByteWriter } from "../base/byte-writer.ts";
+import { crc32c } from "../base/crc32c.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
 import { encodeMessage } from "../raft/codec.ts";
@@ -15,6 +16,7 @@ import {
   FrameFields,
   PIECE_SIZE_BYTES,
   SNAPSHOT_END,
+  SNAPSHOT_END_STATE,
   SNAPSHOT_OFFER,
   SNAPSHOT_PIECE,
   WINDOW_BYTES,
@@ -22,6 +24,8 @@ import {
   writeUint64,
 } from "./snapshot-frames.ts";
 
+/** A manifest is read in pieces of this size. */
+const CHECKSUM_STEP_BYTES = 64 * 1024;
 /** A receiver that says nothing for so long is given up; the stream is resumed when it wants a snapshot again. */
 const SILENCE_MS = 10_000;
 
@@ -35,9 +39,11 @@ interface SentFile {
 interface Transfer {
   readonly peer: Id64;
   readonly number: number;
-  readonly message: RaftMessage;
+  /** What the snapshot holds. */
+  readonly index: number;
+  /** Undefined when it is not consensus that wants it, but a member whose state is wrong (rejoin.ts). */
+  readonly message: RaftMessage | undefined;
   readonly files: readonly SentFile[];
-  fileIndex: number;
   sentBytes: number;
   takenBytes: number;
   /** The receiver has said what it has. */
@@ -50,6 +56,8 @@ export class SnapshotSender {
   readonly #member: Member;
   readonly #transfers: Transfer[] = [];
   readonly #wanted: Id64[] = [];
+  /** Members whose state is wrong, and how old the new one may be. */
+  readonly #statesWanted: { readonly peer: Id64; readonly index: number }[] = [];
   readonly #piece = new Uint8Array(PIECE_SIZE_BYTES);
   #nextNumber = 1;
 
@@ -60,7 +68,7 @@ export class SnapshotSender {
   /** The log may not be given up beyond this while a stream is under way. */
   get logNeededFrom(): number {
     let index = Number.POSITIVE_INFINITY;
-    for (const transfer of this.#transfers) index = Math.min(index, transfer.message.index);
+    for (const transfer of this.#transfers) index = Math.min(index, transfer.index);
     return index;
   }
 
@@ -68,12 +76,25 @@ export class SnapshotSender {
     if (!this.#wanted.some((other) => id64Equal(other, peer))) this.#wanted.push(peer);
   }
 
+  /** A member wants the state itself, not older than `index`: its log is right. */
+  wantState(peer: Id64, index: number): void {
+    if (this.#statesWanted.some((it) => id64Equal(it.peer, peer))) return;
+    if (!this.#isSendingTo(peer)) this.#statesWanted.push({ peer, index });
+  }
+
+  /** What was on its way is lost: it ends, and goes on with the next offer where the receiver has got to. */
+  disconnected(peer: Id64): void {
+    for (const transfer of [...this.#transfers])
+      if (id64Equal(transfer.peer, peer)) this.#finish(transfer, false);
+  }
+
   turn(nowMs: number): void {
-    if (!this.#member.isLeader) return this.#abandonAll();
+    if (!this.#member.isLeader) return this.abandonAll();
     for (const transfer of [...this.#transfers]) {
       if (nowMs - transfer.heardMs >= SILENCE_MS) this.#finish(transfer, false);
     }
     if (this.#wanted.length > 0) this.#begin(nowMs);
+    if (this.#statesWanted.length > 0) this.#beginStates(nowMs);
   }
 
   nextDeadlineMs(): number {
@@ -104,7 +125,7 @@ export class SnapshotSender {
   }
 
   #begin(nowMs: number): void {
-    const { housekeeping, raft, options } = this.#member;
+    const { housekeeping, raft } = this.#member;
     const { checkpointer } = housekeeping;
     // Not while its files are being written; and one that the log continues.
     if (housekeeping.past.isCheckpointing) return;
@@ -112,23 +133,50 @@ export class SnapshotSender {
       return checkpointer.want();
     for (const peer of this.#wanted.splice(0)) {
       const message = raft.snapshotMessage(peer, checkpointer.latest);
-      if (message === undefined || this.#transfers.some((it) => id64Equal(it.peer, peer))) continue;
-      const transfer: Transfer = {
-        peer,
-        number: this.#nextNumber++,
-        message,
-        files: this.#openFiles(),
-        fileIndex: 0,
-        sentBytes: 0,
-        takenBytes: 0,
-        started: false,
-        ended: false,
-        heardMs: nowMs,
-      };
-      this.#transfers.push(transfer);
-      options.events.info("sending database snapshot", { to: id64Hex(peer), index: message.index });
-      this.#frame(transfer, SNAPSHOT_OFFER, (writer) => writeOffer(writer, transfer.files));
+      if (message === undefined || this.#isSendingTo(peer)) continue;
+      this.#offer(peer, { message, index: message.index, nowMs });
     }
+  }
+
+  #beginStates(nowMs: number): void {
+    const { housekeeping, appliedIndex } = this.#member;
+    const { checkpointer } = housekeeping;
+    if (housekeeping.past.isCheckpointing) return;
+    const { latest } = checkpointer;
+    for (const wanted of this.#statesWanted.splice(0)) {
+      if (latest !== undefined && latest.index >= wanted.index) {
+        if (!this.#isSendingTo(wanted.peer))
+          this.#offer(wanted.peer, { message: undefined, index: latest.index, nowMs });
+        continue;
+      }
+      // This member may lag behind the one that asks.
+      if (appliedIndex >= wanted.index) checkpointer.want();
+      this.#statesWanted.push(wanted);
+    }
+  }
+
+  #isSendingTo(peer: Id64): boolean {
+    return this.#transfers.some((it) => id64Equal(it.peer, peer));
+  }
+
+  #offer(peer: Id64, what: { message: RaftMessage | undefined; index: number; nowMs: number }): void {
+    const { message, index, nowMs } = what;
+    const transfer: Transfer = {
+      peer,
+      number: this.#nextNumber++,
+      index,
+      message,
+      files: this.#openFiles(),
+      sentBytes: 0,
+      takenBytes: 0,
+      started: false,
+      ended: false,
+      heardMs: nowMs,
+    };
+    this.#transfers.push(transfer);
+    this.#member.options.events.info("sending database snapshot", { to: id64Hex(peer), index });
+    const checksum = manifestChecksum(transfer.files.at(-1)!.file);
+    this.#frame(transfer, SNAPSHOT_OFFER, (writer) => writeOffer(writer, transfer.files, checksum));
   }
 
   #openFiles(): SentFile[] {
@@ -146,9 +194,7 @@ export class SnapshotSender {
     if (transfer.sentBytes - transfer.takenBytes >= WINDOW_BYTES) return false;
     const index = transfer.files.findIndex((file) => file.offset < file.sizeBytes);
     if (index < 0) {
-      transfer.ended = this.#frame(transfer, SNAPSHOT_END, (writer) =>
-        encodeMessage(writer, transfer.message, this.#member.raft.log),
-      );
+      transfer.ended = this.#end(transfer);
       if (transfer.ended)
         this.#member.options.events.info("sent database snapshot", {
           to: id64Hex(transfer.peer),
@@ -168,6 +214,14 @@ export class SnapshotSender {
     file.offset += count;
     transfer.sentBytes += count;
     return true;
+  }
+
+  #end(transfer: Transfer): boolean {
+    const { message } = transfer;
+    if (message === undefined) return this.#frame(transfer, SNAPSHOT_END_STATE, () => undefined);
+    return this.#frame(transfer, SNAPSHOT_END, (writer) =>
+      encodeMessage(writer, message, this.#member.raft.log),
+    );
   }
 
   /** False when there is no connection: the transfer ends then. */
@@ -190,11 +244,24 @@ export class SnapshotSender {
     if (at < 0) return;
     this.#transfers.splice(at, 1);
     for (const file of transfer.files) file.file.close();
-    this.#member.raft.snapshotReported(transfer.peer, ok);
+    if (transfer.message !== undefined) this.#member.raft.snapshotReported(transfer.peer, ok);
   }
 
-  #abandonAll(): void {
+  abandonAll(): void {
     this.#wanted.length = 0;
+    this.#statesWanted.length = 0;
     for (const transfer of [...this.#transfers]) this.#finish(transfer, false);
+  }
+}
+
+/** Two checkpoints of the same manifest are the same: it names and checks all its files. */
+function manifestChecksum(file: DiskFile): number {
+  const bytes = new Uint8Array(CHECKSUM_STEP_BYTES);
+  let checksum = 0;
+  for (let offset = 0; ;) {
+    const count = file.read(bytes, 0, bytes.length, offset);
+    if (count === 0) return checksum;
+    checksum = crc32c(bytes, 0, count, checksum);
+    offset += count;
   }
 }

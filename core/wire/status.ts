@@ -135,6 +135,11 @@ export const STATUS = {
     "request timed out, waiting for the applied index took too long",
   ),
   unhealthy: etcd(CODE.unavailable, "unhealthy cluster"),
+  /** Ours: another member can answer. */
+  stateDiverged: plain(
+    CODE.unavailable,
+    "holdfast: the state of this member differs from the majority's and is fetched anew",
+  ),
   // DataLoss, Unauthenticated
   corrupt: etcd(CODE.dataLoss, "corrupt cluster"),
   invalidAuthToken: etcd(CODE.unauthenticated, "invalid auth token"),

@@ -13,6 +13,9 @@ import { promise, Violation } from "./violation.ts";
 
 /** The private kind of core/member that ends many leases, each in a revision of its own. */
 const LEASE_REVOKE_BATCH = REQUEST_KIND.privateFirst + 1;
+/** Private kinds that change no key: the format version, and alarms of the members themselves. */
+const FORMAT_VERSION_SET = REQUEST_KIND.privateFirst + 2;
+const DIVERGENCE_ALARM = REQUEST_KIND.privateFirst + 3;
 
 /** A field that no message has: the client's own number of a request. Servers skip it, and it stays in the log. */
 export const TAG_FIELD = 7001;
@@ -139,6 +142,8 @@ export class GroundTruth {
       case REQUEST_KIND.clusterVersionSet:
       case REQUEST_KIND.clusterMemberAttrSet:
       case REQUEST_KIND.alarm:
+      case FORMAT_VERSION_SET:
+      case DIVERGENCE_ALARM:
         return NOTHING;
       default:
         throw new Violation(
