@@ -7,6 +7,7 @@ import type { TlsOptions } from "node:tls";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
 import { Metrics } from "../../core/base/metrics.ts";
+import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { Member } from "../../core/member/member.ts";
@@ -49,7 +50,7 @@ export async function runServer(
     server = await startServer(config, log);
   } catch (error) {
     if (!isOperatorsProblem(error)) throw error;
-    log.error(error.message);
+    log.error(error instanceof DiskError ? describeDiskError(error) : error.message);
     return 1;
   }
   if (options.announce === true) announce(config, io);
@@ -74,6 +75,11 @@ function isOperatorsProblem(error: unknown): error is Error {
   if (error instanceof WalError || error instanceof DataDirectoryError || error instanceof JoinError)
     return true;
   return error instanceof Error && "code" in error && typeof error.code === "string";
+}
+
+function describeDiskError(error: DiskError): string {
+  const remedy = error.code === "ENOSPC" ? "; make room on the disk that holds the data directory" : "";
+  return `Cannot start: ${error.message} (file ${error.path})${remedy}`;
 }
 
 type End =

@@ -83,7 +83,7 @@ async function readAll(server: ServerProcess): Promise<number> {
 /** Starts it and expects it to end by itself with a message that an operator can use. */
 async function expectRefusal(server: ServerProcess, file: string): Promise<void> {
   server.start();
-  const started = server.ready({ isAlone: true }).then(
+  const started = server.ready({ endpoint: "livez" }).then(
     () => "started",
     () => "ended",
   );

@@ -84,12 +84,14 @@ export class ServerProcess {
     });
   }
 
-  /** Resolves when the member answers: with `isAlone`, what it knows by itself, else what a majority knows. */
-  async ready({ isAlone = false }: { readonly isAlone?: boolean } = {}): Promise<void> {
+  /**
+   * Resolves when the member says that it is well: `health` asks a majority, and an alarm makes it fail;
+   * `health?serializable=true` asks only this member; `livez` fails for no alarm.
+   */
+  async ready({ endpoint = "health" }: { readonly endpoint?: string } = {}): Promise<void> {
     const endMs = performance.now() + READY_TIMEOUT_MS;
     while (this.#child !== undefined && performance.now() < endMs) {
-      const query = isAlone ? "?serializable=true" : "";
-      if ((await httpGet(`http://${this.endpoint}/health${query}`)) !== undefined) return;
+      if ((await httpGet(`http://${this.endpoint}/${endpoint}`)) !== undefined) return;
       await delay(POLL_MS);
     }
     const why = this.#child === undefined ? "ended" : `does not answer within ${READY_TIMEOUT_MS / 1000} s`;
