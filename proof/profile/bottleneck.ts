@@ -77,7 +77,7 @@ function busyLoop(seen: Evidence): Bottleneck {
 /** Which layer a function belongs to, by its source file and name. */
 export function layerOf(source: string, name: string): Layer {
   if (name === "(garbage collector)") return "garbage collection";
-  if (/^(?:fsyncSync|fdatasyncSync|fdatasync|fsync|writeSync|writevSync|writeBuffer|writeBuffers)$/.test(name)) return "log sync";
+  if (source.startsWith("node:fs") && /^(?:fsyncSync|fdatasyncSync|writeSync|writevSync)$/.test(name)) return "log sync";
   if (/core\/(?:http2|grpc)\/|io\/net\/|node:(?:net|internal\/stream|internal\/net|http|internal\/http)|node:internal\/streams/.test(source)) return "transport";
   if (/^(?:writeUtf8String|writeLatin1String|writev|readStop|onStreamRead)$/.test(name)) return "transport";
   if (/node:(?:tls|_tls|crypto|internal\/crypto)/.test(source)) return "tls";

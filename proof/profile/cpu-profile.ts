@@ -26,6 +26,7 @@ export function readCpuProfile(profile: CpuProfile): Reading {
   for (const [i, id] of profile.samples.entries()) own.set(id, (own.get(id) ?? 0) + Math.max(0, profile.timeDeltas[i] ?? 0));
   const layers = Object.fromEntries(LAYERS.map((layer) => [layer, 0])) as Record<Layer, number>;
   const byFunction = new Map<string, number>();
+  const callers = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)));
   let idleUs = 0;
   let busyUs = 0;
   for (const node of profile.nodes) {
@@ -37,13 +38,23 @@ export function readCpuProfile(profile: CpuProfile): Reading {
     }
     busyUs += us;
     const source = sourceOf(url, lineNumber, columnNumber);
-    layers[layerOf(source, functionName)] += us;
+    layers[layerByCaller(node, callers)] += us;
     const label = labelOf(functionName, source);
     byFunction.set(label, (byFunction.get(label) ?? 0) + us);
   }
   for (const layer of LAYERS) layers[layer] /= Math.max(1, busyUs);
   const heaviest = [...byFunction].sort((a, b) => b[1] - a[1]).slice(0, 25).map(([name, us]) => ({ name, share: us / Math.max(1, busyUs) }));
   return { layers, idleShare: idleUs / Math.max(1, idleUs + busyUs), heaviest, root: flameOf(profile, own) };
+}
+
+type ProfileNode = CpuProfile["nodes"][number];
+
+/** A native function belongs to who called it: `writeBuffer` writes files and sockets alike. */
+function layerByCaller(node: ProfileNode, callers: ReadonlyMap<number, ProfileNode>): Layer {
+  let at = node;
+  for (let up = callers.get(at.id); at.callFrame.url === "" && !at.callFrame.functionName.startsWith("(") && up; up = callers.get(at.id)) at = up;
+  const { functionName, url, lineNumber, columnNumber } = at.callFrame;
+  return layerOf(sourceOf(url, lineNumber, columnNumber), functionName);
 }
 
 function labelOf(name: string, source: string): string {

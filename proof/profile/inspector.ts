@@ -6,6 +6,10 @@ import { WebSocketClient } from "./websocket.ts";
 
 const OPEN_TIMEOUT_MS = 5000;
 const CALL_TIMEOUT_MS = 60_000;
+const CLOSE_LATER = `(() => {
+  const inspector = require("node:inspector");
+  setTimeout(() => { try { inspector.close(); } catch {} }, 300).unref();
+})()`;
 
 export class Inspector {
   #socket: WebSocketClient | undefined;
@@ -46,7 +50,9 @@ export class Inspector {
 
   /** Disconnects, and has the process close its inspector, so that no door stays open. */
   async close(): Promise<void> {
-    await this.evaluate("void setTimeout(() => require('node:inspector').close(), 300).unref()").catch(() => {});
+    // `require` is there only while the expression runs: whatever is needed later is taken now, and nothing may throw
+    // later, which would end a server that was only to be looked at.
+    await this.evaluate(CLOSE_LATER).catch(() => {});
     this.#socket?.close();
     for (const waiting of this.#waiting.values()) clearTimeout(waiting.timer);
   }

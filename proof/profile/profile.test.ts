@@ -65,6 +65,17 @@ test("metrics: labels are added up and buckets left out", () => {
   assert.deepEqual(parseMetrics(page), { x_total: 5, y: 1.5 });
 });
 
+function isListening(fd: string): boolean {
+  let target = "";
+  try {
+    target = fs.readlinkSync(fd);
+  } catch {
+    return false;
+  }
+  const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+  return inode !== undefined && fs.readFileSync("/proc/net/tcp", "utf8").split("\n").some((line) => / 0A /.test(line) && line.trim().split(/\s+/)[9] === inode);
+}
+
 test("profile: a running program that allocates and computes is seen, and its inspector is closed again", async (context) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-profile-"));
   const script = "let kept = []; function burn() { const end = Date.now() + 45; while (Date.now() < end) kept.push({ a: Math.random() }); kept = []; setTimeout(burn, 2); } burn(); console.log('up'); setTimeout(() => process.exit(), 20000)";
@@ -87,5 +98,11 @@ test("profile: a running program that allocates and computes is seen, and its in
   const result = JSON.parse(printed) as { evidence: Evidence; heaviest: { name: string }[]; files: string[] };
   assert.ok(result.evidence.loopUtilisation > 0.6, JSON.stringify(result.evidence));
   assert.ok(result.heaviest.some((one) => one.name.startsWith("burn")));
+  // The program lives on, and nobody else can look into it.
+  const giveUpAt = Date.now() + 5000;
+  const listens = (): boolean => fs.readdirSync(`/proc/${child.pid}/fd`).some((fd) => isListening(`/proc/${child.pid}/fd/${fd}`));
+  while (listens() && Date.now() < giveUpAt) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(listens(), false, "the inspector still listens");
+  assert.equal(child.exitCode, null);
   for (const file of result.files) assert.ok(fs.statSync(file).size > 100, file);
 });
