@@ -58,16 +58,17 @@ export class RaftOutput {
   leaderChanged = false;
 
   clear(): void {
+    // The lists are nearly always empty, and setting a length is a call into the engine.
     this.sequence = 0;
     this.hardState = undefined;
     this.entriesFirst = 0;
     this.entriesLast = 0;
     this.snapshot = undefined;
-    this.messages.length = 0;
-    this.reads.length = 0;
-    this.readsAborted.length = 0;
-    this.forwardsRefused.length = 0;
-    this.snapshotsWanted.length = 0;
+    if (this.messages.length > 0) this.messages.length = 0;
+    if (this.reads.length > 0) this.reads.length = 0;
+    if (this.readsAborted.length > 0) this.readsAborted.length = 0;
+    if (this.forwardsRefused.length > 0) this.forwardsRefused.length = 0;
+    if (this.snapshotsWanted.length > 0) this.snapshotsWanted.length = 0;
     this.leaderChanged = false;
   }
 }

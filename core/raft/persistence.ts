@@ -26,11 +26,13 @@ export class Persistence {
   durableCommit: number;
   /** The batch that carried term and vote last. */
   #hardStateSequence = 0;
-  // Batches on their way: last index of each (its claim), commit index it carries, when it was handed over; from #head on.
+  // Batches on their way: last index of each (its claim), commit index it carries, when it was handed over; in [#head, #tail).
+  // Rows outside are left as they are: shortening an array costs more than all the rest of a batch.
   readonly #lastIndexes: number[] = [];
   readonly #commits: number[] = [];
   readonly #handedMs: number[] = [];
   #head = 0;
+  #tail = 0;
 
   constructor(durableIndex: number, durableCommit: number) {
     this.durableIndex = durableIndex;
@@ -45,12 +47,12 @@ export class Persistence {
   }
 
   get batchCount(): number {
-    return this.#lastIndexes.length - this.#head;
+    return this.#tail - this.#head;
   }
 
   /** When the oldest batch that is not durable was handed over; Infinity when all are. */
   get oldestMs(): number {
-    return this.#head < this.#handedMs.length ? this.#handedMs[this.#head]! : Infinity;
+    return this.#head < this.#tail ? this.#handedMs[this.#head]! : Infinity;
   }
 
   /** The next batch carries the hard state, with this commit index. */
@@ -67,9 +69,10 @@ export class Persistence {
     assert(lastIndex >= this.handedIndex, "a batch continues the one before");
     this.handedIndex = lastIndex;
     this.sequence++;
-    this.#lastIndexes.push(lastIndex);
-    this.#commits.push(this.handedCommit);
-    this.#handedMs.push(nowMs);
+    this.#lastIndexes[this.#tail] = lastIndex;
+    this.#commits[this.#tail] = this.handedCommit;
+    this.#handedMs[this.#tail] = nowMs;
+    this.#tail++;
     return this.sequence;
   }
 
@@ -84,8 +87,10 @@ export class Persistence {
       if (last > this.durableIndex) this.durableIndex = last;
       if (commit > this.durableCommit) this.durableCommit = commit;
     }
-    if (this.#head === this.#lastIndexes.length) this.#clear();
-    else if (this.#head > 64 && this.#head * 2 > this.#lastIndexes.length) this.#compact();
+    if (this.#head === this.#tail) {
+      this.#head = 0;
+      this.#tail = 0;
+    } else if (this.#head > 64 && this.#head * 2 > this.#tail) this.#compact();
     assert(this.durableIndex <= this.handedIndex, "what was not handed over is not durable");
   }
 
@@ -93,7 +98,7 @@ export class Persistence {
   truncateAfter(index: number): void {
     if (index < this.handedIndex) this.handedIndex = index;
     if (index < this.durableIndex) this.durableIndex = index;
-    for (let i = this.#head; i < this.#lastIndexes.length; i++) {
+    for (let i = this.#head; i < this.#tail; i++) {
       if (this.#lastIndexes[i]! > index) this.#lastIndexes[i] = index;
     }
   }
@@ -105,19 +110,11 @@ export class Persistence {
     this.durableIndex = 0;
   }
 
-  /** The usual case: nothing is on its way. */
-  #clear(): void {
-    if (this.#head === 0) return;
-    this.#lastIndexes.length = 0;
-    this.#commits.length = 0;
-    this.#handedMs.length = 0;
-    this.#head = 0;
-  }
-
   #compact(): void {
     this.#lastIndexes.splice(0, this.#head);
     this.#commits.splice(0, this.#head);
     this.#handedMs.splice(0, this.#head);
+    this.#tail -= this.#head;
     this.#head = 0;
   }
 }

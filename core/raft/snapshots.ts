@@ -14,7 +14,9 @@ import type { RaftState } from "./state.ts";
 /** Part of every output: who has just come to need a snapshot. */
 export function takeSnapshotsWanted(state: RaftState, wanted: Id64[]): boolean {
   if (state.role !== "leader") return false;
-  for (const member of state.tracker.members) {
+  const members = state.tracker.members;
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i]!;
     if (!member.snapshotWanted) continue;
     member.snapshotWanted = false;
     wanted.push({ hi: member.hi, lo: member.lo });
