@@ -8,7 +8,16 @@ import { type Picture, runDeck } from "./deck-row.ts";
 import { FAILURE_ROWS } from "./failure-rows.ts";
 import { type FigureResult, rowResult, type RowResult } from "./figures.ts";
 import type { StoreKind } from "./launch.ts";
-import { type Limits, LOAD_ROWS, loadFigures, loadGroups, type LoadRow, measureLimits, runLoadGroup, type TlsMaterial } from "./load-rows.ts";
+import {
+  type Limits,
+  LOAD_ROWS,
+  loadFigures,
+  loadGroups,
+  type LoadRow,
+  measureLimits,
+  runLoadGroup,
+  type TlsMaterial,
+} from "./load-rows.ts";
 import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
 import { PROCESS_ROWS, processFigures } from "./process-rows.ts";
 import { isInMemory } from "./probes.ts";
@@ -26,7 +35,11 @@ export interface CompareResult {
   readonly suite: string;
   readonly machine: Machine;
   readonly startedAt: string;
-  readonly contenders: readonly { readonly name: string; readonly version: string; readonly note: string | null }[];
+  readonly contenders: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly note: string | null;
+  }[];
   readonly rounds: number;
   readonly sliceSeconds: number;
   readonly limits: Limits;
@@ -59,23 +72,34 @@ const FLAGS = {
 
 export function parseCompare(argv: readonly string[]): CompareOptions {
   const values = parseFlags(argv, FLAGS);
-  const read = (name: keyof typeof FLAGS): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
-  const number = (name: keyof typeof FLAGS, byDefault: number): number => (read(name) === undefined ? byDefault : parseCount(read(name)!));
+  const read = (name: keyof typeof FLAGS): string | undefined =>
+    typeof values[name] === "string" ? values[name] : undefined;
+  const number = (name: keyof typeof FLAGS, byDefault: number): number =>
+    read(name) === undefined ? byDefault : parseCount(read(name)!);
   const suite = read("suite") ?? "quick";
-  if (suite !== "quick" && suite !== "full") throw new UsageError(`--suite is ${suite}: it must be quick or full`);
+  if (suite !== "quick" && suite !== "full")
+    throw new UsageError(`--suite is ${suite}: it must be quick or full`);
   const rivals = (read("rival") ?? "etcd").split(",").map((name) => {
     const kind = RIVALS.find((one) => one === name);
     if (kind === undefined) throw new UsageError(`--rival ${name} is none of ${RIVALS.join(", ")}`);
     return kind;
   });
   const given = read("rival-endpoints");
-  if (given !== undefined && rivals.length > 1) throw new UsageError("--rival-endpoints goes with one --rival");
+  if (given !== undefined && rivals.length > 1)
+    throw new UsageError("--rival-endpoints goes with one --rival");
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
-    ours: contender("holdfast", { command: read("ours"), endpoints: oursGiven === undefined ? undefined : parseEndpoints(oursGiven) }),
-    rivals: rivals.map((kind) => contender(kind, { endpoints: given === undefined ? undefined : parseEndpoints(given) })),
+    ours: contender("holdfast", {
+      command: read("ours"),
+      endpoints: oursGiven === undefined ? undefined : parseEndpoints(oursGiven),
+    }),
+    rivals: rivals.map((kind) =>
+      contender(kind, { endpoints: given === undefined ? undefined : parseEndpoints(given) }),
+    ),
     suite,
-    rows: read("rows")?.split(",").map((row) => row.trim().toUpperCase()),
+    rows: read("rows")
+      ?.split(",")
+      .map((row) => row.trim().toUpperCase()),
     rounds: number("rounds", 5),
     sliceSeconds: number("slice", suite === "full" ? 10 : 3),
     keys: read("keys") === undefined ? undefined : number("keys", 0),
@@ -97,7 +121,8 @@ function rowOf(id: string): string {
 function isWanted(options: CompareOptions, id: string): boolean {
   const row = rowOf(id);
   // P18 and P27 come out of the load that P11 needs.
-  const wanted = (name: string): boolean => name === row || (row === "P11" && (name === "P18" || name === "P27"));
+  const wanted = (name: string): boolean =>
+    name === row || (row === "P11" && (name === "P18" || name === "P27"));
   if (options.rows) return options.rows.some(wanted);
   return options.suite === "full" || (QUICK_ROWS.includes(row) && id !== "P8b");
 }
@@ -117,15 +142,21 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
   try {
     const limits = await measureLimits(options.directory);
     if (isWanted(options, "P0") && (options.rows || options.suite === "full")) await collector.deck();
-    for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id)))) await collector.load(group);
-    for (const row of [...PROCESS_ROWS, ...FAILURE_ROWS]) if (isWanted(options, row.id)) await collector.process(row);
+    for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id))))
+      await collector.load(group);
+    for (const row of [...PROCESS_ROWS, ...FAILURE_ROWS])
+      if (isWanted(options, row.id)) await collector.process(row);
     return {
       format: 1,
       kind: "compare",
       suite: options.suite,
       machine: thisMachine(),
       startedAt: startedAt.toISOString(),
-      contenders: [options.ours, ...options.rivals].map((one) => ({ name: one.name, version: one.installed.version, note: one.installed.note ?? null })),
+      contenders: [options.ours, ...options.rivals].map((one) => ({
+        name: one.name,
+        version: one.installed.version,
+        note: one.installed.note ?? null,
+      })),
       rounds: options.rounds,
       sliceSeconds: options.sliceSeconds,
       limits,
@@ -140,7 +171,9 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
 }
 
 function checkRows(options: CompareOptions): void {
-  const known = new Set([...LOAD_ROWS, ...PROCESS_ROWS, ...FAILURE_ROWS].map((row) => rowOf(row.id)).concat("P0", "P18", "P27"));
+  const known = new Set(
+    [...LOAD_ROWS, ...PROCESS_ROWS, ...FAILURE_ROWS].map((row) => rowOf(row.id)).concat("P0", "P18", "P27"),
+  );
   for (const row of options.rows ?? []) {
     if (MISSING_ROWS.includes(row)) throw new UsageError(`Row ${row} cannot be measured by this program yet`);
     if (!known.has(row)) throw new UsageError(`Row ${row} is none of ${[...known].join(", ")}`);
@@ -150,16 +183,26 @@ function checkRows(options: CompareOptions): void {
 function machineNotes(options: CompareOptions): string[] {
   const notes = options.rivals.flatMap((one) => (one.installed.note ? [one.installed.note] : []));
   if (options.rounds < 5) notes.push(`${options.rounds} rounds; the goals ask for five or more`);
-  if (isInMemory(options.directory)) notes.push(`${options.directory} lies in memory: syncs cost nothing there, no figure is one of a durable store (--dir)`);
+  if (isInMemory(options.directory))
+    notes.push(
+      `${options.directory} lies in memory: syncs cost nothing there, no figure is one of a durable store (--dir)`,
+    );
   const busy = fs.readFileSync("/proc/loadavg", "utf8").split(" ")[0] ?? "0";
-  if (Number(busy) > 1) notes.push(`the machine was busy at the start (load ${busy}): only ratios mean something, tails least`);
+  if (Number(busy) > 1)
+    notes.push(`the machine was busy at the start (load ${busy}): only ratios mean something, tails least`);
   return notes;
 }
 
 class Collector {
   readonly #options: CompareOptions;
   readonly #hooks: CompareHooks;
-  readonly #parts: { id: string; what: string; figures: readonly FigureResult[]; notes: readonly string[]; seconds: number }[] = [];
+  readonly #parts: {
+    id: string;
+    what: string;
+    figures: readonly FigureResult[];
+    notes: readonly string[];
+    seconds: number;
+  }[] = [];
   readonly pictures: Picture[] = [];
   readonly curves: { row: string; runs: readonly RunResult[] }[] = [];
   #tls: TlsMaterial | undefined;
@@ -183,7 +226,10 @@ class Collector {
       const first = group[0]!;
       const tls = first.tls ? (this.#tls ??= makeCertificate(this.#options.directory)) : undefined;
       const result = await runLoadGroup(context, first, tls);
-      this.curves.push({ row: group.map((row) => row.id).join(", "), runs: [...result.results.values()].flatMap((runs) => runs.slice(0, 1)) });
+      this.curves.push({
+        row: group.map((row) => row.id).join(", "),
+        runs: [...result.results.values()].flatMap((runs) => runs.slice(0, 1)),
+      });
       return group.map((row) => loadFigures(context, row, result));
     });
   }
@@ -194,10 +240,16 @@ class Collector {
 
   /** Parts of a row become one. */
   rows(): RowResult[] {
-    const ids = [...new Set(this.#parts.map((part) => rowOf(part.id)))].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+    const ids = [...new Set(this.#parts.map((part) => rowOf(part.id)))].sort(
+      (a, b) => Number(a.slice(1)) - Number(b.slice(1)),
+    );
     return ids.map((id) => {
       const parts = this.#parts.filter((part) => rowOf(part.id) === id);
-      const figures = parts.flatMap((part) => part.figures.map((figure) => (parts.length > 1 ? { ...figure, name: `${figure.name} (${partName(part.what)})` } : figure)));
+      const figures = parts.flatMap((part) =>
+        part.figures.map((figure) =>
+          parts.length > 1 ? { ...figure, name: `${figure.name} (${partName(part.what)})` } : figure,
+        ),
+      );
       const rivals = this.#options.rivals.map((one) => one.name).join(",");
       const frame = {
         row: id,
@@ -210,10 +262,18 @@ class Collector {
     });
   }
 
-  async #measure(rows: readonly { id: string; what: string }[], run: (context: RowContext) => Promise<FigureResult[][]>): Promise<void> {
+  async #measure(
+    rows: readonly { id: string; what: string }[],
+    run: (context: RowContext) => Promise<FigureResult[][]>,
+  ): Promise<void> {
     if (this.#hooks.signal.aborted) return;
     const names = rows.map((row) => row.id).join(", ");
-    const context: RowContext = { options: this.#options, signal: this.#hooks.signal, say: (said) => this.#hooks.say(`${names}: ${said}`), notes: [] };
+    const context: RowContext = {
+      options: this.#options,
+      signal: this.#hooks.signal,
+      say: (said) => this.#hooks.say(`${names}: ${said}`),
+      notes: [],
+    };
     const startedAt = Date.now();
     let figures: FigureResult[][] = [];
     try {
@@ -222,7 +282,14 @@ class Collector {
       context.notes.push(`not measured: ${(error as Error).message}`);
     }
     const seconds = (Date.now() - startedAt) / 1000;
-    for (const [i, row] of rows.entries()) this.#parts.push({ id: row.id, what: row.what, figures: figures[i] ?? [], notes: context.notes, seconds: seconds / rows.length });
+    for (const [i, row] of rows.entries())
+      this.#parts.push({
+        id: row.id,
+        what: row.what,
+        figures: figures[i] ?? [],
+        notes: context.notes,
+        seconds: seconds / rows.length,
+      });
   }
 }
 
@@ -233,12 +300,35 @@ function partName(what: string): string {
 
 /** A certificate for 127.0.0.1, made by openssl, for the TLS rows. */
 function makeCertificate(directory: string): TlsMaterial {
-  const files = { caFile: path.join(directory, "ca.pem"), certFile: path.join(directory, "ca.pem"), keyFile: path.join(directory, "key.pem") };
+  const files = {
+    caFile: path.join(directory, "ca.pem"),
+    certFile: path.join(directory, "ca.pem"),
+    keyFile: path.join(directory, "key.pem"),
+  };
   execFileSync(
     "openssl",
     [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"],
-      ...["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", files.keyFile, "-out", files.certFile],
+      ...[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+      ],
+      ...[
+        "-addext",
+        "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        "-keyout",
+        files.keyFile,
+        "-out",
+        files.certFile,
+      ],
     ],
     { stdio: "ignore" },
   );

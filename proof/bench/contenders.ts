@@ -2,7 +2,16 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { type Cluster, findInstalled, type Installed, launch, type LaunchOptions, NO_TLS, prepareCluster, type StoreKind } from "./launch.ts";
+import {
+  type Cluster,
+  findInstalled,
+  type Installed,
+  launch,
+  type LaunchOptions,
+  NO_TLS,
+  prepareCluster,
+  type StoreKind,
+} from "./launch.ts";
 import { parseRun, type RunOptions, type WorkloadName } from "./options.ts";
 import type { RunResult } from "./result.ts";
 import { runOnce } from "./run.ts";
@@ -44,7 +53,10 @@ export interface RowContext {
   readonly notes: string[];
 }
 
-export function contender(kind: StoreKind, given: { command?: string | undefined; endpoints?: readonly string[] | undefined }): Contender {
+export function contender(
+  kind: StoreKind,
+  given: { command?: string | undefined; endpoints?: readonly string[] | undefined },
+): Contender {
   const installed: Installed = given.endpoints
     ? { kind, command: [], version: "running", note: undefined }
     : findInstalled(kind, given.command);
@@ -66,7 +78,12 @@ export interface Running {
 
 let directoryNext = 0;
 
-export function launchOptions(context: RowContext, who: Contender, members: number, more: Partial<LaunchOptions> = {}): LaunchOptions {
+export function launchOptions(
+  context: RowContext,
+  who: Contender,
+  members: number,
+  more: Partial<LaunchOptions> = {},
+): LaunchOptions {
   const directory = path.join(context.options.directory, `${directoryNext++}-${who.name}`);
   return { members, directory, flags: [], tls: undefined, ...more };
 }
@@ -90,23 +107,52 @@ export async function withAll<T>(
   }
 }
 
-async function start(context: RowContext, who: Contender, members: number, more: Partial<LaunchOptions>): Promise<Running> {
-  if (who.endpoints) return { contender: who, cluster: undefined, endpoint: who.endpoints.join(","), tls: context.options.tls };
+async function start(
+  context: RowContext,
+  who: Contender,
+  members: number,
+  more: Partial<LaunchOptions>,
+): Promise<Running> {
+  if (who.endpoints)
+    return {
+      contender: who,
+      cluster: undefined,
+      endpoint: who.endpoints.join(","),
+      tls: context.options.tls,
+    };
   const cluster = await launch(who.installed, launchOptions(context, who, members, more));
   return { contender: who, cluster, endpoint: cluster.endpoints[await cluster.leader()]!, tls: cluster.tls };
 }
 
 /** One fresh, not yet started store. */
 export async function prepare(context: RowContext, who: Contender, members: number): Promise<Cluster> {
-  if (who.endpoints) throw new Error("this row starts and stops stores itself, so it cannot use given endpoints");
+  if (who.endpoints)
+    throw new Error("this row starts and stops stores itself, so it cannot use given endpoints");
   return prepareCluster(who.installed, launchOptions(context, who, members));
 }
 
 /** Runs a load on one store. `flags` are those of `holdfast bench WORKLOAD`. */
-export async function loadOn(context: RowContext, target: Running, workload: WorkloadName, flags: readonly string[]): Promise<RunResult> {
-  const store = target.contender.kind === "zookeeper" || target.contender.kind === "consul" ? target.contender.kind : "etcd";
-  const parsed = parseRun(workload, ["--endpoints", target.endpoint, "--store", store, "--quiet", ...flags], {});
-  const options: RunOptions = { ...parsed, tls: target.tls === NO_TLS ? parsed.tls : target.tls, title: target.contender.name, seed: context.options.seed };
+export async function loadOn(
+  context: RowContext,
+  target: Running,
+  workload: WorkloadName,
+  flags: readonly string[],
+): Promise<RunResult> {
+  const store =
+    target.contender.kind === "zookeeper" || target.contender.kind === "consul"
+      ? target.contender.kind
+      : "etcd";
+  const parsed = parseRun(
+    workload,
+    ["--endpoints", target.endpoint, "--store", store, "--quiet", ...flags],
+    {},
+  );
+  const options: RunOptions = {
+    ...parsed,
+    tls: target.tls === NO_TLS ? parsed.tls : target.tls,
+    title: target.contender.name,
+    seed: context.options.seed,
+  };
   if (context.signal.aborted) throw new Error("interrupted");
   return runOnce(options, { signal: context.signal, onSecond: () => {}, onPhase: () => {} });
 }
@@ -123,8 +169,12 @@ export async function inTurns(
       const target = running[(i + round) % running.length]!;
       context.say(`round ${round + 1} of ${context.options.rounds}: ${target.contender.name}`);
       const result = await load(target, round);
-      if (result.errors > 0) context.notes.push(`${target.contender.name}: ${result.errors} errors in round ${round + 1}: ${Object.keys(result.errorTexts)[0]}`);
-      for (const warning of result.warnings) addNoteOnce(context.notes, `${target.contender.name}: ${warning}`);
+      if (result.errors > 0)
+        context.notes.push(
+          `${target.contender.name}: ${result.errors} errors in round ${round + 1}: ${Object.keys(result.errorTexts)[0]}`,
+        );
+      for (const warning of result.warnings)
+        addNoteOnce(context.notes, `${target.contender.name}: ${warning}`);
       if (result.refusal) addNoteOnce(context.notes, `${target.contender.name}: ${result.refusal}`);
       results.get(target.contender.name)!.push(result);
     }

@@ -22,7 +22,11 @@ export class Control implements UnarySink {
   }
 
   /** One call; rejects with the store's words, or after `timeoutMs`. */
-  async call<Request, Response>(method: Method<Request, Response>, request: Input<Request>, timeoutMs = 10_000): Promise<Response> {
+  async call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Input<Request>,
+    timeoutMs = 10_000,
+  ): Promise<Response> {
     const slot = this.#waiting.indexOf(undefined);
     if (slot < 0) throw new Error(`Cannot call ${method.name}: too many calls at once`);
     const message = new ByteWriter();

@@ -29,7 +29,12 @@ const FULL_KEYS = 1_000_000;
 const QUICK_KEYS = 20_000;
 const QUICK_SLICE_KEYS = 2_000;
 
-const lower = (name: string, demands: FigurePlan["demands"]): FigurePlan => ({ name, unit: "us", better: "lower", demands });
+const lower = (name: string, demands: FigurePlan["demands"]): FigurePlan => ({
+  name,
+  unit: "us",
+  better: "lower",
+  demands,
+});
 /** Gate: p50 and the worst second better than both. Target: best in every figure. */
 const best = { target: { ratio: 1 } };
 
@@ -39,10 +44,17 @@ const FIGURES: readonly FigurePlan[] = [
   lower("p99", best),
   lower("p99.99", best),
   lower("slowest", { target: { ratio: 1 }, stretch: { value: 20_000 } }),
-  { name: "seconds above 2x", unit: "s", better: "lower", demands: { target: { ratio: 1 }, stretch: { value: 0 } } },
+  {
+    name: "seconds above 2x",
+    unit: "s",
+    better: "lower",
+    demands: { target: { ratio: 1 }, stretch: { value: 0 } },
+  },
 ];
 
-export async function runDeck(context: RowContext): Promise<{ figures: FigureResult[]; picture: Picture; keys: number }> {
+export async function runDeck(
+  context: RowContext,
+): Promise<{ figures: FigureResult[]; picture: Picture; keys: number }> {
   const { options } = context;
   const keys = options.keys ?? (options.suite === "full" ? FULL_KEYS : QUICK_KEYS);
   const slice = Math.min(keys, keys >= 4 * SLICE_KEYS ? SLICE_KEYS : QUICK_SLICE_KEYS);
@@ -50,12 +62,17 @@ export async function runDeck(context: RowContext): Promise<{ figures: FigureRes
   const lines = await withAll(context, 3, async (running) => {
     const collected = running.map((target) => new Line(target.contender.name));
     // Hot paths are compiled before the first measured slice.
-    for (const target of running) await loadOn(context, target, "put", ["--prefix", "warm/", "--total", "300", "--keys", "300"]);
+    for (const target of running)
+      await loadOn(context, target, "put", ["--prefix", "warm/", "--total", "300", "--keys", "300"]);
     for (let first = 0; first < keys; first += slice) {
       for (let i = 0; i < running.length; i++) {
         const at = (i + first / slice) % running.length;
-        context.say(`${running[at]!.contender.name}: keys ${first} to ${Math.min(keys, first + slice)} of ${keys}`);
-        collected[at]!.add(await slicePuts(context, running[at]!, { first, count: Math.min(slice, keys - first) }));
+        context.say(
+          `${running[at]!.contender.name}: keys ${first} to ${Math.min(keys, first + slice)} of ${keys}`,
+        );
+        collected[at]!.add(
+          await slicePuts(context, running[at]!, { first, count: Math.min(slice, keys - first) }),
+        );
       }
     }
     return collected;
@@ -67,18 +84,34 @@ export async function runDeck(context: RowContext): Promise<{ figures: FigureRes
       figure,
       {
         ours: ours.values(figure.name),
-        rivals: new Map(lines.filter((line) => line !== ours).map((line) => [line.name, line.values(figure.name)])),
+        rivals: new Map(
+          lines.filter((line) => line !== ours).map((line) => [line.name, line.values(figure.name)]),
+        ),
       },
       prng,
     ),
   );
-  for (const line of lines) if (line.errors > 0) addNoteOnce(context.notes, `${line.name}: ${line.errors} errors`);
+  for (const line of lines)
+    if (line.errors > 0) addNoteOnce(context.notes, `${line.name}: ${line.errors} errors`);
   const title = `Put latency over seconds: 3 members, 1 client, ${keys.toLocaleString("en")} distinct keys of 64 bytes, values of 256`;
   return { figures, picture: { title, stores: lines.map((line) => line.stored()) }, keys };
 }
 
-async function slicePuts(context: RowContext, target: Running, keys: { first: number; count: number }): Promise<RunResult> {
-  const flags = ["--prefix", `p0/${keys.first}/`, "--keys", String(keys.count), "--clients", "1", "--timeout", "60s"];
+async function slicePuts(
+  context: RowContext,
+  target: Running,
+  keys: { first: number; count: number },
+): Promise<RunResult> {
+  const flags = [
+    "--prefix",
+    `p0/${keys.first}/`,
+    "--keys",
+    String(keys.count),
+    "--clients",
+    "1",
+    "--timeout",
+    "60s",
+  ];
   return loadOn(context, target, "put", flags);
 }
 
@@ -97,7 +130,10 @@ class Line {
 
   add(result: RunResult): void {
     // A slice ends within a second; an average over a few operations is no second of the picture.
-    const whole = result.series.length > 1 && result.seconds % 1 < 0.5 ? result.series.slice(0, Math.floor(result.seconds)) : result.series;
+    const whole =
+      result.series.length > 1 && result.seconds % 1 < 0.5
+        ? result.series.slice(0, Math.floor(result.seconds))
+        : result.series;
     for (const second of whole) this.#series.push({ ...second, second: this.#series.length });
     this.#heat.push(...result.heat.slice(0, whole.length));
     this.#latencies.add(fromPairs(result.histogram));
@@ -125,6 +161,13 @@ class Line {
   }
 
   stored(): StoreLine {
-    return { name: this.name, series: this.#series, heat: this.#heat, histogram: toPairs(this.#latencies), operations: this.operations, errors: this.errors };
+    return {
+      name: this.name,
+      series: this.#series,
+      heat: this.#heat,
+      histogram: toPairs(this.#latencies),
+      operations: this.operations,
+      errors: this.errors,
+    };
   }
 }

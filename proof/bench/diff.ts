@@ -64,7 +64,8 @@ export function readResults(file: string): AnyResult[] {
 }
 
 function checked(result: AnyResult, file: string): AnyResult {
-  if (typeof result !== "object" || result === null || result.format !== 1) throw new UsageError(`${file} holds no result of format 1 of holdfast bench`);
+  if (typeof result !== "object" || result === null || result.format !== 1)
+    throw new UsageError(`${file} holds no result of format 1 of holdfast bench`);
   return result;
 }
 
@@ -108,10 +109,11 @@ function collect(results: readonly AnyResult[]): Found {
   const runs = new Map<string, RunResult[]>();
   for (const result of results) {
     if ("kind" in result && result.kind === "compare") collectRows(result, found);
-    else for (const run of "kind" in result ? result.steps : [result as RunResult]) {
-      const name = `${run.workload}, ${run.loop === "open" ? `${run.targetRate}/s` : `${run.clients} clients`}, ${run.keySize}/${run.valueSize}`;
-      runs.set(name, [...(runs.get(name) ?? []), run]);
-    }
+    else
+      for (const run of "kind" in result ? result.steps : [result as RunResult]) {
+        const name = `${run.workload}, ${run.loop === "open" ? `${run.targetRate}/s` : `${run.clients} clients`}, ${run.keySize}/${run.valueSize}`;
+        runs.set(name, [...(runs.get(name) ?? []), run]);
+      }
   }
   for (const [name, same] of runs) collectRuns(name, same, found);
   return found;
@@ -120,14 +122,23 @@ function collect(results: readonly AnyResult[]): Found {
 function collectRows(result: CompareResult, found: Found): void {
   for (const row of result.rows) {
     for (const figure of row.figures) {
-      add(found, `${row.row}\t${figure.name}`, { unit: figure.unit, lowerIsBetter: figure.better === "lower", values: [...figure.oursRounds], ofSeconds: false });
+      add(found, `${row.row}\t${figure.name}`, {
+        unit: figure.unit,
+        lowerIsBetter: figure.better === "lower",
+        values: [...figure.oursRounds],
+        ofSeconds: false,
+      });
     }
   }
 }
 
 function collectRuns(name: string, runs: readonly RunResult[], found: Found): void {
   const single = runs.length === 1 ? runs[0] : undefined;
-  const figure = (title: string, unit: string, of: { run: (run: RunResult) => number; second?: (second: RunResult["series"][number]) => number }): void => {
+  const figure = (
+    title: string,
+    unit: string,
+    of: { run: (run: RunResult) => number; second?: (second: RunResult["series"][number]) => number },
+  ): void => {
     const ofSeconds = single !== undefined && of.second !== undefined && single.series.length > 4;
     // The last second of a run is cut off.
     const values = ofSeconds ? single.series.slice(0, -1).map(of.second!) : runs.map(of.run);
@@ -138,7 +149,8 @@ function collectRuns(name: string, runs: readonly RunResult[], found: Found): vo
   figure("p99", "us", { run: (run) => run.p99Us, second: (second) => second.p99Us });
   figure("p99.9", "us", { run: (run) => run.p999Us });
   figure("slowest", "us", { run: (run) => run.maxUs });
-  const cpu = (run: RunResult): number => (run.servers.reduce((sum, one) => sum + one.cpuSeconds, 0) * 1e6) / Math.max(1, run.operations);
+  const cpu = (run: RunResult): number =>
+    (run.servers.reduce((sum, one) => sum + one.cpuSeconds, 0) * 1e6) / Math.max(1, run.operations);
   if (runs.every((run) => run.servers.length > 0)) figure("server CPU per operation", "us", { run: cpu });
 }
 
@@ -153,13 +165,27 @@ export function describeDiff(lines: readonly DiffLine[]): string {
   const rows = lines.map((line) => {
     const percent = `${line.change >= 0 ? "+" : ""}${(100 * line.change).toFixed(1)} %`;
     const sure = line.p < 1 ? `p=${line.p.toFixed(3)}` : "one sample";
-    return [line.what, line.figure, formatFigure(line.old, line.unit), formatFigure(line.new, line.unit), percent, `${sure}, ${line.samples}`, line.verdict];
+    return [
+      line.what,
+      line.figure,
+      formatFigure(line.old, line.unit),
+      formatFigure(line.new, line.unit),
+      percent,
+      `${sure}, ${line.samples}`,
+      line.verdict,
+    ];
   });
   const head = ["what", "figure", "old", "new", "change", "confidence", "verdict"];
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-  const print = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd();
+  const print = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join("  ")
+      .trimEnd();
   // Of three and three runs even the clearest difference comes about by luck once in ten times.
-  const few = lines.some((line) => /^[1-3] and|and [1-3] /.test(line.samples)) ? "(fewer than four runs on a side cannot tell anything apart)\n" : "";
+  const few = lines.some((line) => /^[1-3] and|and [1-3] /.test(line.samples))
+    ? "(fewer than four runs on a side cannot tell anything apart)\n"
+    : "";
   return `${[head, ...rows].map(print).join("\n")}\n${few}`;
 }
 

@@ -58,7 +58,12 @@ export interface RangeShape {
 }
 
 /** RangeRequest: 1 key, 2 range_end, 3 limit, 7 serializable, 8 keys_only, 9 count_only. */
-export function writeRange(writer: ByteWriter, key: Slice, rangeEnd: Slice | undefined, shape: RangeShape): void {
+export function writeRange(
+  writer: ByteWriter,
+  key: Slice,
+  rangeEnd: Slice | undefined,
+  shape: RangeShape,
+): void {
   field(writer, 0x0a, key);
   if (rangeEnd) field(writer, 0x12, rangeEnd);
   if (shape.limit > 0) {
@@ -198,7 +203,12 @@ export function readWatchResponse(
 
 const NOTHING_SPECIAL = { created: false, canceled: false };
 
-function readEvent(bytes: Uint8Array, start: number, end: number, onValue: (b: Uint8Array, s: number, e: number) => void): void {
+function readEvent(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  onValue: (b: Uint8Array, s: number, e: number) => void,
+): void {
   event.reset(bytes, start, end);
   for (let number = event.next(); number !== 0; number = event.next()) {
     if (number !== 2) {

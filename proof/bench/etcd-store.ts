@@ -25,7 +25,14 @@ export class EtcdStore implements KeyValueStore, UnarySink {
   }
 
   // oxlint-disable-next-line max-params -- a slice object per call would be garbage on the hot path
-  put(slot: number, key: Uint8Array, keySize: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
+  put(
+    slot: number,
+    key: Uint8Array,
+    keySize: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
     this.#message.reset();
     writePut(this.#message, this.#key.set(key, 0, keySize), this.#value.set(value, valueStart, valueEnd), 0n);
     this.#rpc.unary(slot, METHOD.put, this.#message);

@@ -23,7 +23,13 @@ class Prober {
 
   async start(endpoints: readonly string[], cluster: Cluster): Promise<void> {
     for (const endpoint of endpoints) {
-      const rpc = await openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: SLOTS, tls: cluster.tls, user: undefined });
+      const rpc = await openRpc({
+        endpoints: [endpoint],
+        connectionCount: 1,
+        slotCount: SLOTS,
+        tls: cluster.tls,
+        user: undefined,
+      });
       const control = new Control(rpc, SLOTS);
       this.#controls.push(control);
       this.#timers.push(setInterval(() => this.#put(control), PUT_EVERY_MS));
@@ -44,7 +50,8 @@ class Prober {
     for (;;) {
       const found = this.acknowledged.find((one) => one.startUs > sinceUs);
       if (found) return (found.endUs - sinceUs) / 1000;
-      if ((clockUs() - sinceUs) / 1000 > GIVE_UP_MS) throw new Error(`no put was acknowledged for ${GIVE_UP_MS} ms`);
+      if ((clockUs() - sinceUs) / 1000 > GIVE_UP_MS)
+        throw new Error(`no put was acknowledged for ${GIVE_UP_MS} ms`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -67,7 +74,10 @@ class Prober {
   }
 }
 
-async function withThree(context: RowContext, body: (cluster: Cluster, name: string) => Promise<void>): Promise<void> {
+async function withThree(
+  context: RowContext,
+  body: (cluster: Cluster, name: string) => Promise<void>,
+): Promise<void> {
   for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
     const cluster = await prepare(context, who, 3);
     try {
@@ -111,7 +121,14 @@ const KILL: ProcessRow = {
   id: "P19",
   what: "kill -9 of the leader to the first acknowledged put, 3 members, default timers",
   etcdOnly: true,
-  figures: [{ name: "gap", unit: "ms", better: "lower", demands: { gate: { ratio: 1 }, target: { ratio: 0.15 }, stretch: { value: 50 } } }],
+  figures: [
+    {
+      name: "gap",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 1 }, target: { ratio: 0.15 }, stretch: { value: 50 } },
+    },
+  ],
   run: async (context) => {
     const values = new Values();
     await withThree(context, async (cluster, name) => {
@@ -129,8 +146,18 @@ const SILENT: ProcessRow = {
   what: "silent leader (SIGSTOP); graceful move of leadership: write gap, 3 members",
   etcdOnly: true,
   figures: [
-    { name: "silent leader", unit: "ms", better: "lower", demands: { gate: { ratio: 1 }, target: { ratio: 0.9 } } },
-    { name: "graceful move", unit: "ms", better: "lower", demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } } },
+    {
+      name: "silent leader",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 1 }, target: { ratio: 0.9 } },
+    },
+    {
+      name: "graceful move",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } },
+    },
   ],
   run: async (context) => {
     const values = new Values();
@@ -151,7 +178,8 @@ async function moveGap(cluster: Cluster): Promise<number> {
   const next = (leader + 1) % 3;
   const prober = new Prober();
   await prober.start(cluster.endpoints, cluster);
-  const open = (endpoint: string) => openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: 2, tls: cluster.tls, user: undefined });
+  const open = (endpoint: string) =>
+    openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: 2, tls: cluster.tls, user: undefined });
   const target = new Control(await open(cluster.endpoints[next]!), 2);
   const control = new Control(await open(cluster.endpoints[leader]!), 2);
   try {

@@ -31,14 +31,20 @@ test("figures: a level is met only with those below it", () => {
 
 test("figures: against several rivals the hardest one counts, each by its own demands", () => {
   const figure = result(rate, [30_000], { etcd: [10_000], zookeeper: [16_000] });
-  assert.deepEqual(figure.against.map((one) => one.met), ["stretch", "gate"]);
+  assert.deepEqual(
+    figure.against.map((one) => one.met),
+    ["stretch", "gate"],
+  );
   assert.equal(figure.met, "gate");
   assert.equal(figure.against[0]!.ratio, 3);
 });
 
 test("figures: without a rival no ratio is met, values are", () => {
   assert.equal(result(latency, [90], {}).met, null);
-  assert.equal(result({ ...latency, demands: { gate: { value: 300 }, target: { value: 250 } } }, [260], {}).met, "gate");
+  assert.equal(
+    result({ ...latency, demands: { gate: { value: 300 }, target: { value: 250 } } }, [260], {}).met,
+    "gate",
+  );
 });
 
 test("figures: a row is as good as its worst figure, and names it", () => {

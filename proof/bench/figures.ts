@@ -77,7 +77,11 @@ export function figureResult(plan: FigurePlan, rounds: Rounds, prng: Prng): Figu
 }
 
 /** The highest level whose demands, and those of all levels below it, are met. */
-function levelMet(plan: FigurePlan, demands: Demands, found: { ours: number; ratio: number | undefined }): Level | null {
+function levelMet(
+  plan: FigurePlan,
+  demands: Demands,
+  found: { ours: number; ratio: number | undefined },
+): Level | null {
   let met: Level | null = null;
   for (const level of LEVELS) {
     const bound = demands[level];
@@ -87,7 +91,8 @@ function levelMet(plan: FigurePlan, demands: Demands, found: { ours: number; rat
       continue;
     }
     if (bound.value !== undefined && !within(plan, found.ours, bound.value)) break;
-    if (bound.ratio !== undefined && (found.ratio === undefined || !within(plan, found.ratio, bound.ratio))) break;
+    if (bound.ratio !== undefined && (found.ratio === undefined || !within(plan, found.ratio, bound.ratio)))
+      break;
     met = level;
   }
   return met;

@@ -10,7 +10,11 @@ export interface ForeignStore extends KeyValueStore {
 
 export type ForeignKind = "zookeeper" | "zookeeper-npm" | "consul";
 
-export async function openForeignStore(kind: ForeignKind, endpoints: readonly string[], connectionCount: number): Promise<ForeignStore> {
+export async function openForeignStore(
+  kind: ForeignKind,
+  endpoints: readonly string[],
+  connectionCount: number,
+): Promise<ForeignStore> {
   const bare = endpoints.map((endpoint) => endpoint.replace(/^http:\/\//, ""));
   switch (kind) {
     case "zookeeper":
@@ -32,10 +36,15 @@ interface NpmClient {
   getData(path: string, callback: (error: Error | null) => void): void;
 }
 
-async function openZooKeeperOfNpm(endpoints: readonly string[], connectionCount: number): Promise<ForeignStore> {
+async function openZooKeeperOfNpm(
+  endpoints: readonly string[],
+  connectionCount: number,
+): Promise<ForeignStore> {
   const name = "node-zookeeper-client"; // a development dependency, so resolved only here
   const module = (await import(name).catch(() => {
-    throw new Error("The npm package node-zookeeper-client is not installed here; --store zookeeper needs none");
+    throw new Error(
+      "The npm package node-zookeeper-client is not installed here; --store zookeeper needs none",
+    );
   })) as { default: { createClient(servers: string): NpmClient } };
   const clients: NpmClient[] = [];
   for (let i = 0; i < connectionCount; i++) {
@@ -57,17 +66,27 @@ class NpmZooKeeperStore implements ForeignStore {
     this.#clients = clients;
   }
   // oxlint-disable-next-line max-params -- as KeyValueStore has it, for the hot path
-  put(slot: number, key: Uint8Array, keySize: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
+  put(
+    slot: number,
+    key: Uint8Array,
+    keySize: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
     const client = this.#clients[slot % this.#clients.length]!;
     const path = nodeOf(key, keySize);
     const data = Buffer.from(value.subarray(valueStart, valueEnd));
     client.create(path, data, (error) => {
-      if (error?.name === "NODE_EXISTS") client.setData(path, data, -1, (again) => this.sink.onEnd(slot, again?.message));
+      if (error?.name === "NODE_EXISTS")
+        client.setData(path, data, -1, (again) => this.sink.onEnd(slot, again?.message));
       else this.sink.onEnd(slot, error?.message);
     });
   }
   get(slot: number, key: Uint8Array, keySize: number): void {
-    this.#clients[slot % this.#clients.length]!.getData(nodeOf(key, keySize), (error) => this.sink.onEnd(slot, error?.message));
+    this.#clients[slot % this.#clients.length]!.getData(nodeOf(key, keySize), (error) =>
+      this.sink.onEnd(slot, error?.message),
+    );
   }
   abandon(): void {}
   async close(): Promise<void> {
@@ -90,8 +109,19 @@ class ConsulStore implements ForeignStore {
     this.#agent = new http.Agent({ keepAlive: true, maxSockets: Math.max(connectionCount, 100) });
   }
   // oxlint-disable-next-line max-params -- as KeyValueStore has it, for the hot path
-  put(slot: number, key: Uint8Array, keySize: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
-    this.#call(slot, { method: "PUT", key: keyText(key, keySize), body: Buffer.from(value.subarray(valueStart, valueEnd)) });
+  put(
+    slot: number,
+    key: Uint8Array,
+    keySize: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    this.#call(slot, {
+      method: "PUT",
+      key: keyText(key, keySize),
+      body: Buffer.from(value.subarray(valueStart, valueEnd)),
+    });
   }
   get(slot: number, key: Uint8Array, keySize: number): void {
     this.#call(slot, { method: "GET", key: `${keyText(key, keySize)}?consistent`, body: undefined });
@@ -102,10 +132,16 @@ class ConsulStore implements ForeignStore {
   }
   #call(slot: number, call: { method: string; key: string; body: Buffer | undefined }): void {
     const endpoint = this.#endpoints[slot % this.#endpoints.length]!;
-    const request = http.request(`http://${endpoint}/v1/kv/${call.key}`, { method: call.method, agent: this.#agent }, (response) => {
-      response.resume();
-      response.on("end", () => this.sink.onEnd(slot, response.statusCode === 200 ? undefined : `HTTP ${response.statusCode}`));
-    });
+    const request = http.request(
+      `http://${endpoint}/v1/kv/${call.key}`,
+      { method: call.method, agent: this.#agent },
+      (response) => {
+        response.resume();
+        response.on("end", () =>
+          this.sink.onEnd(slot, response.statusCode === 200 ? undefined : `HTTP ${response.statusCode}`),
+        );
+      },
+    );
     request.on("error", (error) => this.sink.onEnd(slot, error.message));
     request.end(call.body);
   }

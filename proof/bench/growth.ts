@@ -26,7 +26,17 @@ const PLANS: Readonly<Record<GrowthOf, Plan>> = {
   keys: {
     steps: [1000, 4000, 16_000, 64_000, 256_000],
     workload: "put",
-    flags: (n) => ["--preload", "--keys", String(n), "--order", "uniform", "--clients", "100", "--conns", "10"],
+    flags: (n) => [
+      "--preload",
+      "--keys",
+      String(n),
+      "--order",
+      "uniform",
+      "--clients",
+      "100",
+      "--conns",
+      "10",
+    ],
     expected: 0.15,
     cost: "server CPU",
     why: "an index is logarithmic: ten times the keys cost a fifth more",
@@ -58,7 +68,14 @@ const PLANS: Readonly<Record<GrowthOf, Plan>> = {
   clients: {
     steps: [1, 4, 16, 64, 256, 1000],
     workload: "put",
-    flags: (n) => ["--clients", String(n), "--conns", String(Math.max(1, Math.ceil(n / 10))), "--keys", "100000"],
+    flags: (n) => [
+      "--clients",
+      String(n),
+      "--conns",
+      String(Math.max(1, Math.ceil(n / 10))),
+      "--keys",
+      "100000",
+    ],
     expected: 1,
     cost: "latency",
     why: "in a closed loop latency is clients over throughput once the store is busy",
@@ -76,7 +93,14 @@ export interface Growth {
   readonly exponent: Estimate;
   readonly expected: number;
   readonly tooFast: boolean;
-  readonly points: readonly { readonly n: number; readonly costUs: number; readonly rate: number; readonly p99Us: number; readonly residentBytes: number; readonly gcShare: number }[];
+  readonly points: readonly {
+    readonly n: number;
+    readonly costUs: number;
+    readonly rate: number;
+    readonly p99Us: number;
+    readonly residentBytes: number;
+    readonly gcShare: number;
+  }[];
 }
 
 export interface GrowthOptions {
@@ -91,10 +115,24 @@ export interface GrowthOptions {
 const text = { type: "string" } as const;
 
 export function parseGrowth(argv: readonly string[]): GrowthOptions {
-  const values = parseFlags(argv, { ...ENDPOINT_FLAGS, of: text, steps: text, duration: text, report: text, quiet: { type: "boolean" }, "write-out": { type: "string", short: "w" } });
+  const values = parseFlags(argv, {
+    ...ENDPOINT_FLAGS,
+    of: text,
+    steps: text,
+    duration: text,
+    report: text,
+    quiet: { type: "boolean" },
+    "write-out": { type: "string", short: "w" },
+  });
   const of = GROWTHS.find((one) => one === values["of"]);
   if (of === undefined) throw new UsageError(`--of must be one of ${GROWTHS.join(", ")}`);
-  const flags = Object.keys(ENDPOINT_FLAGS).flatMap((name) => (typeof values[name] === "string" ? [`--${name}`, values[name]] : values[name] === true ? [`--${name}`] : []));
+  const flags = Object.keys(ENDPOINT_FLAGS).flatMap((name) =>
+    typeof values[name] === "string"
+      ? [`--${name}`, values[name]]
+      : values[name] === true
+        ? [`--${name}`]
+        : [],
+  );
   const duration = typeof values["duration"] === "string" ? values["duration"] : "5s";
   return {
     of,
@@ -106,26 +144,50 @@ export function parseGrowth(argv: readonly string[]): GrowthOptions {
   };
 }
 
-export async function growth(options: GrowthOptions, hooks: RunHooks, env: Readonly<Record<string, string | undefined>>): Promise<Growth> {
+export async function growth(
+  options: GrowthOptions,
+  hooks: RunHooks,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Growth> {
   const plan = PLANS[options.of];
   const points: Growth["points"][number][] = [];
   let cost = plan.cost;
   for (const n of options.steps) {
     if (hooks.signal.aborted) break;
     hooks.onPhase(`${options.of}: ${formatCount(n)}`);
-    const run = parseRun(plan.workload, [...options.flags, "--prefix", `growth-${n}/`, ...plan.flags(n)], env);
+    const run = parseRun(
+      plan.workload,
+      [...options.flags, "--prefix", `growth-${n}/`, ...plan.flags(n)],
+      env,
+    );
     const result = await runOnce(run, hooks);
-    if (result.operations === 0) throw new Error(`Nothing succeeded with ${n} ${options.of}: ${Object.keys(result.errorTexts)[0] ?? "no answer"}`);
+    if (result.operations === 0)
+      throw new Error(
+        `Nothing succeeded with ${n} ${options.of}: ${Object.keys(result.errorTexts)[0] ?? "no answer"}`,
+      );
     // A server on another machine shows no CPU: then latency is what there is.
     if (result.servers.length === 0) cost = "latency";
     points.push({ n, ...costsOf(result, cost) });
   }
-  const exponent = fitExponent(points.map((point) => ({ n: point.n, cost: point.costUs })), new Prng(1));
-  return { format: 1, kind: "growth", of: options.of, cost, exponent, expected: plan.expected, tooFast: exponent.low > plan.expected + SLACK, points };
+  const exponent = fitExponent(
+    points.map((point) => ({ n: point.n, cost: point.costUs })),
+    new Prng(1),
+  );
+  return {
+    format: 1,
+    kind: "growth",
+    of: options.of,
+    cost,
+    exponent,
+    expected: plan.expected,
+    tooFast: exponent.low > plan.expected + SLACK,
+    points,
+  };
 }
 
 function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number], "n"> {
-  const sum = (of: (server: RunResult["servers"][number]) => number): number => result.servers.reduce((all, server) => all + of(server), 0);
+  const sum = (of: (server: RunResult["servers"][number]) => number): number =>
+    result.servers.reduce((all, server) => all + of(server), 0);
   const cpuUs = (sum((server) => server.cpuSeconds) * 1e6) / Math.max(1, result.operations);
   return {
     costUs: cost === "latency" ? result.p50Us : cpuUs,
@@ -137,28 +199,70 @@ function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number]
 }
 
 export function describeGrowth(found: Growth): string {
-  const lines = [`  ${found.of.padStart(10)} ${found.cost.padStart(12)} ${"rate".padStart(11)} ${"p99".padStart(9)} ${"resident".padStart(9)}  time in garbage collection`];
+  const lines = [
+    `  ${found.of.padStart(10)} ${found.cost.padStart(12)} ${"rate".padStart(11)} ${"p99".padStart(9)} ${"resident".padStart(9)}  time in garbage collection`,
+  ];
   for (const point of found.points) {
     lines.push(
       `  ${formatCount(point.n).padStart(10)} ${formatDuration(point.costUs).padStart(12)} ${formatCount(point.rate).padStart(9)}/s ${formatDuration(point.p99Us).padStart(9)} ${formatBytes(point.residentBytes).padStart(9)}  ${threeDigits(100 * point.gcShare)} %`,
     );
   }
   const { exponent } = found;
-  lines.push(`  ${found.cost} grows as ${found.of}^${threeDigits(exponent.value)} [${threeDigits(exponent.low)}, ${threeDigits(exponent.high)}]; ${threeDigits(found.expected)} is right: ${PLANS[found.of].why}`);
+  lines.push(
+    `  ${found.cost} grows as ${found.of}^${threeDigits(exponent.value)} [${threeDigits(exponent.low)}, ${threeDigits(exponent.high)}]; ${threeDigits(found.expected)} is right: ${PLANS[found.of].why}`,
+  );
   lines.push(found.tooFast ? "  It grows FASTER than it should" : "  It grows no faster than it should");
   return `${lines.join("\n")}\n`;
 }
 
 export function growthPage(found: Growth): Page {
-  const line = (name: string, of: (point: Growth["points"][number]) => number): LineData => ({ name, x: found.points.map((point) => point.n), y: found.points.map(of) });
-  const shape = { kind: "lines" as const, note: "", xLabel: found.of, yLabel: "", xScale: "log" as const, marks: [], percentileAxis: false, points: true };
+  const line = (name: string, of: (point: Growth["points"][number]) => number): LineData => ({
+    name,
+    x: found.points.map((point) => point.n),
+    y: found.points.map(of),
+  });
+  const shape = {
+    kind: "lines" as const,
+    note: "",
+    xLabel: found.of,
+    yLabel: "",
+    xScale: "log" as const,
+    marks: [],
+    percentileAxis: false,
+    points: true,
+  };
   return {
     title: `${found.cost} grows as ${found.of} to the ${threeDigits(found.exponent.value)}`,
-    lead: [`interval ${threeDigits(found.exponent.low)} to ${threeDigits(found.exponent.high)}; ${threeDigits(found.expected)} is right: ${PLANS[found.of].why}`],
+    lead: [
+      `interval ${threeDigits(found.exponent.low)} to ${threeDigits(found.exponent.high)}; ${threeDigits(found.expected)} is right: ${PLANS[found.of].why}`,
+    ],
     sections: [
-      { ...shape, title: "Cost of an operation", unit: "us", yScale: "log", views: [{ name: "all", lines: [line(found.cost, (point) => point.costUs), line("p99 latency", (point) => point.p99Us)] }] },
-      { ...shape, title: "Throughput", unit: "rate", yScale: "linear", views: [{ name: "all", lines: [line("rate", (point) => point.rate)] }] },
-      { ...shape, title: "Memory, resident", unit: "bytes", yScale: "linear", views: [{ name: "all", lines: [line("resident", (point) => point.residentBytes)] }] },
+      {
+        ...shape,
+        title: "Cost of an operation",
+        unit: "us",
+        yScale: "log",
+        views: [
+          {
+            name: "all",
+            lines: [line(found.cost, (point) => point.costUs), line("p99 latency", (point) => point.p99Us)],
+          },
+        ],
+      },
+      {
+        ...shape,
+        title: "Throughput",
+        unit: "rate",
+        yScale: "linear",
+        views: [{ name: "all", lines: [line("rate", (point) => point.rate)] }],
+      },
+      {
+        ...shape,
+        title: "Memory, resident",
+        unit: "bytes",
+        yScale: "linear",
+        views: [{ name: "all", lines: [line("resident", (point) => point.residentBytes)] }],
+      },
     ],
   };
 }

@@ -19,7 +19,10 @@ test("histogram: percentiles lie within a thousandth of the exact nearest-rank o
     for (const share of [0.01, 0.5, 0.9, 0.99, 0.999, 0.9999, 1]) {
       const exact = values[Math.max(0, Math.ceil(share * values.length - 1e-6) - 1)]!;
       const got = histogram.quantile(share);
-      assert.ok(got >= exact && got <= exact * 1.001 + 1, `seed ${seed}: p${share} is ${got}, exactly ${exact}`);
+      assert.ok(
+        got >= exact && got <= exact * 1.001 + 1,
+        `seed ${seed}: p${share} is ${got}, exactly ${exact}`,
+      );
     }
   }
 });

@@ -21,7 +21,11 @@ test("keys: a key is prefix, zeros and the decimal number, in order of the numbe
 });
 
 test("keys: small sizes change to base 62 and to bytes, and stay distinct", () => {
-  for (const [count, size] of [[2000, "2"], [60_000, "2"], [1_000_000, "8"]] as const) {
+  for (const [count, size] of [
+    [2000, "2"],
+    [60_000, "2"],
+    [1_000_000, "8"],
+  ] as const) {
     const keys = space(count, size);
     const seen = new Set<string>();
     for (let i = 0; i < count; i += 7) seen.add(text(keys, i));

@@ -5,7 +5,16 @@ import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { WatchRequest } from "../../core/wire/messages.ts";
 import { encode } from "../../core/wire/schema.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { Cursor, headerRevision, RangeAnswer, txnSucceeded, writeCompareModRevision, writeRange, writeTxnGetOnFailure, writeTxnPut } from "./etcd-requests.ts";
+import {
+  Cursor,
+  headerRevision,
+  RangeAnswer,
+  txnSucceeded,
+  writeCompareModRevision,
+  writeRange,
+  writeTxnGetOnFailure,
+  writeTxnPut,
+} from "./etcd-requests.ts";
 import { prefixEnd } from "./range-workload.ts";
 import type { Rpc, RpcStream, UnarySink } from "./rpc.ts";
 import type { Material, Workload } from "./workload.ts";
@@ -82,7 +91,12 @@ export class KubernetesWorkload implements Workload, UnarySink {
     if (kind === UPDATE) this.#startUpdate(slot, index);
     else {
       const end = kind === LIST ? prefixEnd(keys.prefix) : undefined;
-      writeRange(this.#message, this.#key, end && { bytes: end, start: 0, end: end.length }, kind === LIST ? LIST_SHAPE : GET_SHAPE);
+      writeRange(
+        this.#message,
+        this.#key,
+        end && { bytes: end, start: 0, end: end.length },
+        kind === LIST ? LIST_SHAPE : GET_SHAPE,
+      );
       this.#rpc.unary(slot, METHOD.range, this.#message);
     }
     return kind;

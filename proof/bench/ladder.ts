@@ -21,7 +21,11 @@ const SLO_DEFAULT: readonly Objective[] = parseSlo("p99<25ms,errors<0.01%");
 const KEPT_UP_SHARE = 0.98;
 
 /** Climbs until two rates in a row fail: one may have met a hiccup of the machine. */
-export async function climb(options: RunOptions, hooks: RunHooks): Promise<Ladder> {
+export async function climb(
+  options: RunOptions,
+  hooks: RunHooks,
+  runStep: typeof runOnce = runOnce,
+): Promise<Ladder> {
   const slo = options.slo.length > 0 ? options.slo : SLO_DEFAULT;
   const steps: RunResult[] = [];
   let highestRate: number | null = null;
@@ -29,7 +33,10 @@ export async function climb(options: RunOptions, hooks: RunHooks): Promise<Ladde
   for (const rate of [...options.rates].sort((a, b) => a - b)) {
     if (hooks.signal.aborted || failures === 2) break;
     hooks.onPhase(`at ${formatCount(rate)}/s`);
-    const result = await runOnce({ ...options, ratePerSecond: rate, rates: [], slo, preload: options.preload && steps.length === 0 }, hooks);
+    const result = await runStep(
+      { ...options, ratePerSecond: rate, rates: [], slo, preload: options.preload && steps.length === 0 },
+      hooks,
+    );
     steps.push(result);
     if (keeps(result)) {
       highestRate = rate;
@@ -46,13 +53,23 @@ function keeps(result: RunResult): boolean {
 }
 
 export function describeLadder(ladder: Ladder): string {
-  const lines = [`  ${"offered".padStart(10)} ${"answered".padStart(10)} ${"p50".padStart(9)} ${"p99".padStart(9)} ${"p99.9".padStart(9)} ${"slowest".padStart(9)}  windows kept`];
+  const lines = [
+    `  ${"offered".padStart(10)} ${"answered".padStart(10)} ${"p50".padStart(9)} ${"p99".padStart(9)} ${"p99.9".padStart(9)} ${"slowest".padStart(9)}  windows kept`,
+  ];
   for (const step of ladder.steps) {
-    const latencies = [step.p50Us, step.p99Us, step.p999Us, step.maxUs].map((us) => formatDuration(us).padStart(9)).join(" ");
+    const latencies = [step.p50Us, step.p99Us, step.p999Us, step.maxUs]
+      .map((us) => formatDuration(us).padStart(9))
+      .join(" ");
     const windows = step.slo ? `${step.slo.windowsKept} of ${step.slo.windows}` : "";
     const verdict = step.published ? (keeps(step) ? "kept" : "broken") : `void: ${step.refusal}`;
-    lines.push(`  ${formatCount(step.targetRate ?? 0).padStart(8)}/s ${formatCount(step.rate).padStart(8)}/s ${latencies}  ${windows.padEnd(12)} ${verdict}`);
+    lines.push(
+      `  ${formatCount(step.targetRate ?? 0).padStart(8)}/s ${formatCount(step.rate).padStart(8)}/s ${latencies}  ${windows.padEnd(12)} ${verdict}`,
+    );
   }
-  lines.push(ladder.highestRate === null ? `  no rate keeps ${ladder.slo.join(", ")}` : `  ${formatCount(ladder.highestRate)}/s is the highest rate that keeps ${ladder.slo.join(", ")}`);
+  lines.push(
+    ladder.highestRate === null
+      ? `  no rate keeps ${ladder.slo.join(", ")}`
+      : `  ${formatCount(ladder.highestRate)}/s is the highest rate that keeps ${ladder.slo.join(", ")}`,
+  );
   return `${lines.join("\n")}\n`;
 }

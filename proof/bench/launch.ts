@@ -13,7 +13,12 @@ import { openRpc } from "./rpc-client.ts";
 
 export type StoreKind = "holdfast" | "etcd" | "zookeeper" | "consul";
 
-export const NO_TLS: TlsFiles = { caFile: undefined, certFile: undefined, keyFile: undefined, insecureSkipVerify: false };
+export const NO_TLS: TlsFiles = {
+  caFile: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+  insecureSkipVerify: false,
+};
 
 /** How a store is started; found once. */
 export interface Installed {
@@ -42,12 +47,21 @@ export function findInstalled(kind: StoreKind, ours: string | undefined): Instal
 }
 
 function findOurs(command: string | undefined): Installed {
-  if (command !== undefined) return { kind: "holdfast", command: command.split(/\s+/), version: "given", note: undefined };
+  if (command !== undefined)
+    return { kind: "holdfast", command: command.split(/\s+/), version: "given", note: undefined };
   // From the bundle this file lies in dist/, from the sources in proof/bench/.
   const here = path.dirname(fileURLToPath(import.meta.url));
-  const program = [path.join(here, "holdfast.js"), path.join(here, "../../dist/holdfast.js")].find((file) => fs.existsSync(file));
-  if (program === undefined) throw new Error("Cannot find dist/holdfast.js: run npm run build, or name the command with --ours");
-  return { kind: "holdfast", command: [process.execPath, program, "server"], version: firstLine(process.execPath, [program, "version"]), note: undefined };
+  const program = [path.join(here, "holdfast.js"), path.join(here, "../../dist/holdfast.js")].find((file) =>
+    fs.existsSync(file),
+  );
+  if (program === undefined)
+    throw new Error("Cannot find dist/holdfast.js: run npm run build, or name the command with --ours");
+  return {
+    kind: "holdfast",
+    command: [process.execPath, program, "server"],
+    version: firstLine(process.execPath, [program, "version"]),
+    note: undefined,
+  };
 }
 
 function findEtcd(): Installed {
@@ -58,7 +72,10 @@ function findEtcd(): Installed {
     .map((file) => ({ file, version: /\d+\.\d+\.\d+/.exec(firstLine(file, ["--version"]))?.[0] ?? "0.0.0" }))
     .sort((a, b) => versionNumber(b.version) - versionNumber(a.version))[0];
   if (!found) throw new Error("Cannot find etcd on PATH or in the peers cache: run npm run peers");
-  const note = versionNumber(found.version) < versionNumber("3.6.0") ? `etcd ${found.version} is older than 3.6: not the rival that the goals name` : undefined;
+  const note =
+    versionNumber(found.version) < versionNumber("3.6.0")
+      ? `etcd ${found.version} is older than 3.6: not the rival that the goals name`
+      : undefined;
   return { kind: "etcd", command: [found.file], version: found.version, note };
 }
 
@@ -68,25 +85,49 @@ function versionNumber(text: string): number {
 }
 
 function findZooKeeper(): Installed {
-  const script = ["/usr/share/zookeeper/bin/zkServer.sh", onPath("zkServer.sh")].find((file) => file !== undefined && fs.existsSync(file));
-  if (script === undefined) throw new Error("Cannot find ZooKeeper: install Debian's zookeeper and a Java runtime");
-  const jar = fs.existsSync("/usr/share/java") ? fs.readdirSync("/usr/share/java").find((name) => /^zookeeper-\d[\d.]*\.jar$/.test(name)) : undefined;
-  return { kind: "zookeeper", command: [script, "start-foreground"], version: jar?.slice("zookeeper-".length, -".jar".length) ?? "unknown", note: undefined };
+  const script = ["/usr/share/zookeeper/bin/zkServer.sh", onPath("zkServer.sh")].find(
+    (file) => file !== undefined && fs.existsSync(file),
+  );
+  if (script === undefined)
+    throw new Error("Cannot find ZooKeeper: install Debian's zookeeper and a Java runtime");
+  const jar = fs.existsSync("/usr/share/java")
+    ? fs.readdirSync("/usr/share/java").find((name) => /^zookeeper-\d[\d.]*\.jar$/.test(name))
+    : undefined;
+  return {
+    kind: "zookeeper",
+    command: [script, "start-foreground"],
+    version: jar?.slice("zookeeper-".length, -".jar".length) ?? "unknown",
+    note: undefined,
+  };
 }
 
 function findConsul(): Installed {
   const file = onPath("consul");
   if (file === undefined) throw new Error("Cannot find consul on PATH");
-  return { kind: "consul", command: [file, "agent"], version: firstLine(file, ["version"]).replace(/^Consul v/, ""), note: undefined };
+  return {
+    kind: "consul",
+    command: [file, "agent"],
+    version: firstLine(file, ["version"]).replace(/^Consul v/, ""),
+    note: undefined,
+  };
 }
 
 function onPath(name: string): string | undefined {
-  return (process.env["PATH"] ?? "").split(":").map((folder) => path.join(folder, name)).find((file) => fs.existsSync(file));
+  return (process.env["PATH"] ?? "")
+    .split(":")
+    .map((folder) => path.join(folder, name))
+    .find((file) => fs.existsSync(file));
 }
 
 function firstLine(file: string, args: readonly string[]): string {
   try {
-    return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 10_000 }).split("\n")[0] ?? "";
+    return (
+      execFileSync(file, args, {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+        timeout: 10_000,
+      }).split("\n")[0] ?? ""
+    );
   } catch {
     return "unknown";
   }
@@ -101,9 +142,13 @@ interface Ports {
 /** Ports that were free a moment ago. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
-    Array.from({ length: count }, () => new Promise<net.Server>((resolve) => {
-      const server = net.createServer().listen(0, "127.0.0.1", () => resolve(server));
-    })),
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<net.Server>((resolve) => {
+          const server = net.createServer().listen(0, "127.0.0.1", () => resolve(server));
+        }),
+    ),
   );
   const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
@@ -149,7 +194,9 @@ export class Cluster {
   }
 
   pids(): number[] {
-    return this.#children.flatMap((child) => (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null ? [] : [child.pid]));
+    return this.#children.flatMap((child) =>
+      child?.pid === undefined || child.exitCode !== null || child.signalCode !== null ? [] : [child.pid],
+    );
   }
 
   pidOf(member: number): number | undefined {
@@ -178,10 +225,12 @@ export class Cluster {
     const giveUpAt = Date.now() + START_TIMEOUT_MS;
     for (;;) {
       for (const [i, child] of this.#children.entries()) {
-        if (child && (child.exitCode !== null || child.signalCode !== null)) throw new Error(`${this.kind} ended at its start: ${this.#logTail(i)}`);
+        if (child && (child.exitCode !== null || child.signalCode !== null))
+          throw new Error(`${this.kind} ended at its start: ${this.#logTail(i)}`);
       }
       if (await this.#serves()) return;
-      if (Date.now() > giveUpAt) throw new Error(`${this.kind} does not serve after ${START_TIMEOUT_MS} ms: ${this.#logTail(0)}`);
+      if (Date.now() > giveUpAt)
+        throw new Error(`${this.kind} does not serve after ${START_TIMEOUT_MS} ms: ${this.#logTail(0)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -200,7 +249,16 @@ export class Cluster {
 
   async status(member: number): Promise<StoreStatus> {
     const endpoint = this.endpoints[member]!;
-    const control = new Control(await openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: 4, tls: this.tls, user: undefined }), 4);
+    const control = new Control(
+      await openRpc({
+        endpoints: [endpoint],
+        connectionCount: 1,
+        slotCount: 4,
+        tls: this.tls,
+        user: undefined,
+      }),
+      4,
+    );
     try {
       return await statusOf(control);
     } finally {
@@ -229,8 +287,15 @@ export class Cluster {
 
   async #serves(): Promise<boolean> {
     try {
-      if (this.kind === "zookeeper") return (await Promise.all(this.#ports.map((one) => fourLetters(one.client)))).every((answer) => /Mode: /.test(answer));
-      if (this.kind === "consul") return (await fetch(`http://${this.endpoints[0]}/v1/status/leader`).then((answer) => answer.text())).length > 2;
+      if (this.kind === "zookeeper")
+        return (await Promise.all(this.#ports.map((one) => fourLetters(one.client)))).every((answer) =>
+          /Mode: /.test(answer),
+        );
+      if (this.kind === "consul")
+        return (
+          (await fetch(`http://${this.endpoints[0]}/v1/status/leader`).then((answer) => answer.text()))
+            .length > 2
+        );
       const statuses = await Promise.all(this.endpoints.map((_, i) => this.status(i)));
       return statuses.every((status) => status.hasLeader);
     } catch {
@@ -240,7 +305,8 @@ export class Cluster {
 
   async #leads(member: number): Promise<boolean> {
     try {
-      if (this.kind === "zookeeper") return /Mode: (leader|standalone)/.test(await fourLetters(this.#ports[member]!.client));
+      if (this.kind === "zookeeper")
+        return /Mode: (leader|standalone)/.test(await fourLetters(this.#ports[member]!.client));
       if (this.kind === "consul") return true;
       return (await this.status(member)).isLeader;
     } catch {
@@ -280,9 +346,22 @@ export class Cluster {
     const ports = this.#ports[member]!;
     const directory = this.directories[member]!;
     const lines = [
-      ...["tickTime=2000", "initLimit=10", "syncLimit=5", `dataDir=${directory}/data`, `clientPort=${ports.client}`],
-      ...["clientPortAddress=127.0.0.1", "admin.enableServer=false", "4lw.commands.whitelist=*", "maxClientCnxns=0"],
-      ...(this.#ports.length > 1 ? this.#ports.map((one, i) => `server.${i + 1}=127.0.0.1:${one.peer}:${one.third}`) : []),
+      ...[
+        "tickTime=2000",
+        "initLimit=10",
+        "syncLimit=5",
+        `dataDir=${directory}/data`,
+        `clientPort=${ports.client}`,
+      ],
+      ...[
+        "clientPortAddress=127.0.0.1",
+        "admin.enableServer=false",
+        "4lw.commands.whitelist=*",
+        "maxClientCnxns=0",
+      ],
+      ...(this.#ports.length > 1
+        ? this.#ports.map((one, i) => `server.${i + 1}=127.0.0.1:${one.peer}:${one.third}`)
+        : []),
     ];
     fs.mkdirSync(`${directory}/data`, { recursive: true });
     fs.writeFileSync(`${directory}/data/myid`, `${member + 1}\n`);
@@ -293,8 +372,20 @@ export class Cluster {
   #consulFlags(member: number): string[] {
     const ports = this.#ports[member]!;
     return [
-      ...["-server", "-bootstrap-expect=1", "-bind=127.0.0.1", `-data-dir=${this.directories[member]!}`, `-http-port=${ports.client}`],
-      ...[`-server-port=${ports.peer}`, `-serf-lan-port=${ports.third}`, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1"],
+      ...[
+        "-server",
+        "-bootstrap-expect=1",
+        "-bind=127.0.0.1",
+        `-data-dir=${this.directories[member]!}`,
+        `-http-port=${ports.client}`,
+      ],
+      ...[
+        `-server-port=${ports.peer}`,
+        `-serf-lan-port=${ports.third}`,
+        "-serf-wan-port=-1",
+        "-dns-port=-1",
+        "-grpc-port=-1",
+      ],
     ];
   }
 
@@ -335,8 +426,17 @@ export async function launch(installed: Installed, options: LaunchOptions): Prom
 
 /** The same without starting, for rows that measure the start. */
 export async function prepareCluster(installed: Installed, options: LaunchOptions): Promise<Cluster> {
-  if (installed.kind === "consul" && options.members > 1) throw new Error("Consul is compared with one member only");
+  if (installed.kind === "consul" && options.members > 1)
+    throw new Error("Consul is compared with one member only");
   const ports = await freePorts(options.members * 3);
   fs.mkdirSync(options.directory, { recursive: true });
-  return new Cluster(installed, options, Array.from({ length: options.members }, (_, i) => ({ client: ports[3 * i]!, peer: ports[3 * i + 1]!, third: ports[3 * i + 2]! })));
+  return new Cluster(
+    installed,
+    options,
+    Array.from({ length: options.members }, (_, i) => ({
+      client: ports[3 * i]!,
+      peer: ports[3 * i + 1]!,
+      third: ports[3 * i + 2]!,
+    })),
+  );
 }

@@ -17,7 +17,9 @@ const LEASE_TTL_SECONDS = 60;
 async function grantMany(control: Control, count: number): Promise<bigint[]> {
   const leases: bigint[] = [];
   while (leases.length < count) {
-    const batch = Array.from({ length: Math.min(50, count - leases.length) }, () => control.call(METHOD.leaseGrant, { TTL: LEASE_TTL_SECONDS }));
+    const batch = Array.from({ length: Math.min(50, count - leases.length) }, () =>
+      control.call(METHOD.leaseGrant, { TTL: LEASE_TTL_SECONDS }),
+    );
     for (const grant of await Promise.all(batch)) leases.push(grant.ID);
   }
   return leases;
@@ -117,7 +119,11 @@ export class LockWorkload implements Workload, UnarySink {
   }
 
   extras(): Record<string, number> {
-    return { locks: this.#lockCount, handOverP50Us: this.#handOver.quantile(0.5), handOverP99Us: this.#handOver.quantile(0.99) };
+    return {
+      locks: this.#lockCount,
+      handOverP50Us: this.#handOver.quantile(0.5),
+      handOverP99Us: this.#handOver.quantile(0.99),
+    };
   }
 
   start(slot: number): number {

@@ -73,10 +73,15 @@ const cpuPerOperation = (demands: Demands): LoadFigure => ({
   unit: "us/put",
   better: "lower",
   demands,
-  from: (result) => result.servers.reduce((sum, one) => sum + one.cpuSeconds, 0) * (1e6 / Math.max(1, result.operations)),
+  from: (result) =>
+    result.servers.reduce((sum, one) => sum + one.cpuSeconds, 0) * (1e6 / Math.max(1, result.operations)),
 });
 
-const extra = (name: string, from: string, figure: { unit: string; better: "lower" | "higher"; demands: Demands }): LoadFigure => ({
+const extra = (
+  name: string,
+  from: string,
+  figure: { unit: string; better: "lower" | "higher"; demands: Demands },
+): LoadFigure => ({
   name,
   ...figure,
   from: (result) => result.extras[from] ?? Number.NaN,
@@ -89,7 +94,10 @@ export const LOAD_ROWS: readonly LoadRow[] = [
     members: 1,
     workload: "put",
     flags: ["--clients", "1"],
-    figures: [latency("p50", ratio(0.8, 0.6)), efficiency({ target: { value: 0.6 }, stretch: { value: 0.75 } })],
+    figures: [
+      latency("p50", ratio(0.8, 0.6)),
+      efficiency({ target: { value: 0.6 }, stretch: { value: 0.75 } }),
+    ],
   },
   {
     id: "P2",
@@ -131,7 +139,11 @@ export const LOAD_ROWS: readonly LoadRow[] = [
     members: 1,
     workload: "put",
     flags: ["--clients", "100", "--conns", "10"],
-    figures: [latency("p50", ratio(0.5, 0.3, 0.25)), latency("p99", ratio(0.5, 0.4, 0.25)), latency("p99.9", ratio(0.5, 0.5, 0.25))],
+    figures: [
+      latency("p50", ratio(0.5, 0.3, 0.25)),
+      latency("p99", ratio(0.5, 0.4, 0.25)),
+      latency("p99.9", ratio(0.5, 0.5, 0.25)),
+    ],
   },
   {
     id: "P6",
@@ -211,7 +223,11 @@ export const LOAD_ROWS: readonly LoadRow[] = [
     etcdOnly: true,
     figures: [
       { ...latency("p50", ratio(0.8, 0.4)), name: "last event p50" },
-      extra("events", "eventsPerSecond", { unit: "/s", better: "higher", demands: { target: { value: 350_000 } } }),
+      extra("events", "eventsPerSecond", {
+        unit: "/s",
+        better: "higher",
+        demands: { target: { value: 350_000 } },
+      }),
     ],
   },
   {
@@ -230,7 +246,9 @@ export const LOAD_ROWS: readonly LoadRow[] = [
     members: 1,
     workload: "put",
     flags: ["--clients", "100", "--conns", "10"],
-    figures: [cpuPerOperation({ gate: { ratio: 0.5 }, target: { ratio: 0.3, value: 25 }, stretch: { value: 18 } })],
+    figures: [
+      cpuPerOperation({ gate: { ratio: 0.5 }, target: { ratio: 0.3, value: 25 }, stretch: { value: 18 } }),
+    ],
   },
   {
     id: "P29",
@@ -260,7 +278,11 @@ export interface LoadGroupResult {
 }
 
 /** Measures one load on all contenders. */
-export async function runLoadGroup(context: RowContext, row: LoadRow, tls: TlsMaterial | undefined): Promise<LoadGroupResult> {
+export async function runLoadGroup(
+  context: RowContext,
+  row: LoadRow,
+  tls: TlsMaterial | undefined,
+): Promise<LoadGroupResult> {
   const { options } = context;
   const rivals = row.etcdOnly ? options.rivals.filter((one) => one.kind === "etcd") : options.rivals;
   const limits: Limits[] = [];
@@ -290,20 +312,34 @@ const DISK_PROBES = 100;
 const LOOPBACK_PROBES = 500;
 
 export async function measureLimits(directory: string): Promise<Limits> {
-  return { disk: probeDisk(directory, DISK_PROBES), loopbackP50Us: (await probeLoopback(LOOPBACK_PROBES)).p50Us };
+  return {
+    disk: probeDisk(directory, DISK_PROBES),
+    loopbackP50Us: (await probeLoopback(LOOPBACK_PROBES)).p50Us,
+  };
 }
 
 /** Both programs compile their hot path, caches fill, keys are loaded. */
 async function warmUp(context: RowContext, running: readonly Running[], row: LoadRow): Promise<void> {
   for (const target of running) {
     context.say(`warming up ${target.contender.name}`);
-    const flags = row.sharedKeys ? ["--prefix", "shared/", "--preload"] : ["--prefix", "warm/", "--keys", "1000000", "--no-preload"];
-    await loadOn(context, target, row.workload, [...flags, ...row.flags, "--duration", "2s", "--warmup", "0s"]);
+    const flags = row.sharedKeys
+      ? ["--prefix", "shared/", "--preload"]
+      : ["--prefix", "warm/", "--keys", "1000000", "--no-preload"];
+    await loadOn(context, target, row.workload, [
+      ...flags,
+      ...row.flags,
+      "--duration",
+      "2s",
+      "--warmup",
+      "0s",
+    ]);
   }
 }
 
 function sliceFlags(context: RowContext, row: LoadRow, round: number): string[] {
-  const keys = row.sharedKeys ? ["--prefix", "shared/", "--no-preload"] : ["--prefix", `r${round}/`, "--keys", "1000000", "--no-preload"];
+  const keys = row.sharedKeys
+    ? ["--prefix", "shared/", "--no-preload"]
+    : ["--prefix", `r${round}/`, "--keys", "1000000", "--no-preload"];
   // Flags of the row come last, so that they win.
   return [...keys, "--duration", `${context.options.sliceSeconds}s`, "--warmup", "300ms", ...row.flags];
 }
@@ -327,7 +363,11 @@ export function loadFigures(context: RowContext, row: LoadRow, group: LoadGroupR
   return row.figures.map((figure) => {
     const values = (results: readonly RunResult[]): number[] =>
       results.map((result) => figure.from(result, limits));
-    const rivals = new Map([...group.results].filter(([name]) => name !== context.options.ours.name).map(([name, results]) => [name, values(results)]));
+    const rivals = new Map(
+      [...group.results]
+        .filter(([name]) => name !== context.options.ours.name)
+        .map(([name, results]) => [name, values(results)]),
+    );
     return figureResult(figure, { ours: values(ours), rivals }, prng);
   });
 }

@@ -32,8 +32,14 @@ test("series: operations count in the second of their start, and an empty second
   series.record(3_400_000, 1000, false);
   series.close(4);
   const seconds = series.seconds();
-  assert.deepEqual(seconds.map((one) => one.operations), [1, 0, 0, 1]);
-  assert.deepEqual(seconds.map((one) => one.errors), [1, 0, 0, 0]);
+  assert.deepEqual(
+    seconds.map((one) => one.operations),
+    [1, 0, 0, 1],
+  );
+  assert.deepEqual(
+    seconds.map((one) => one.errors),
+    [1, 0, 0, 0],
+  );
   assert.equal(seconds[1]!.meanUs, 2_500_000);
   assert.equal(spikes(seconds).worstSecondUs, 2_500_000);
   assert.equal(series.windows(2).length, 2);
@@ -62,7 +68,8 @@ class FakeStore implements Operations {
   }
   start(slot: number): number {
     const delay = this.#delayMs(this.started++);
-    if (delay !== undefined) setTimeout(() => this.load!.done(slot, delay < 0 ? "refused" : undefined), Math.abs(delay));
+    if (delay !== undefined)
+      setTimeout(() => this.load!.done(slot, delay < 0 ? "refused" : undefined), Math.abs(delay));
     return 0;
   }
   abandon(): void {
@@ -76,7 +83,13 @@ async function drive(store: FakeStore, mode: LoopMode, options: Partial<LoadOpti
   return load.run(store);
 }
 
-const open = (ratePerSecond: number, slots = 1000): LoopMode => ({ kind: "open", ratePerSecond, arrival: "fixed", slots, precise: false });
+const open = (ratePerSecond: number, slots = 1000): LoopMode => ({
+  kind: "open",
+  ratePerSecond,
+  arrival: "fixed",
+  slots,
+  precise: false,
+});
 
 test("load: a closed loop ends after its operations, each counted once", async () => {
   const store = new FakeStore(() => 1);
@@ -105,7 +118,11 @@ test("load: an open loop reports how late it started operations", async () => {
 });
 
 test("load: errors count as errors and as latencies, and do not end the run", async () => {
-  const result = await drive(new FakeStore((i) => (i % 2 === 0 ? -1 : 1)), { kind: "closed", clients: 2 }, { operationsMax: 20 });
+  const result = await drive(
+    new FakeStore((i) => (i % 2 === 0 ? -1 : 1)),
+    { kind: "closed", clients: 2 },
+    { operationsMax: 20 },
+  );
   assert.equal(result.errors + result.operations, 20);
   assert.equal(result.errors, 10);
   assert.equal(result.latencies.count, 20);
@@ -114,14 +131,22 @@ test("load: errors count as errors and as latencies, and do not end the run", as
 
 test("load: an operation without an answer is given up on and counted", async () => {
   const store = new FakeStore((i) => (i === 0 ? undefined : 1));
-  const result = await drive(store, { kind: "closed", clients: 2 }, { operationsMax: 10, timeoutUs: 100_000 });
+  const result = await drive(
+    store,
+    { kind: "closed", clients: 2 },
+    { operationsMax: 10, timeoutUs: 100_000 },
+  );
   assert.equal(store.abandoned, 1);
   assert.equal(result.errors, 1);
   assert.ok(result.latencies.max >= 100_000);
 });
 
 test("load: warm-up is not measured", async () => {
-  const result = await drive(new FakeStore(() => 1), { kind: "closed", clients: 1 }, { warmupUs: 60_000, durationUs: 40_000 });
+  const result = await drive(
+    new FakeStore(() => 1),
+    { kind: "closed", clients: 1 },
+    { warmupUs: 60_000, durationUs: 40_000 },
+  );
   assert.ok(result.operations >= 5 && result.operations <= 41, String(result.operations));
 });
 

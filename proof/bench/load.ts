@@ -23,7 +23,13 @@ export interface Operations {
 
 export type LoopMode =
   | { readonly kind: "closed"; readonly clients: number }
-  | { readonly kind: "open"; readonly ratePerSecond: number; readonly arrival: Arrival; readonly slots: number; readonly precise: boolean };
+  | {
+      readonly kind: "open";
+      readonly ratePerSecond: number;
+      readonly arrival: Arrival;
+      readonly slots: number;
+      readonly precise: boolean;
+    };
 
 export interface LoadOptions {
   readonly mode: LoopMode;
@@ -53,7 +59,11 @@ export interface Live {
 export interface LoadResult {
   /** All operations, failed ones included: an error is no fast answer. */
   readonly latencies: Histogram;
-  readonly byKind: readonly { readonly name: string; readonly latencies: Histogram; readonly errors: number }[];
+  readonly byKind: readonly {
+    readonly name: string;
+    readonly latencies: Histogram;
+    readonly errors: number;
+  }[];
   readonly series: Series;
   readonly operations: number;
   readonly errors: number;
@@ -143,8 +153,12 @@ export class Load {
     const finished = new Promise<void>((resolve) => (this.#finished = resolve));
     const stop = (): void => this.#stop();
     this.#options.signal.addEventListener("abort", stop);
-    const timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#reportSecond(), 1000)];
-    const warmup = this.#options.warmupUs > 0 ? setTimeout(measured, this.#options.warmupUs / 1000) : undefined;
+    const timers = [
+      setInterval(() => this.#sweep(), SWEEP_MS),
+      setInterval(() => this.#reportSecond(), 1000),
+    ];
+    const warmup =
+      this.#options.warmupUs > 0 ? setTimeout(measured, this.#options.warmupUs / 1000) : undefined;
     if (warmup === undefined) measured();
     this.#begin();
     if (this.#options.signal.aborted) this.#stop();
@@ -244,7 +258,8 @@ export class Load {
     if (!failed) return;
     this.#errors++;
     this.#kindErrors[kind]!++;
-    const text = this.#errorTexts.size < ERROR_TEXTS_MAX || this.#errorTexts.has(failure) ? failure : "other errors";
+    const text =
+      this.#errorTexts.size < ERROR_TEXTS_MAX || this.#errorTexts.has(failure) ? failure : "other errors";
     this.#errorTexts.set(text, (this.#errorTexts.get(text) ?? 0) + 1);
   }
 
@@ -274,7 +289,13 @@ export class Load {
     const errors = this.#liveErrors;
     this.#liveErrors = 0;
     const second = Math.round((clockUs() - this.#startUs) / 1e6);
-    this.#options.onSecond?.({ second, ended: latencies.count - errors, errors, latencies, inFlight: this.#inFlight });
+    this.#options.onSecond?.({
+      second,
+      ended: latencies.count - errors,
+      errors,
+      latencies,
+      inFlight: this.#inFlight,
+    });
   }
 
   #result(clientCpuSeconds: number, loopUtilisation: number): LoadResult {

@@ -6,7 +6,14 @@ import { describeComparison } from "./compare-print.ts";
 import { describeDiff, diffFiles, isWorse } from "./diff.ts";
 import { benchEtcdStyle } from "./etcd-style.ts";
 import { describeGrowth, growth, growthPage, parseGrowth } from "./growth.ts";
-import { isWorkload, parseRun, type RunOptions, UsageError, type WorkloadName, WORKLOADS } from "./options.ts";
+import {
+  isWorkload,
+  parseRun,
+  type RunOptions,
+  UsageError,
+  type WorkloadName,
+  WORKLOADS,
+} from "./options.ts";
 import { describeRun, Progress, type TextOut } from "./print.ts";
 import { comparePage, ladderPage, runPage } from "./report/run-page.ts";
 import { writePage } from "./report/page.ts";
@@ -43,15 +50,22 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
     if (command === "compare") return await benchCompare(rest, io);
     if (command === "diff") return benchDiff(rest, io);
     if (command === "growth") return await benchGrowth(rest, io);
-    if (command === "--etcd-style") return await withHooks(io, { quiet: false }, async (hooks) => benchEtcdStyle(rest, io, hooks));
-    throw new UsageError(`Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`);
+    if (command === "--etcd-style")
+      return await withHooks(io, { quiet: false }, async (hooks) => benchEtcdStyle(rest, io, hooks));
+    throw new UsageError(
+      `Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`,
+    );
   } catch (error) {
     io.stderr.write(`holdfast bench: ${(error as Error).message}\n`);
     return error instanceof UsageError ? EXIT_USAGE : EXIT_BROKEN;
   }
 }
 
-async function benchWorkload(workload: WorkloadName, argv: readonly string[], io: CommandIo): Promise<number> {
+async function benchWorkload(
+  workload: WorkloadName,
+  argv: readonly string[],
+  io: CommandIo,
+): Promise<number> {
   const options = parseRun(workload, argv, io.env);
   return withHooks(io, options, async (hooks) => {
     if (options.rates.length > 0) return benchLadder(options, hooks, io);
@@ -60,7 +74,8 @@ async function benchWorkload(workload: WorkloadName, argv: readonly string[], io
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, runPage(result));
     io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
-    if (options.reportFile !== undefined && !options.json) io.stdout.write(`  report      ${options.reportFile}\n`);
+    if (options.reportFile !== undefined && !options.json)
+      io.stdout.write(`  report      ${options.reportFile}\n`);
     return exitStatusOf(result);
   });
 }
@@ -71,7 +86,11 @@ interface CommandHooks extends RunHooks {
 }
 
 /** Progress on stderr, and an end by Ctrl-C that still reports. */
-async function withHooks(io: CommandIo, options: { readonly quiet: boolean }, body: (hooks: CommandHooks) => Promise<number>): Promise<number> {
+async function withHooks(
+  io: CommandIo,
+  options: { readonly quiet: boolean },
+  body: (hooks: CommandHooks) => Promise<number>,
+): Promise<number> {
   const progress = new Progress(io.stderr, options);
   const interrupt = untilInterrupted();
   try {
@@ -91,7 +110,8 @@ async function benchLadder(options: RunOptions, hooks: CommandHooks, io: Command
   const ladder = await climb(options, hooks);
   hooks.endProgress();
   if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(ladder)}\n`);
-  if (options.reportFile !== undefined) writePage(options.reportFile, ladderPage(ladder.steps, ladder.highestRate));
+  if (options.reportFile !== undefined)
+    writePage(options.reportFile, ladderPage(ladder.steps, ladder.highestRate));
   io.stdout.write(options.json ? `${JSON.stringify(ladder)}\n` : describeLadder(ladder));
   return ladder.highestRate === null ? EXIT_BROKEN : 0;
 }
@@ -104,14 +124,20 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, comparePage(result));
     // The curves are for the report; what is printed ends with the rows.
-    io.stdout.write(options.json ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n` : describeComparison(result));
+    io.stdout.write(
+      options.json
+        ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
+        : describeComparison(result),
+    );
     return 0;
   });
 }
 
 function benchDiff(argv: readonly string[], io: CommandIo): number {
   const files = argv.filter((word) => !word.startsWith("-"));
-  const json = argv.some((word, i) => word === "-w=json" || ((word === "-w" || word === "--write-out") && argv[i + 1] === "json"));
+  const json = argv.some(
+    (word, i) => word === "-w=json" || ((word === "-w" || word === "--write-out") && argv[i + 1] === "json"),
+  );
   const [oldFile, newFile] = files;
   if (oldFile === undefined || newFile === undefined) throw new UsageError("diff needs two files: OLD NEW");
   const lines = diffFiles(oldFile, newFile);

@@ -151,7 +151,11 @@ export interface RunOptions {
 type Values = { [K in keyof typeof RUN_FLAGS]?: string | boolean | string[] };
 
 /** Parses the flags after `bench WORKLOAD`; throws `UsageError`. */
-export function parseRun(workload: WorkloadName, argv: readonly string[], env: Readonly<Record<string, string | undefined>>): RunOptions {
+export function parseRun(
+  workload: WorkloadName,
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): RunOptions {
   const values = parseFlags(argv, RUN_FLAGS) as Values;
   const read = new Reader(values);
   try {
@@ -162,10 +166,9 @@ export function parseRun(workload: WorkloadName, argv: readonly string[], env: R
 }
 
 /** `parseArgs` with errors of ours; positional words are refused. */
-export function parseFlags<T extends Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>>(
-  argv: readonly string[],
-  flags: T,
-): Record<string, string | boolean | (string | boolean)[] | undefined> {
+export function parseFlags<
+  T extends Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>,
+>(argv: readonly string[], flags: T): Record<string, string | boolean | (string | boolean)[] | undefined> {
   try {
     return parseArgs({ args: [...argv], options: flags, allowPositionals: false, strict: true }).values;
   } catch (error) {
@@ -196,7 +199,8 @@ class Reader {
     const value = this.text(name);
     if (value === undefined) return byDefault;
     const count = parseCount(value);
-    if (!Number.isInteger(count) || count < least) throw new UsageError(`--${name} is ${value}: it must be a whole number from ${least}`);
+    if (!Number.isInteger(count) || count < least)
+      throw new UsageError(`--${name} is ${value}: it must be a whole number from ${least}`);
     return count;
   }
   us(name: keyof Values, byDefault: number): number {
@@ -207,14 +211,16 @@ class Reader {
     const value = this.text(name);
     if (value === undefined) return byDefault;
     const share = value.endsWith("%") ? Number(value.slice(0, -1)) / 100 : Number(value);
-    if (!(share >= 0 && share <= 1)) throw new UsageError(`--${name} is ${value}: it must be a share between 0 and 1`);
+    if (!(share >= 0 && share <= 1))
+      throw new UsageError(`--${name} is ${value}: it must be a share between 0 and 1`);
     return share;
   }
   oneOf<T extends string>(name: keyof Values, words: readonly T[], byDefault: T): T {
     const value = this.text(name);
     if (value === undefined) return byDefault;
     const word = words.find((one) => one === value);
-    if (word === undefined) throw new UsageError(`--${name} is ${value}: it must be one of ${words.join(", ")}`);
+    if (word === undefined)
+      throw new UsageError(`--${name} is ${value}: it must be one of ${words.join(", ")}`);
     return word;
   }
 }
@@ -225,23 +231,38 @@ const OPEN_CONNECTIONS_DEFAULT = 10;
 const DURATION_US_DEFAULT = 10_000_000;
 const WARMUP_US_DEFAULT = 1_000_000;
 
-function build(workload: WorkloadName, read: Reader, env: Readonly<Record<string, string | undefined>>): RunOptions {
-  const rates = (read.text("rates") ?? "").split(",").filter((one) => one !== "").map(parseCount);
+function build(
+  workload: WorkloadName,
+  read: Reader,
+  env: Readonly<Record<string, string | undefined>>,
+): RunOptions {
+  const rates = (read.text("rates") ?? "")
+    .split(",")
+    .filter((one) => one !== "")
+    .map(parseCount);
   const rate = read.text("rate") === undefined ? undefined : parseCount(read.text("rate")!);
   if (rate !== undefined && rate <= 0) throw new UsageError("--rate must be above 0");
   if (rates.some((one) => one <= 0)) throw new UsageError("--rates must all be above 0");
   const open = (rate !== undefined || rates.length > 0) && !read.is("closed-loop");
   const watchers = read.count("watchers", workload === "watch-fanout" ? 1000 : 1);
   const clients = read.count("clients", 1);
-  const connections = read.count("conns", open && !read.has("clients") ? OPEN_CONNECTIONS_DEFAULT : Math.min(clients, Math.max(1, Math.ceil(clients / 10))));
+  const connections = read.count(
+    "conns",
+    open && !read.has("clients")
+      ? OPEN_CONNECTIONS_DEFAULT
+      : Math.min(clients, Math.max(1, Math.ceil(clients / 10))),
+  );
   const timed = read.has("duration") || open || workload === "list";
-  const counted = read.has("total") || (read.has("keys") && !timed && (workload === "put" || workload === "txn"));
+  const counted =
+    read.has("total") || (read.has("keys") && !timed && (workload === "put" || workload === "txn"));
   const keys = read.count("keys", read.has("total") && workload === "put" ? read.count("total", 1) : 10_000);
   const keySizeText = read.text("key-size") ?? "64";
   const valueSizeText = read.text("val-size") ?? (workload === "kubernetes" ? "lognormal:1200,0.8" : "256");
-  if (read.is("serializable") && read.is("linearizable")) throw new UsageError("--serializable and --linearizable exclude each other");
+  if (read.is("serializable") && read.is("linearizable"))
+    throw new UsageError("--serializable and --linearizable exclude each other");
   const sloWindowUs = read.us("slo-window", 1_000_000);
-  if (sloWindowUs < 1_000_000 || sloWindowUs % 1_000_000 !== 0) throw new UsageError("--slo-window must be whole seconds");
+  if (sloWindowUs < 1_000_000 || sloWindowUs % 1_000_000 !== 0)
+    throw new UsageError("--slo-window must be whole seconds");
   return {
     workload,
     store: read.oneOf("store", ["etcd", "zookeeper", "zookeeper-npm", "consul"], "etcd"),
@@ -261,9 +282,15 @@ function build(workload: WorkloadName, read: Reader, env: Readonly<Record<string
     valueSize: parseSizes(valueSizeText),
     valueSizeText,
     prefix: read.text("prefix") ?? (workload === "kubernetes" ? "/registry/pods/" : "bench/"),
-    order: read.oneOf("order", KEY_ORDERS, workload === "put" || workload === "txn" ? "sequential" : "uniform"),
+    order: read.oneOf(
+      "order",
+      KEY_ORDERS,
+      workload === "put" || workload === "txn" ? "sequential" : "uniform",
+    ),
     durationUs: read.us("duration", counted ? Number.POSITIVE_INFINITY : DURATION_US_DEFAULT),
-    operationsMax: counted ? read.count("total", operationsFor(workload, keys, read.count("txn-ops", 1))) : Number.POSITIVE_INFINITY,
+    operationsMax: counted
+      ? read.count("total", operationsFor(workload, keys, read.count("txn-ops", 1)))
+      : Number.POSITIVE_INFINITY,
     // A second by default where time is the measure: the client compiles its own hot path in it.
     warmupUs: read.us("warmup", counted ? 0 : WARMUP_US_DEFAULT),
     timeoutUs: read.us("timeout", 10_000_000),
@@ -300,15 +327,27 @@ function operationsFor(workload: WorkloadName, keys: number, txnPuts: number): n
 }
 
 function needsKeys(workload: WorkloadName): boolean {
-  return workload === "range" || workload === "mixed" || workload === "list" || workload === "kubernetes" || workload === "cas";
+  return (
+    workload === "range" ||
+    workload === "mixed" ||
+    workload === "list" ||
+    workload === "kubernetes" ||
+    workload === "cas"
+  );
 }
 
 export function parseEndpoints(list: string | undefined): string[] {
-  const endpoints = (list ?? "127.0.0.1:2379").split(",").map((one) => one.trim()).filter((one) => one !== "");
+  const endpoints = (list ?? "127.0.0.1:2379")
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
   if (endpoints.length === 0) throw new UsageError("--endpoints names no endpoint");
   return endpoints;
 }
 
-export function tlsOf(read: (name: "cacert" | "cert" | "key") => string | undefined, insecureSkipVerify: boolean): TlsFiles {
+export function tlsOf(
+  read: (name: "cacert" | "cert" | "key") => string | undefined,
+  insecureSkipVerify: boolean,
+): TlsFiles {
   return { caFile: read("cacert"), certFile: read("cert"), keyFile: read("key"), insecureSkipVerify };
 }

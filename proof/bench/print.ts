@@ -65,34 +65,51 @@ const PERCENTILES = [
 export function describeRun(result: RunResult): string {
   const lines = [headline(result), ""];
   if (!result.published) {
-    lines.push(`  ${result.refusal}.`, "  These are no figures of the store; --publish-anyway prints them.", "");
+    lines.push(
+      `  ${result.refusal}.`,
+      "  These are no figures of the store; --publish-anyway prints them.",
+      "",
+    );
     return lines.join("\n");
   }
   if (result.refusal) lines.push(`  ${result.refusal}; printed because of --publish-anyway`);
   if (result.aborted) lines.push("  ended early: this is what was seen so far");
-  lines.push(`  rate        ${formatCount(result.rate)}/s${result.targetRate === null ? "" : ` of ${formatCount(result.targetRate)}/s offered`}`);
-  lines.push(`  operations  ${formatCount(result.operations)} in ${threeDigits(result.seconds)} s, ${formatCount(result.errors)} errors`);
+  lines.push(
+    `  rate        ${formatCount(result.rate)}/s${result.targetRate === null ? "" : ` of ${formatCount(result.targetRate)}/s offered`}`,
+  );
+  lines.push(
+    `  operations  ${formatCount(result.operations)} in ${threeDigits(result.seconds)} s, ${formatCount(result.errors)} errors`,
+  );
   lines.push(`  keys        ${formatCount(result.distinctKeys)} distinct ones written`);
   const count = result.operations + result.errors;
-  const latencies = PERCENTILES.map(([name, share, field]) => `${name} ${formatDuration(result[field])}${isSupported(share, count) ? "" : "?"}`);
-  lines.push(`  latency     ${latencies.join("   ")}   max ${formatDuration(result.maxUs)}   mean ${formatDuration(result.meanUs)}`);
-  if (PERCENTILES.some(([, share]) => !isSupported(share, count))) lines.push("              (? rests on fewer than 100 operations beyond it)");
+  const latencies = PERCENTILES.map(
+    ([name, share, field]) =>
+      `${name} ${formatDuration(result[field])}${isSupported(share, count) ? "" : "?"}`,
+  );
+  lines.push(
+    `  latency     ${latencies.join("   ")}   max ${formatDuration(result.maxUs)}   mean ${formatDuration(result.meanUs)}`,
+  );
+  if (PERCENTILES.some(([, share]) => !isSupported(share, count)))
+    lines.push("              (? rests on fewer than 100 operations beyond it)");
   if (result.series.length > 2) {
     lines.push(
       `  seconds     worst averages ${formatDuration(result.worstSecondUs)}, median ${formatDuration(result.medianSecondUs)}; ${result.secondsAboveTwice} of ${result.series.length} above twice the median`,
     );
   }
   if (result.kinds.length > 1) for (const kind of result.kinds) lines.push(kindLine(kind));
-  for (const [name, value] of Object.entries(result.extras)) lines.push(`  ${name.padEnd(11)} ${formatCount(value)}`);
+  for (const [name, value] of Object.entries(result.extras))
+    lines.push(`  ${name.padEnd(11)} ${formatCount(value)}`);
   lines.push(...useLines(result), ...verdictLines(result));
-  for (const [text, times] of Object.entries(result.errorTexts)) lines.push(`  error       ${formatCount(times)} x ${text}`);
+  for (const [text, times] of Object.entries(result.errorTexts))
+    lines.push(`  error       ${formatCount(times)} x ${text}`);
   for (const warning of result.warnings) lines.push(`  note        ${warning}`);
   return `${lines.join("\n")}\n`;
 }
 
 function headline(result: RunResult): string {
   const loop = result.loop === "closed" ? "closed loop" : "open loop, latency from the intended start";
-  const clients = result.loop === "closed" ? `${result.clients} ${result.clients === 1 ? "client" : "clients"} on ` : "";
+  const clients =
+    result.loop === "closed" ? `${result.clients} ${result.clients === 1 ? "client" : "clients"} on ` : "";
   const connections = `${result.connections} ${result.connections === 1 ? "connection" : "connections"}`;
   return `${result.workload}: keys of ${result.keySize}, values of ${result.valueSize} bytes, ${clients}${connections}, ${loop}; ${result.store} ${result.serverVersion} at ${result.endpoints.join(",")}, seed ${result.seed}`;
 }
@@ -103,9 +120,14 @@ function kindLine(kind: RunResult["kinds"][number]): string {
 
 function useLines(result: RunResult): string[] {
   const { client } = result;
-  const lines = [`  client      ${client.cpuPercent} % of a core, loop busy ${Math.round(client.loopUtilisation * 100)} %`];
+  const lines = [
+    `  client      ${client.cpuPercent} % of a core, loop busy ${Math.round(client.loopUtilisation * 100)} %`,
+  ];
   const late = result.scheduleErrorUs;
-  if (late) lines.push(`  schedule    started late by p50 ${formatDuration(late.p50)}, p99 ${formatDuration(late.p99)}, max ${formatDuration(late.max)}`);
+  if (late)
+    lines.push(
+      `  schedule    started late by p50 ${formatDuration(late.p50)}, p99 ${formatDuration(late.p99)}, max ${formatDuration(late.max)}`,
+    );
   const operations = Math.max(1, result.operations);
   for (const server of result.servers) {
     const perOperation = `${threeDigits((server.cpuSeconds * 1e6) / operations)} us and ${formatBytes(server.writtenBytes / operations)} written an operation`;
@@ -120,10 +142,17 @@ function useLines(result: RunResult): string[] {
 function verdictLines(result: RunResult): string[] {
   const { slo } = result;
   if (!slo) return [];
-  const lines = slo.objectives.map((one) => `  slo         ${one.objective}: ${one.value}, ${one.kept ? "kept" : "BROKEN"}`);
+  const lines = slo.objectives.map(
+    (one) => `  slo         ${one.objective}: ${one.value}, ${one.kept ? "kept" : "BROKEN"}`,
+  );
   const share = slo.windows === 0 ? 100 : (100 * slo.windowsKept) / slo.windows;
-  lines.push(`  slo         ${slo.windowsKept} of ${slo.windows} windows of ${slo.windowSeconds} s kept it (${threeDigits(share)} %, asked for ${threeDigits(slo.windowShare * 100)} %)`);
-  if (slo.worst) lines.push(`  slo         worst: ${slo.worst.objective} was ${slo.worst.value} at second ${slo.worst.atSecond}`);
+  lines.push(
+    `  slo         ${slo.windowsKept} of ${slo.windows} windows of ${slo.windowSeconds} s kept it (${threeDigits(share)} %, asked for ${threeDigits(slo.windowShare * 100)} %)`,
+  );
+  if (slo.worst)
+    lines.push(
+      `  slo         worst: ${slo.worst.objective} was ${slo.worst.value} at second ${slo.worst.atSecond}`,
+    );
   lines.push(`  slo         ${slo.kept ? "kept" : "BROKEN"}`);
   return lines;
 }

@@ -28,11 +28,33 @@ export function probeDisk(directory: string, count: number): DiskProbe {
   const file = path.join(directory, `probe-${process.pid}`);
   fs.writeFileSync(file, Buffer.alloc(FILE_BYTES));
   try {
-    const sync = timeWrites(file, { flags: fs.constants.O_RDWR, sizeBytes: RECORD_BYTES, syncAfter: true }, count);
+    const sync = timeWrites(
+      file,
+      { flags: fs.constants.O_RDWR, sizeBytes: RECORD_BYTES, syncAfter: true },
+      count,
+    );
     const ways = [
       { name: "fdatasync", times: sync },
-      { name: "O_DSYNC", times: timeWrites(file, { flags: fs.constants.O_RDWR | fs.constants.O_DSYNC, sizeBytes: RECORD_BYTES, syncAfter: false }, count) },
-      { name: "O_DIRECT and O_DSYNC", times: timeWrites(file, { flags: fs.constants.O_RDWR | fs.constants.O_DSYNC | O_DIRECT, sizeBytes: BLOCK, syncAfter: false }, count) },
+      {
+        name: "O_DSYNC",
+        times: timeWrites(
+          file,
+          { flags: fs.constants.O_RDWR | fs.constants.O_DSYNC, sizeBytes: RECORD_BYTES, syncAfter: false },
+          count,
+        ),
+      },
+      {
+        name: "O_DIRECT and O_DSYNC",
+        times: timeWrites(
+          file,
+          {
+            flags: fs.constants.O_RDWR | fs.constants.O_DSYNC | O_DIRECT,
+            sizeBytes: BLOCK,
+            syncAfter: false,
+          },
+          count,
+        ),
+      },
     ].filter((way) => way.times.length > 0);
     const best = ways.reduce((a, b) => (quantileOf(b.times, 0.5) < quantileOf(a.times, 0.5) ? b : a));
     return {

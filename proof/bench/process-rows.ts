@@ -61,7 +61,8 @@ async function untilPut(cluster: Cluster, sinceUs: number): Promise<number> {
   for (;;) {
     if (cluster.pids().length === 0) throw new Error(`${cluster.kind} ended at its start`);
     if (await tryPut(cluster)) return (clockUs() - sinceUs) / 1000;
-    if ((clockUs() - sinceUs) / 1000 > START_TIMEOUT_MS) throw new Error(`${cluster.kind} acknowledged no put within ${START_TIMEOUT_MS} ms`);
+    if ((clockUs() - sinceUs) / 1000 > START_TIMEOUT_MS)
+      throw new Error(`${cluster.kind} acknowledged no put within ${START_TIMEOUT_MS} ms`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -81,7 +82,16 @@ async function tryPut(cluster: Cluster): Promise<boolean> {
       await store.close();
       return failure === undefined;
     }
-    const control = new Control(await openRpc({ endpoints: [endpoint], connectionCount: 1, slotCount: 1, tls: cluster.tls, user: undefined }), 1);
+    const control = new Control(
+      await openRpc({
+        endpoints: [endpoint],
+        connectionCount: 1,
+        slotCount: 1,
+        tls: cluster.tls,
+        user: undefined,
+      }),
+      1,
+    );
     try {
       await control.call(METHOD.put, { key: encodeUtf8("first"), value: encodeUtf8("put") }, 2000);
       return true;
@@ -104,7 +114,11 @@ async function pause(ms: number): Promise<void> {
 const MB = 1e6;
 
 /** Stops the cluster whatever happens in `body`. */
-async function withOne(context: RowContext, who: Contender, body: (cluster: Cluster, target: Running) => Promise<void>): Promise<void> {
+async function withOne(
+  context: RowContext,
+  who: Contender,
+  body: (cluster: Cluster, target: Running) => Promise<void>,
+): Promise<void> {
   const cluster = await prepare(context, who, 1);
   try {
     await body(cluster, { contender: who, cluster, endpoint: cluster.endpoints[0]!, tls: cluster.tls });
@@ -117,7 +131,12 @@ const START: ProcessRow = {
   id: "P17",
   what: "empty start to first acknowledged put",
   figures: [
-    { name: "start", unit: "ms", better: "lower", demands: { gate: { value: 300 }, target: { value: 250 }, stretch: { value: 200 } } },
+    {
+      name: "start",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { value: 300 }, target: { value: 250 }, stretch: { value: 200 } },
+    },
   ],
   run: async (context) => {
     const values = new Values();
@@ -180,11 +199,36 @@ const MASS: ProcessRow = {
   what: "resident memory with 1 M keys of 64/256 bytes, after the load and after a restart; restart (P18); rate at the end (P27)",
   etcdOnly: true,
   figures: [
-    { name: "memory after load", unit: "MB", better: "lower", demands: { gate: { ratio: 0.8 }, target: { ratio: 0.75 }, stretch: { ratio: 0.4 } } },
-    { name: "memory after restart", unit: "MB", better: "lower", demands: { gate: { ratio: 0.55 }, target: { ratio: 0.5 }, stretch: { ratio: 0.4 } } },
-    { name: "P18 restart", unit: "ms", better: "lower", demands: { gate: { ratio: 0.35 }, target: { ratio: 0.2 } } },
-    { name: "P18 restart after kill -9", unit: "ms", better: "lower", demands: { gate: { ratio: 0.35 }, target: { ratio: 0.2 } } },
-    { name: "P27 last tenth / first tenth", unit: "x", better: "higher", demands: { gate: { value: 0.7 }, target: { value: 0.9 } } },
+    {
+      name: "memory after load",
+      unit: "MB",
+      better: "lower",
+      demands: { gate: { ratio: 0.8 }, target: { ratio: 0.75 }, stretch: { ratio: 0.4 } },
+    },
+    {
+      name: "memory after restart",
+      unit: "MB",
+      better: "lower",
+      demands: { gate: { ratio: 0.55 }, target: { ratio: 0.5 }, stretch: { ratio: 0.4 } },
+    },
+    {
+      name: "P18 restart",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 0.35 }, target: { ratio: 0.2 } },
+    },
+    {
+      name: "P18 restart after kill -9",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 0.35 }, target: { ratio: 0.2 } },
+    },
+    {
+      name: "P27 last tenth / first tenth",
+      unit: "x",
+      better: "higher",
+      demands: { gate: { value: 0.7 }, target: { value: 0.9 } },
+    },
   ],
   run: async (context) => {
     const values = new Values();
@@ -195,11 +239,23 @@ const MASS: ProcessRow = {
       await withOne(context, who, async (cluster, target) => {
         cluster.startMember(0);
         await cluster.ready();
-        const result = await loadOn(context, target, "put", ["--keys", String(keys), "--clients", "100", "--conns", "10", "--timeout", "60s"]);
+        const result = await loadOn(context, target, "put", [
+          "--keys",
+          String(keys),
+          "--clients",
+          "100",
+          "--conns",
+          "10",
+          "--timeout",
+          "60s",
+        ]);
         values.add("P27 last tenth / first tenth", who.name, lastToFirstTenth(result.series));
         await pause(2000);
         values.add("memory after load", who.name, residentBytes(cluster) / MB);
-        for (const [name, signal] of [["P18 restart", "SIGTERM"], ["P18 restart after kill -9", "SIGKILL"]] as const) {
+        for (const [name, signal] of [
+          ["P18 restart", "SIGTERM"],
+          ["P18 restart after kill -9", "SIGKILL"],
+        ] as const) {
           context.say(`restarting: ${who.name}`);
           await cluster.stopMember(0, signal);
           const sinceUs = clockUs();
@@ -237,8 +293,18 @@ const WRITTEN: ProcessRow = {
   id: "P24",
   what: "device sectors written per byte stored, 100 clients and 1 client (whole disk: keep it otherwise quiet)",
   figures: [
-    { name: "100 clients", unit: "x", better: "lower", demands: { gate: { ratio: 0.75 }, target: { ratio: 0.6 }, stretch: { value: 2 } } },
-    { name: "1 client", unit: "x", better: "lower", demands: { gate: { ratio: 0.9 }, target: { ratio: 0.4 } } },
+    {
+      name: "100 clients",
+      unit: "x",
+      better: "lower",
+      demands: { gate: { ratio: 0.75 }, target: { ratio: 0.6 }, stretch: { value: 2 } },
+    },
+    {
+      name: "1 client",
+      unit: "x",
+      better: "lower",
+      demands: { gate: { ratio: 0.9 }, target: { ratio: 0.4 } },
+    },
   ],
   run: async (context) => {
     const values = new Values();
@@ -247,13 +313,26 @@ const WRITTEN: ProcessRow = {
       await withOne(context, who, async (cluster, target) => {
         cluster.startMember(0);
         await cluster.ready();
-        for (const [name, flags] of [["100 clients", ["--clients", "100", "--conns", "10", "--total", "60000"]], ["1 client", ["--clients", "1", "--total", "4000"]]] as const) {
+        for (const [name, flags] of [
+          ["100 clients", ["--clients", "100", "--conns", "10", "--total", "60000"]],
+          ["1 client", ["--clients", "1", "--total", "4000"]],
+        ] as const) {
           context.say(`writing with ${name}: ${who.name}`);
           execFileSync("sync");
           const before = sectorsWritten()!;
-          const result = await loadOn(context, target, "put", ["--prefix", name.startsWith("1 ") ? "one/" : "many/", "--keys", "100000", ...flags]);
+          const result = await loadOn(context, target, "put", [
+            "--prefix",
+            name.startsWith("1 ") ? "one/" : "many/",
+            "--keys",
+            "100000",
+            ...flags,
+          ]);
           execFileSync("sync");
-          values.add(name, who.name, ((sectorsWritten()! - before) * 512) / (result.operations * PAYLOAD_BYTES));
+          values.add(
+            name,
+            who.name,
+            ((sectorsWritten()! - before) * 512) / (result.operations * PAYLOAD_BYTES),
+          );
         }
       });
     }
@@ -267,7 +346,14 @@ const LADDER_P99_US = 25_000;
 const HIGHEST_RATE: ProcessRow = {
   id: "P8b",
   what: "highest open-loop rate with p99 <= 25 ms, 1 member",
-  figures: [{ name: "highest rate", unit: "/s", better: "higher", demands: { gate: { ratio: 2 }, target: { ratio: 4 } } }],
+  figures: [
+    {
+      name: "highest rate",
+      unit: "/s",
+      better: "higher",
+      demands: { gate: { ratio: 2 }, target: { ratio: 4 } },
+    },
+  ],
   run: async (context) => {
     const values = new Values();
     for (const who of all(context.options)) {
@@ -277,7 +363,16 @@ const HIGHEST_RATE: ProcessRow = {
         let highest = 0;
         for (const rate of LADDER_RATES) {
           context.say(`${who.name} at ${rate}/s`);
-          const flags = ["--rate", String(rate), "--duration", `${context.options.sliceSeconds}s`, "--prefix", `l${rate}/`, "--keys", "1000000"];
+          const flags = [
+            "--rate",
+            String(rate),
+            "--duration",
+            `${context.options.sliceSeconds}s`,
+            "--prefix",
+            `l${rate}/`,
+            "--keys",
+            "1000000",
+          ];
           const result = await loadOn(context, target, "put", flags);
           if (result.p99Us > LADDER_P99_US || result.errors > 0) break;
           highest = rate;

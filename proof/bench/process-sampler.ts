@@ -56,7 +56,8 @@ export function readProcess(pid: number): Reading | undefined {
       systemSeconds: Number(fields[12]) / TICKS_PER_SECOND,
       rssBytes: Number(fields[21]) * PAGE_BYTES,
       writtenBytes: numberAfter(io, "write_bytes:"),
-      contextSwitches: numberAfter(status, "voluntary_ctxt_switches:") + numberAfter(status, "nonvoluntary_ctxt_switches:"),
+      contextSwitches:
+        numberAfter(status, "voluntary_ctxt_switches:") + numberAfter(status, "nonvoluntary_ctxt_switches:"),
     };
   } catch {
     return undefined; // gone, or not on this machine
@@ -95,7 +96,9 @@ export function pidListeningOn(port: number): number | undefined {
 
 function holdsAny(pid: string, inodes: ReadonlySet<string>): boolean {
   try {
-    return fs.readdirSync(`/proc/${pid}/fd`).some((fd) => inodes.has(fs.readlinkSync(`/proc/${pid}/fd/${fd}`)));
+    return fs
+      .readdirSync(`/proc/${pid}/fd`)
+      .some((fd) => inodes.has(fs.readlinkSync(`/proc/${pid}/fd/${fd}`)));
   } catch {
     return false; // another user's, or gone
   }
@@ -121,19 +124,25 @@ const NO_SCRAPE: Scrape = { fsyncs: 0, fsyncSeconds: 0, gcSeconds: 0, leaderChan
 export async function scrape(endpoint: string): Promise<Scrape> {
   if (endpoint.startsWith("https:")) return NO_SCRAPE; // would need the client's certificate; the page is not worth it
   const body = await new Promise<string>((resolve) => {
-    const request = http.get(`http://${endpoint.replace(/^http:\/\//, "")}/metrics`, { timeout: 900, agent: false }, (response) => {
-      let page = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => (page += chunk));
-      response.on("end", () => resolve(response.statusCode === 200 ? page : ""));
-      response.on("error", () => resolve(""));
-    });
+    const request = http.get(
+      `http://${endpoint.replace(/^http:\/\//, "")}/metrics`,
+      { timeout: 900, agent: false },
+      (response) => {
+        let page = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => (page += chunk));
+        response.on("end", () => resolve(response.statusCode === 200 ? page : ""));
+        response.on("error", () => resolve(""));
+      },
+    );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(""));
   });
   const value = (name: string): number => {
     const at = body.startsWith(`${name} `) ? 0 : body.indexOf(`\n${name} `) + 1;
-    return at <= 0 && !body.startsWith(`${name} `) ? 0 : Number(body.slice(at + name.length + 1, body.indexOf("\n", at)));
+    return at <= 0 && !body.startsWith(`${name} `)
+      ? 0
+      : Number(body.slice(at + name.length + 1, body.indexOf("\n", at)));
   };
   return {
     fsyncs: value("etcd_disk_wal_fsync_duration_seconds_count"),
@@ -146,7 +155,8 @@ export async function scrape(endpoint: string): Promise<Scrape> {
 /** `nodejs_gc_duration_seconds_sum{kind="minor"} 0.1` and its like. */
 function gcSecondsOfNode(body: string): number {
   let seconds = 0;
-  for (const line of body.matchAll(/^nodejs_gc_duration_seconds_sum(?:\{[^}]*\})? (\S+)$/gm)) seconds += Number(line[1]);
+  for (const line of body.matchAll(/^nodejs_gc_duration_seconds_sum(?:\{[^}]*\})? (\S+)$/gm))
+    seconds += Number(line[1]);
   return seconds;
 }
 
@@ -192,7 +202,16 @@ export class ProcessSampler {
       if (!first) continue;
       const firstScrape = endpoint === undefined ? NO_SCRAPE : await scrape(endpoint);
       const name = readable(`/proc/${pid}/comm`).trim();
-      this.#watched.push({ pid, name, endpoint, first, firstScrape, last: first, lastScrape: firstScrape, rssBytesMax: first.rssBytes });
+      this.#watched.push({
+        pid,
+        name,
+        endpoint,
+        first,
+        firstScrape,
+        last: first,
+        lastScrape: firstScrape,
+        rssBytesMax: first.rssBytes,
+      });
     }
   }
 
@@ -234,7 +253,10 @@ export class ProcessSampler {
     for (const one of this.#watched) {
       const reading = readProcess(one.pid);
       if (!reading) continue;
-      const page = one.endpoint !== undefined && (last || this.#metricsEverySecond) ? await scrape(one.endpoint) : NO_SCRAPE;
+      const page =
+        one.endpoint !== undefined && (last || this.#metricsEverySecond)
+          ? await scrape(one.endpoint)
+          : NO_SCRAPE;
       this.#take(one, { second, reading, page });
     }
     this.#busy = false;
@@ -257,8 +279,10 @@ export class ProcessSampler {
       fsyncs,
       gcSeconds: round(gcSeconds),
     });
-    const mark = (kind: Mark["kind"], text: string): void => void this.marks.push({ atSecond: second, kind, text: `${one.name} ${one.pid}: ${text}` });
-    if (fsyncs > 0 && fsyncSeconds / fsyncs > FSYNC_MARK_SECONDS) mark("fsync", `${Math.round((1000 * fsyncSeconds) / fsyncs)} ms a sync`);
+    const mark = (kind: Mark["kind"], text: string): void =>
+      void this.marks.push({ atSecond: second, kind, text: `${one.name} ${one.pid}: ${text}` });
+    if (fsyncs > 0 && fsyncSeconds / fsyncs > FSYNC_MARK_SECONDS)
+      mark("fsync", `${Math.round((1000 * fsyncSeconds) / fsyncs)} ms a sync`);
     if (gcSeconds > GC_MARK_SECONDS) mark("gc", `${Math.round(1000 * gcSeconds)} ms of garbage collection`);
     if (known.leaderChanges > one.lastScrape.leaderChanges) mark("election", "a change of leader");
     one.last = reading;

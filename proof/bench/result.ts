@@ -47,7 +47,11 @@ export interface RunResult extends Percentiles {
   readonly serverVersion: string;
   readonly aborted: boolean;
   readonly errorTexts: Readonly<Record<string, number>>;
-  readonly kinds: readonly (Percentiles & { readonly name: string; readonly operations: number; readonly errors: number })[];
+  readonly kinds: readonly (Percentiles & {
+    readonly name: string;
+    readonly operations: number;
+    readonly errors: number;
+  })[];
   readonly extras: Readonly<Record<string, number>>;
   readonly scheduleErrorUs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   readonly waitedForSlot: number;
@@ -150,7 +154,10 @@ export function resultOf(facts: RunFacts): RunResult {
     published: bottleneck.refusal === null || options.publishAnyway,
     refusal: bottleneck.refusal,
     warnings: bottleneck.warnings,
-    slo: options.slo.length === 0 ? null : judge(options.slo, verdictOn, load.series.windows(options.sloWindowSeconds), window),
+    slo:
+      options.slo.length === 0
+        ? null
+        : judge(options.slo, verdictOn, load.series.windows(options.sloWindowSeconds), window),
     ...spikes(series),
     series,
     heat: load.series.heat(),
@@ -164,7 +171,9 @@ export function resultOf(facts: RunFacts): RunResult {
 
 function scheduleErrorOf(load: LoadResult): RunResult["scheduleErrorUs"] {
   const error = load.scheduleError;
-  return error.count === 0 ? null : { p50: error.quantile(0.5), p99: error.quantile(0.99), max: Math.round(error.max) };
+  return error.count === 0
+    ? null
+    : { p50: error.quantile(0.5), p99: error.quantile(0.99), max: Math.round(error.max) };
 }
 
 /** A loop that is busy for more than this share is the limit of the run. */
@@ -193,7 +202,10 @@ function clientBottleneck(facts: RunFacts): { refusal: string | null; warnings: 
     return { refusal: `The client was the bottleneck: ${text}${full ? `, and ${busy}` : ""}`, warnings };
   }
   if (full && !options.precise) return { refusal: `The client was the bottleneck: ${busy}`, warnings };
-  if (load.waitedForSlot > 0) warnings.push(`all ${options.inFlightMax} slots were taken ${load.waitedForSlot} times; those operations waited in the client (their latency counts)`);
+  if (load.waitedForSlot > 0)
+    warnings.push(
+      `all ${options.inFlightMax} slots were taken ${load.waitedForSlot} times; those operations waited in the client (their latency counts)`,
+    );
   return { refusal: null, warnings };
 }
 

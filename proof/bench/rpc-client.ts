@@ -44,7 +44,10 @@ async function logIn(rpc: Rpc, clients: readonly NetClient[], user: string): Pro
   const colon = user.indexOf(":");
   if (colon < 0) throw new Error("--user must be NAME:PASSWORD");
   const control = new Control(rpc, 1);
-  const { token } = await control.call(METHOD.authenticate, { name: user.slice(0, colon), password: user.slice(colon + 1) });
+  const { token } = await control.call(METHOD.authenticate, {
+    name: user.slice(0, colon),
+    password: user.slice(colon + 1),
+  });
   for (const client of clients) client.setMetadata({ token });
   rpc.sink = NO_SINK;
 }

@@ -81,9 +81,15 @@ async function open(options: RunOptions): Promise<Opened> {
   }
   const slots = Math.max(slotsOf(options), PRELOAD_CLIENTS);
   const shared = { endpoints: options.endpoints, tls: options.tls, user: options.user };
-  const control = new Control(await openRpc({ ...shared, connectionCount: 1, slotCount: CONTROL_SLOTS }), CONTROL_SLOTS);
+  const control = new Control(
+    await openRpc({ ...shared, connectionCount: 1, slotCount: CONTROL_SLOTS }),
+    CONTROL_SLOTS,
+  );
   // A store that answers no status is loaded all the same; only its version stays unknown.
-  const version = await statusOf(control).then((status) => status.version, () => "unknown");
+  const version = await statusOf(control).then(
+    (status) => status.version,
+    () => "unknown",
+  );
   const rpc = await openRpc({ ...shared, connectionCount: options.connections, slotCount: slots });
   const store = new EtcdStore(rpc, { serializable: options.serializable });
   store.attach();
@@ -146,7 +152,9 @@ async function preload(opened: Opened, options: RunOptions, hooks: RunHooks): Pr
     prng: new Prng(options.seed),
     signal: hooks.signal,
   });
-  const material = materialOf({ ...options, order: "sequential" }, (slot, failure) => load.done(slot, failure));
+  const material = materialOf({ ...options, order: "sequential" }, (slot, failure) =>
+    load.done(slot, failure),
+  );
   const result: LoadResult = await load.run(new PointWorkload(opened.store, material, 0));
   if (result.errors > 0) throw new Error(`Cannot preload: ${[...result.errorTexts.keys()].join("; ")}`);
 }
@@ -155,11 +163,15 @@ function workloadOf(opened: Opened, options: RunOptions, material: Material, slo
   const { rpc, control, store } = opened;
   if (options.workload === "put") return new PointWorkload(store, material, 0);
   if (options.workload === "mixed") return new PointWorkload(store, material, options.readShare);
-  if (options.workload === "range" && options.rangeMode === "single") return new PointWorkload(store, material, 1);
+  if (options.workload === "range" && options.rangeMode === "single")
+    return new PointWorkload(store, material, 1);
   if (!rpc || !control) throw new Error(`Workload ${options.workload} needs a store that speaks etcd's API`);
   switch (options.workload) {
     case "range":
-      return new RangeWorkload(rpc, material, { ...options, mode: options.rangeMode === "paged" ? "paged" : "prefix" });
+      return new RangeWorkload(rpc, material, {
+        ...options,
+        mode: options.rangeMode === "paged" ? "paged" : "prefix",
+      });
     case "list":
       return new RangeWorkload(rpc, material, { ...options, mode: "list" });
     case "txn":

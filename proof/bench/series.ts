@@ -107,7 +107,11 @@ export function heatCell(us: number): number {
 }
 
 /** The deck's figures: the worst one-second average, and how many seconds average above twice the median second. */
-export function spikes(seconds: readonly Second[]): { worstSecondUs: number; medianSecondUs: number; secondsAboveTwice: number } {
+export function spikes(seconds: readonly Second[]): {
+  worstSecondUs: number;
+  medianSecondUs: number;
+  secondsAboveTwice: number;
+} {
   const means = seconds.map((one) => one.meanUs);
   if (means.length === 0) return { worstSecondUs: 0, medianSecondUs: 0, secondsAboveTwice: 0 };
   const middle = median(means);

@@ -32,7 +32,10 @@ export function parseSizes(text: string): SizeDistribution {
   if (curve) return { kind: "lognormal", median: checked(Number(curve[1]), text), sigma: Number(curve[2]) };
   const parts = text.split(",").map((part) => /^(\d+):(\d+(?:\.\d+)?)$/.exec(part));
   if (parts.every((part) => part !== null)) {
-    return { kind: "mix", parts: parts.map((part) => ({ bytes: checked(Number(part[1]), text), share: Number(part[2]) })) };
+    return {
+      kind: "mix",
+      parts: parts.map((part) => ({ bytes: checked(Number(part[1]), text), share: Number(part[2]) })),
+    };
   }
   throw new Error(`Size ${text} is none of 256, 64..1024, 64:70,4096:30, lognormal:256,1`);
 }
@@ -51,7 +54,10 @@ export function drawSize(sizes: SizeDistribution, prng: Prng): number {
     case "mix":
       return drawPart(sizes.parts, prng);
     case "lognormal":
-      return Math.min(SIZE_BYTES_MAX, Math.max(1, Math.round(sizes.median * Math.exp(sizes.sigma * normal(prng)))));
+      return Math.min(
+        SIZE_BYTES_MAX,
+        Math.max(1, Math.round(sizes.median * Math.exp(sizes.sigma * normal(prng)))),
+      );
   }
 }
 

@@ -18,16 +18,24 @@ const options = { windowSeconds: 1, windowShare: 1 };
 
 test("slo: the words of an objective are parsed", () => {
   const parsed = parseSlo("p99<20ms, p99.9<50ms,errors<0.01%,max<1s,mean<500us,rate>4k");
-  assert.deepEqual(parsed.map((one) => one.kind), ["quantile", "quantile", "errors", "quantile", "mean", "rate"]);
+  assert.deepEqual(
+    parsed.map((one) => one.kind),
+    ["quantile", "quantile", "errors", "quantile", "mean", "rate"],
+  );
   assert.ok(parsed[1]!.kind === "quantile" && Math.abs(parsed[1]!.share - 0.999) < 1e-12);
   assert.ok(parsed[2]!.kind === "errors" && Math.abs(parsed[2]!.boundShare - 0.0001) < 1e-12);
-  for (const bad of ["p99", "p99<20", "p0<1ms", "speed<3ms", "errors<many"]) assert.throws(() => parseSlo(bad), Error, bad);
+  for (const bad of ["p99", "p99<20", "p0<1ms", "speed<3ms", "errors<many"])
+    assert.throws(() => parseSlo(bad), Error, bad);
 });
 
 test("slo: a run that keeps its objective on average is broken by one bad window", () => {
   const good = Array.from({ length: 1000 }, () => 1000);
   const whole = latencies(...good, ...good, 90_000, 90_000);
-  const windows = [window(0, latencies(...good)), window(1, latencies(...good, 90_000, 90_000)), window(2, latencies(90_000))];
+  const windows = [
+    window(0, latencies(...good)),
+    window(1, latencies(...good, 90_000, 90_000)),
+    window(2, latencies(90_000)),
+  ];
   const verdict = judge(parseSlo("p99<20ms"), { latencies: whole, errors: 0, seconds: 3 }, windows, options);
   assert.equal(verdict.objectives[0]!.kept, true);
   assert.equal(verdict.kept, false);
@@ -63,6 +71,9 @@ test("units: durations and counts read and print as people write them", () => {
   assert.equal(parseCount("4k"), 4000);
   assert.equal(parseCount("1.5M"), 1_500_000);
   assert.throws(() => parseDurationUs("30"), /30s|form/);
-  assert.deepEqual([formatDuration(740), formatDuration(2150), formatDuration(12_340_000)], ["740 us", "2.15 ms", "12.3 s"]);
+  assert.deepEqual(
+    [formatDuration(740), formatDuration(2150), formatDuration(12_340_000)],
+    ["740 us", "2.15 ms", "12.3 s"],
+  );
   assert.equal(formatCount(1234567), "1,234,567");
 });

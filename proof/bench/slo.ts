@@ -12,14 +12,20 @@ export type Objective =
 
 /** Parses a list of objectives; throws with the text to show. */
 export function parseSlo(text: string): Objective[] {
-  return text.split(",").filter((part) => part.trim() !== "").map((part) => parseObjective(part.trim()));
+  return text
+    .split(",")
+    .filter((part) => part.trim() !== "")
+    .map((part) => parseObjective(part.trim()));
 }
 
 function parseObjective(text: string): Objective {
   const rate = /^rate>=?(\d+(?:\.\d+)?)(k?)$/.exec(text);
   if (rate) return { kind: "rate", text, boundRate: Number(rate[1]) * (rate[2] === "k" ? 1000 : 1) };
   const parts = /^([a-z]+[\d.]*)<=?(.+)$/.exec(text);
-  if (!parts) throw new Error(`Objective ${text} is not of the form p99<20ms, max<1s, mean<2ms, errors<0.01% or rate>4k`);
+  if (!parts)
+    throw new Error(
+      `Objective ${text} is not of the form p99<20ms, max<1s, mean<2ms, errors<0.01% or rate>4k`,
+    );
   const [, name, bound] = parts as unknown as [string, string, string];
   if (name === "errors") {
     const share = /^(\d+(?:\.\d+)?)(%?)$/.exec(bound);
@@ -31,7 +37,8 @@ function parseObjective(text: string): Objective {
   if (name === "max") return { kind: "quantile", text, share: 1, boundUs };
   const quantile = /^p(\d+(?:\.\d+)?)$/.exec(name);
   const percent = quantile ? Number(quantile[1]) : Number.NaN;
-  if (!(percent > 0 && percent <= 100)) throw new Error(`Objective ${text} names no percentile between p0 and p100`);
+  if (!(percent > 0 && percent <= 100))
+    throw new Error(`Objective ${text} names no percentile between p0 and p100`);
   return { kind: "quantile", text, share: percent / 100, boundUs };
 }
 
@@ -65,13 +72,23 @@ export function measure(objective: Objective, judged: Judged): Measured {
     case "rate": {
       const rate = (judged.latencies.count - judged.errors) / judged.seconds;
       const excess = objective.boundRate / Math.max(rate, 1e-9);
-      return { objective: objective.text, value: `${Math.round(rate)}/s`, kept: rate >= objective.boundRate, excess };
+      return {
+        objective: objective.text,
+        value: `${Math.round(rate)}/s`,
+        kept: rate >= objective.boundRate,
+        excess,
+      };
     }
   }
 }
 
 function time(objective: { text: string; boundUs: number }, us: number): Measured {
-  return { objective: objective.text, value: formatDuration(us), kept: us < objective.boundUs, excess: us / objective.boundUs };
+  return {
+    objective: objective.text,
+    value: formatDuration(us),
+    kept: us < objective.boundUs,
+    excess: us / objective.boundUs,
+  };
 }
 
 export interface Verdict {
@@ -82,7 +99,9 @@ export interface Verdict {
   readonly windowsKept: number;
   /** Share of windows that must keep it. */
   readonly windowShare: number;
-  readonly worst: { readonly atSecond: number; readonly objective: string; readonly value: string } | undefined;
+  readonly worst:
+    | { readonly atSecond: number; readonly objective: string; readonly value: string }
+    | undefined;
 }
 
 export interface Window extends Judged {
@@ -105,7 +124,8 @@ export function judge(
     if (served && inWindow.every((one) => one.kept)) windowsKept++;
     for (const one of inWindow) {
       const excess = served ? one.excess : Number.POSITIVE_INFINITY;
-      if (!worst || excess > worst.excess) worst = { ...one, value: served ? one.value : "nothing", excess, atSecond: window.startSecond };
+      if (!worst || excess > worst.excess)
+        worst = { ...one, value: served ? one.value : "nothing", excess, atSecond: window.startSecond };
     }
   }
   const enough = windows.length === 0 || windowsKept / windows.length >= options.windowShare;

@@ -13,7 +13,8 @@ test("statistics: a bootstrap interval covers the true ratio in about 95 of 100 
   const prng = new Prng(11);
   let covered = 0;
   for (let i = 0; i < 60; i++) {
-    const sample = (centre: number): number[] => Array.from({ length: 9 }, () => centre * (0.8 + 0.4 * prng.float()));
+    const sample = (centre: number): number[] =>
+      Array.from({ length: 9 }, () => centre * (0.8 + 0.4 * prng.float()));
     const estimate = ratioOfMedians(sample(50), sample(100), prng);
     if (estimate.low <= 0.5 && estimate.high >= 0.5) covered++;
     assert.ok(estimate.low <= estimate.value && estimate.value <= estimate.high);

@@ -36,7 +36,11 @@ export function ratioOfMedians(ours: readonly number[], theirs: readonly number[
     const ratio = ratioOf(median(resample(ours, prng)), median(resample(theirs, prng)));
     if (Number.isFinite(ratio)) ratios.push(ratio);
   }
-  return { value: ratioOf(median(ours), median(theirs)), low: quantileOf(ratios, 0.025), high: quantileOf(ratios, 0.975) };
+  return {
+    value: ratioOf(median(ours), median(theirs)),
+    low: quantileOf(ratios, 0.025),
+    high: quantileOf(ratios, 0.975),
+  };
 }
 
 /** Nothing against nothing is a tie. */

@@ -2,7 +2,14 @@
 
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { Cursor, RangeAnswer, txnSucceeded, writeCompareModRevision, writeRange, writeTxnPut } from "./etcd-requests.ts";
+import {
+  Cursor,
+  RangeAnswer,
+  txnSucceeded,
+  writeCompareModRevision,
+  writeRange,
+  writeTxnPut,
+} from "./etcd-requests.ts";
 import type { Rpc, UnarySink } from "./rpc.ts";
 import type { Material, Workload } from "./workload.ts";
 
@@ -43,7 +50,11 @@ export class TxnWorkload implements Workload, UnarySink {
       written.add(index);
       keys.write(index);
       const start = values.nextStart();
-      writeTxnPut(message, this.#key.set(keys.bytes, 0, keys.size), this.#value.set(values.bytes, start, start + valueSizes.at(start)));
+      writeTxnPut(
+        message,
+        this.#key.set(keys.bytes, 0, keys.size),
+        this.#value.set(values.bytes, start, start + valueSizes.at(start)),
+      );
     }
     this.#rpc.unary(slot, METHOD.txn, message);
     return 0;
@@ -96,7 +107,12 @@ export class CasWorkload implements Workload, UnarySink {
     this.#writing[slot] = false;
     this.#material.keys.write(index);
     this.#message.reset();
-    writeRange(this.#message, this.#key.set(this.#material.keys.bytes, 0, this.#material.keys.size), undefined, this.#shape);
+    writeRange(
+      this.#message,
+      this.#key.set(this.#material.keys.bytes, 0, this.#material.keys.size),
+      undefined,
+      this.#shape,
+    );
     this.#rpc.unary(slot, METHOD.range, this.#message);
     return 0;
   }

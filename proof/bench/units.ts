@@ -49,7 +49,9 @@ export function threeDigits(value: number): string {
 
 /** Thousands apart, so that a reader sees the size: 1,234,567. */
 export function formatCount(value: number): string {
-  return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 export function formatBytes(bytes: number): string {

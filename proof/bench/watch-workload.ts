@@ -67,7 +67,11 @@ export class WatchWorkload implements Workload, UnarySink {
       this.#ready = resolve;
       this.#failed = reject;
     });
-    const timer = setTimeout(() => this.#failed!(new Error(`Watches: ${this.#created} of ${this.#options.watchers} created in time`)), READY_TIMEOUT_MS);
+    const timer = setTimeout(
+      () =>
+        this.#failed!(new Error(`Watches: ${this.#created} of ${this.#options.watchers} created in time`)),
+      READY_TIMEOUT_MS,
+    );
     for (let i = 0; i < this.#options.streams; i++) {
       this.#streams.push(
         this.#rpc.stream(i, METHOD.watch, {
@@ -125,7 +129,12 @@ export class WatchWorkload implements Workload, UnarySink {
     writeHex(this.#valueBytes, 0, slot);
     writeHex(this.#valueBytes, 5, sequence);
     this.#message.reset();
-    writePut(this.#message, this.#key.set(keys.bytes, 0, keys.size), this.#value.set(this.#valueBytes, 0, size), 0n);
+    writePut(
+      this.#message,
+      this.#key.set(keys.bytes, 0, keys.size),
+      this.#value.set(this.#valueBytes, 0, size),
+      0n,
+    );
     this.#rpc.unary(slot, METHOD.put, this.#message);
     return 0;
   }
@@ -161,7 +170,8 @@ export class WatchWorkload implements Workload, UnarySink {
       this.#foreignEvents++;
       return;
     }
-    if (left === this.#options.watchers) this.#firstEvent.record(this.#lastEventAtUs - this.#startedUs[slot]!);
+    if (left === this.#options.watchers)
+      this.#firstEvent.record(this.#lastEventAtUs - this.#startedUs[slot]!);
     this.#left[slot] = left - 1;
     if (left === 1) this.#material.done(slot, undefined);
   };
@@ -169,7 +179,11 @@ export class WatchWorkload implements Workload, UnarySink {
   #createRequest(): ByteWriter {
     const { keys } = this.#material;
     keys.write(0);
-    const key = this.#options.oneKey ? keys.bytes.slice(0, keys.size) : keys.prefix.length > 0 ? keys.prefix : new Uint8Array(1);
+    const key = this.#options.oneKey
+      ? keys.bytes.slice(0, keys.size)
+      : keys.prefix.length > 0
+        ? keys.prefix
+        : new Uint8Array(1);
     const rangeEnd = this.#options.oneKey ? EMPTY_BYTES : prefixEnd(keys.prefix);
     const message = new ByteWriter();
     encode(WatchRequest, { create_request: { key, range_end: rangeEnd } }, message);

@@ -32,7 +32,14 @@ export interface Workload extends Operations {
 /** A key-value store as the point workloads use it, so that stores of other protocols run under the same load. */
 export interface KeyValueStore {
   /** Ends by the store's sink; never within the call. `key[0, keySize)` and the value are taken before it returns. */
-  put(slot: number, key: Uint8Array, keySize: number, value: Uint8Array, valueStart: number, valueEnd: number): void;
+  put(
+    slot: number,
+    key: Uint8Array,
+    keySize: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void;
   get(slot: number, key: Uint8Array, keySize: number): void;
   abandon(slot: number): void;
   /** Who hears of ends. */

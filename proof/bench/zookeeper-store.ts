@@ -25,7 +25,10 @@ const SESSION_WAIT_MS = 1000;
 /** Unanswered requests of one connection; a power of two. */
 const QUEUE_ROOM = 65_536;
 
-export async function openZooKeeper(endpoints: readonly string[], connectionCount: number): Promise<ForeignStore> {
+export async function openZooKeeper(
+  endpoints: readonly string[],
+  connectionCount: number,
+): Promise<ForeignStore> {
   const connections: Connection[] = [];
   const store = new ZooKeeperStore(connections);
   for (let i = 0; i < connectionCount; i++) {
@@ -48,9 +51,23 @@ class ZooKeeperStore implements ForeignStore {
   }
 
   // oxlint-disable-next-line max-params -- as KeyValueStore has it, for the hot path
-  put(slot: number, key: Uint8Array, keySize: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
+  put(
+    slot: number,
+    key: Uint8Array,
+    keySize: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
     this.abandoned[slot] = false;
-    this.#connections[slot % this.#connections.length]!.put({ slot, key, keySize, value, valueStart, valueEnd });
+    this.#connections[slot % this.#connections.length]!.put({
+      slot,
+      key,
+      keySize,
+      value,
+      valueStart,
+      valueEnd,
+    });
   }
 
   get(slot: number, key: Uint8Array, keySize: number): void {
@@ -100,7 +117,9 @@ class Connection {
     const [host, port] = endpoint.split(":");
     const socket = net.connect({ host: host ?? "127.0.0.1", port: Number(port), noDelay: true });
     this.#socket = socket;
-    const ready = new Promise<void>((resolve, reject) => (this.#ready = (error) => (error ? reject(error) : resolve())));
+    const ready = new Promise<void>(
+      (resolve, reject) => (this.#ready = (error) => (error ? reject(error) : resolve())),
+    );
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (error) => this.#fail(`ZooKeeper ${endpoint}: ${error.message}`));
     socket.on("close", () => this.#fail(`ZooKeeper ${endpoint} closed the connection`));
@@ -173,8 +192,10 @@ class Connection {
     this.#payloadStart = this.#out.position;
     this.#slots[this.#tail++ & (QUEUE_ROOM - 1)] = slot;
     // Nobody will answer: the end comes all the same, later.
-    if (this.#closed && this.#tail - this.#head === 1) setImmediate(() => this.#endAll("the connection is closed"));
-    if (this.#tail - this.#head > QUEUE_ROOM) throw new Error("Too many requests under way on one ZooKeeper connection");
+    if (this.#closed && this.#tail - this.#head === 1)
+      setImmediate(() => this.#endAll("the connection is closed"));
+    if (this.#tail - this.#head > QUEUE_ROOM)
+      throw new Error("Too many requests under way on one ZooKeeper connection");
   }
 
   #end(): void {
@@ -206,7 +227,8 @@ class Connection {
   #buffer(put: Put): void {
     this.#out.uint32Be(put.valueEnd - put.valueStart);
     this.#out.raw(put.value, put.valueStart, put.valueEnd);
-    if (this.keepForRetry) this.#retries.set(put.slot, this.#out.bytes.slice(this.#payloadStart, this.#out.position));
+    if (this.keepForRetry)
+      this.#retries.set(put.slot, this.#out.bytes.slice(this.#payloadStart, this.#out.position));
   }
 
   /** Copies are kept only once a create has met an existing node. */
@@ -261,7 +283,8 @@ class Connection {
 
   #endAll(text: string): void {
     // Those that are started by an end wait for their own turn.
-    for (const last = this.#tail; this.#head < last; ) this.#store.sink.onEnd(this.#slots[this.#head++ & (QUEUE_ROOM - 1)]!, text);
+    for (const last = this.#tail; this.#head < last;)
+      this.#store.sink.onEnd(this.#slots[this.#head++ & (QUEUE_ROOM - 1)]!, text);
   }
 }
 

@@ -7,7 +7,12 @@ import { sourceOf } from "./source-map.ts";
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number; readonly columnNumber: number };
+    readonly callFrame: {
+      readonly functionName: string;
+      readonly url: string;
+      readonly lineNumber: number;
+      readonly columnNumber: number;
+    };
     readonly children?: readonly number[];
   }[];
   readonly samples: readonly number[];
@@ -23,10 +28,13 @@ export interface Reading {
 
 export function readCpuProfile(profile: CpuProfile): Reading {
   const own = new Map<number, number>();
-  for (const [i, id] of profile.samples.entries()) own.set(id, (own.get(id) ?? 0) + Math.max(0, profile.timeDeltas[i] ?? 0));
+  for (const [i, id] of profile.samples.entries())
+    own.set(id, (own.get(id) ?? 0) + Math.max(0, profile.timeDeltas[i] ?? 0));
   const layers = Object.fromEntries(LAYERS.map((layer) => [layer, 0])) as Record<Layer, number>;
   const byFunction = new Map<string, number>();
-  const callers = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)));
+  const callers = new Map(
+    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)),
+  );
   let idleUs = 0;
   let busyUs = 0;
   for (const node of profile.nodes) {
@@ -43,7 +51,10 @@ export function readCpuProfile(profile: CpuProfile): Reading {
     byFunction.set(label, (byFunction.get(label) ?? 0) + us);
   }
   for (const layer of LAYERS) layers[layer] /= Math.max(1, busyUs);
-  const heaviest = [...byFunction].sort((a, b) => b[1] - a[1]).slice(0, 25).map(([name, us]) => ({ name, share: us / Math.max(1, busyUs) }));
+  const heaviest = [...byFunction]
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 25)
+    .map(([name, us]) => ({ name, share: us / Math.max(1, busyUs) }));
   return { layers, idleShare: idleUs / Math.max(1, idleUs + busyUs), heaviest, root: flameOf(profile, own) };
 }
 
@@ -52,7 +63,12 @@ type ProfileNode = CpuProfile["nodes"][number];
 /** A native function belongs to who called it: `writeBuffer` writes files and sockets alike. */
 function layerByCaller(node: ProfileNode, callers: ReadonlyMap<number, ProfileNode>): Layer {
   let at = node;
-  for (let up = callers.get(at.id); at.callFrame.url === "" && !at.callFrame.functionName.startsWith("(") && up; up = callers.get(at.id)) at = up;
+  for (
+    let up = callers.get(at.id);
+    at.callFrame.url === "" && !at.callFrame.functionName.startsWith("(") && up;
+    up = callers.get(at.id)
+  )
+    at = up;
   const { functionName, url, lineNumber, columnNumber } = at.callFrame;
   return layerOf(sourceOf(url, lineNumber, columnNumber), functionName);
 }
@@ -68,8 +84,12 @@ function flameOf(profile: CpuProfile, own: ReadonlyMap<number, number>): FlameNo
   const build = (id: number, depth: number): FlameNode => {
     const node = byId.get(id)!;
     const { functionName, url, lineNumber, columnNumber } = node.callFrame;
-    const children = depth > 80 ? [] : (node.children ?? []).map((child) => build(child, depth + 1)).filter((child) => child.us > 0);
-    const us = functionName === "(idle)" ? 0 : (own.get(id) ?? 0) + children.reduce((sum, child) => sum + child.us, 0);
+    const children =
+      depth > 80
+        ? []
+        : (node.children ?? []).map((child) => build(child, depth + 1)).filter((child) => child.us > 0);
+    const us =
+      functionName === "(idle)" ? 0 : (own.get(id) ?? 0) + children.reduce((sum, child) => sum + child.us, 0);
     children.sort((a, b) => b.us - a.us);
     return { name: labelOf(functionName, sourceOf(url, lineNumber, columnNumber)), us, children };
   };
@@ -81,7 +101,12 @@ export interface HeapProfile {
   readonly head: HeapNode;
 }
 interface HeapNode {
-  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number; readonly columnNumber: number };
+  readonly callFrame: {
+    readonly functionName: string;
+    readonly url: string;
+    readonly lineNumber: number;
+    readonly columnNumber: number;
+  };
   readonly selfSize: number;
   readonly children: readonly HeapNode[];
 }
@@ -96,5 +121,8 @@ export function heaviestAllocators(profile: HeapProfile): { name: string; bytes:
     for (const child of node.children) visit(child);
   };
   visit(profile.head);
-  return [...bytes].sort((a, b) => b[1] - a[1]).slice(0, 20).map(([name, size]) => ({ name, bytes: size }));
+  return [...bytes]
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 20)
+    .map(([name, size]) => ({ name, bytes: size }));
 }

@@ -14,7 +14,10 @@ const CLOSE_LATER = `(() => {
 export class Inspector {
   #socket: WebSocketClient | undefined;
   #next = 0;
-  readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }>();
+  readonly #waiting = new Map<
+    number,
+    { resolve: (result: unknown) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
+  >();
 
   /** Opens the inspector of a process of this machine and connects to it. */
   static async open(pid: number): Promise<Inspector> {
@@ -39,12 +42,18 @@ export class Inspector {
 
   /** Runs an expression in the process, which sees `require`; gives its value, which must be plain data. */
   async evaluate<T>(expression: string): Promise<T> {
-    const answer = await this.call<{ result: { value?: T }; exceptionDetails?: { exception?: { description?: string } } }>("Runtime.evaluate", {
+    const answer = await this.call<{
+      result: { value?: T };
+      exceptionDetails?: { exception?: { description?: string } };
+    }>("Runtime.evaluate", {
       expression,
       includeCommandLineAPI: true,
       returnByValue: true,
     });
-    if (answer.exceptionDetails) throw new Error(`Inspector: ${answer.exceptionDetails.exception?.description ?? "the expression failed"}`);
+    if (answer.exceptionDetails)
+      throw new Error(
+        `Inspector: ${answer.exceptionDetails.exception?.description ?? "the expression failed"}`,
+      );
     return answer.result.value as T;
   }
 
@@ -77,10 +86,13 @@ async function debuggerUrl(pid: number): Promise<string> {
       if (url !== undefined) return url;
     }
     if (Date.now() > giveUpAt) {
-      throw new Error(`Process ${pid} opened no inspector: it is no Node program, handles SIGUSR1 itself, or the port 9229 is taken (start it with --inspect-port=0)`);
+      throw new Error(
+        `Process ${pid} opened no inspector: it is no Node program, handles SIGUSR1 itself, or the port 9229 is taken (start it with --inspect-port=0)`,
+      );
     }
     if (!hasAsked) {
-      if (!/\bnode|holdfast/.test(nameOf(pid))) throw new Error(`Process ${pid} (${nameOf(pid)}) is no Node program: SIGUSR1 might end it`);
+      if (!/\bnode|holdfast/.test(nameOf(pid)))
+        throw new Error(`Process ${pid} (${nameOf(pid)}) is no Node program: SIGUSR1 might end it`);
       process.kill(pid, "SIGUSR1");
       hasAsked = true;
     }
@@ -119,12 +131,15 @@ function portsOf(pid: number): number[] {
 
 async function urlOn(port: number): Promise<string | undefined> {
   const body = await new Promise<string>((resolve) => {
-    const request = http.get({ host: "127.0.0.1", port, path: "/json/list", timeout: 1000, agent: false }, (response) => {
-      let text = "";
-      response.on("data", (chunk: Buffer) => (text += chunk.toString()));
-      response.on("end", () => resolve(text));
-      response.on("error", () => resolve(""));
-    });
+    const request = http.get(
+      { host: "127.0.0.1", port, path: "/json/list", timeout: 1000, agent: false },
+      (response) => {
+        let text = "";
+        response.on("data", (chunk: Buffer) => (text += chunk.toString()));
+        response.on("end", () => resolve(text));
+        response.on("error", () => resolve(""));
+      },
+    );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(""));
   });

@@ -9,7 +9,13 @@ import { writePage } from "../bench/report/page.ts";
 import type { Page } from "../bench/report/sections.ts";
 import { formatBytes, formatDuration } from "../bench/units.ts";
 import { type Bottleneck, type Evidence, nameBottleneck } from "./bottleneck.ts";
-import { type CpuProfile, heaviestAllocators, type HeapProfile, readCpuProfile, type Reading } from "./cpu-profile.ts";
+import {
+  type CpuProfile,
+  heaviestAllocators,
+  type HeapProfile,
+  readCpuProfile,
+  type Reading,
+} from "./cpu-profile.ts";
 import { Inspector } from "./inspector.ts";
 import { metricsOf } from "./metrics-page.ts";
 
@@ -63,20 +69,39 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
 
 function parse(argv: readonly string[]): ProfileOptions {
   const text = { type: "string" } as const;
-  const values = parseFlags(argv, { ...ENDPOINT_FLAGS, pid: text, seconds: text, output: text, "write-out": { type: "string", short: "w" } });
-  const read = (name: string): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
+  const values = parseFlags(argv, {
+    ...ENDPOINT_FLAGS,
+    pid: text,
+    seconds: text,
+    output: text,
+    "write-out": { type: "string", short: "w" },
+  });
+  const read = (name: string): string | undefined =>
+    typeof values[name] === "string" ? values[name] : undefined;
   const seconds = Number(read("seconds") ?? "10");
   if (!(seconds > 0 && seconds <= 600)) throw new UsageError("--seconds must be between 0 and 600");
-  const endpoint = read("endpoints") === undefined && read("pid") !== undefined ? undefined : parseEndpoints(read("endpoints"))[0];
+  const endpoint =
+    read("endpoints") === undefined && read("pid") !== undefined
+      ? undefined
+      : parseEndpoints(read("endpoints"))[0];
   const pid = read("pid") === undefined ? pidOf(endpoint!) : Number(read("pid"));
   if (!Number.isInteger(pid) || pid <= 0) throw new UsageError("--pid must be a process id");
-  return { pid, endpoint, seconds, prefix: read("output") ?? `holdfast-${pid}`, json: read("write-out") === "json" };
+  return {
+    pid,
+    endpoint,
+    seconds,
+    prefix: read("output") ?? `holdfast-${pid}`,
+    json: read("write-out") === "json",
+  };
 }
 
 function pidOf(endpoint: string): number {
   const port = localPortOf(endpoint);
   const pid = port === undefined ? undefined : pidListeningOn(port);
-  if (pid === undefined) throw new UsageError(`${endpoint} is served by no process of this machine that we may look into; name it with --pid`);
+  if (pid === undefined)
+    throw new UsageError(
+      `${endpoint} is served by no process of this machine that we may look into; name it with --pid`,
+    );
   return pid;
 }
 
@@ -119,7 +144,11 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
     await inspector.call("Profiler.setSamplingInterval", { interval: CPU_INTERVAL_US });
     await inspector.evaluate(WATCH);
     const before = await outside(options);
-    await inspector.call("HeapProfiler.startSampling", { samplingInterval: HEAP_INTERVAL_BYTES, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true });
+    await inspector.call("HeapProfiler.startSampling", {
+      samplingInterval: HEAP_INTERVAL_BYTES,
+      includeObjectsCollectedByMajorGC: true,
+      includeObjectsCollectedByMinorGC: true,
+    });
     await inspector.call("Profiler.start");
     await new Promise((resolve) => setTimeout(resolve, options.seconds * 1000));
     const inside = await inspector.evaluate<Inside>(`globalThis[Symbol.for("holdfast.profile")]()`);
@@ -167,7 +196,11 @@ async function outside(options: ProfileOptions): Promise<Outside> {
   };
 }
 
-function evidenceOf(inside: Inside, { before, after }: { before: Outside; after: Outside }, reading: Reading): Evidence {
+function evidenceOf(
+  inside: Inside,
+  { before, after }: { before: Outside; after: Outside },
+  reading: Reading,
+): Evidence {
   const seconds = (after.atMs - before.atMs) / 1000;
   const grown = (name: string): number => (after.metrics[name] ?? 0) - (before.metrics[name] ?? 0);
   const syncs = grown("etcd_disk_wal_fsync_duration_seconds_count");
@@ -190,7 +223,8 @@ function evidenceOf(inside: Inside, { before, after }: { before: Outside; after:
     proposalsPerSecond: grown("etcd_server_proposals_applied_total") / seconds,
     requestsPerSecond: grown("grpc_server_handled_total") / seconds,
     members: peerPings > 0 || (after.metrics["etcd_network_active_peers"] ?? 0) > 0 ? 3 : 1,
-    peerRoundTripSeconds: peerPings > 0 ? grown("etcd_network_peer_round_trip_time_seconds_sum") / peerPings : 0,
+    peerRoundTripSeconds:
+      peerPings > 0 ? grown("etcd_network_peer_round_trip_time_seconds_sum") / peerPings : 0,
   };
 }
 
@@ -218,7 +252,10 @@ function describe(result: ProfileResult): string {
 
 function layersText(evidence: Evidence): string {
   const shares = Object.entries(evidence.layers).filter(([, share]) => share >= 0.01);
-  return shares.sort((a, b) => b[1] - a[1]).map(([layer, share]) => `${layer} ${Math.round(share * 100)} %`).join(", ");
+  return shares
+    .sort((a, b) => b[1] - a[1])
+    .map(([layer, share]) => `${layer} ${Math.round(share * 100)} %`)
+    .join(", ");
 }
 
 function pageOf(result: ProfileResult, reading: Reading): Page {
@@ -227,16 +264,35 @@ function pageOf(result: ProfileResult, reading: Reading): Page {
     title: `Bottleneck: ${bottleneck.cause}`,
     lead: [bottleneck.evidence, `process ${result.pid}, ${result.seconds} s`],
     sections: [
-      { kind: "flame", title: "Where the CPU time went", note: "Width is time; a function lies below its caller. Click a frame to look into it. Idle time is left out.", root: reading.root },
+      {
+        kind: "flame",
+        title: "Where the CPU time went",
+        note: "Width is time; a function lies below its caller. Click a frame to look into it. Idle time is left out.",
+        root: reading.root,
+      },
       {
         kind: "table",
         title: "Layers",
         note: `Of the busy time; the loop was busy ${(evidence.loopUtilisation * 100).toFixed(1)} %.`,
         head: ["layer", "share"],
-        rows: Object.entries(evidence.layers).sort((a, b) => b[1] - a[1]).map(([layer, share]) => [layer, `${(share * 100).toFixed(1)} %`]),
+        rows: Object.entries(evidence.layers)
+          .sort((a, b) => b[1] - a[1])
+          .map(([layer, share]) => [layer, `${(share * 100).toFixed(1)} %`]),
       },
-      { kind: "table", title: "Heaviest functions", note: "Own time.", head: ["share", "function"], rows: result.heaviest.map((one) => [`${(one.share * 100).toFixed(1)} %`, one.name]) },
-      { kind: "table", title: "Heaviest allocators", note: "Sampled, what was collected since included.", head: ["bytes", "function"], rows: result.allocators.map((one) => [formatBytes(one.bytes), one.name]) },
+      {
+        kind: "table",
+        title: "Heaviest functions",
+        note: "Own time.",
+        head: ["share", "function"],
+        rows: result.heaviest.map((one) => [`${(one.share * 100).toFixed(1)} %`, one.name]),
+      },
+      {
+        kind: "table",
+        title: "Heaviest allocators",
+        note: "Sampled, what was collected since included.",
+        head: ["bytes", "function"],
+        rows: result.allocators.map((one) => [formatBytes(one.bytes), one.name]),
+      },
     ],
   };
 }

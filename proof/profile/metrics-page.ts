@@ -5,13 +5,17 @@ import * as http from "node:http";
 export async function metricsOf(endpoint: string): Promise<Record<string, number>> {
   if (endpoint.startsWith("https:")) return {};
   const body = await new Promise<string>((resolve) => {
-    const request = http.get(`http://${endpoint.replace(/^http:\/\//, "")}/metrics`, { timeout: 2000, agent: false }, (response) => {
-      let page = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => (page += chunk));
-      response.on("end", () => resolve(page));
-      response.on("error", () => resolve(""));
-    });
+    const request = http.get(
+      `http://${endpoint.replace(/^http:\/\//, "")}/metrics`,
+      { timeout: 2000, agent: false },
+      (response) => {
+        let page = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => (page += chunk));
+        response.on("end", () => resolve(page));
+        response.on("error", () => resolve(""));
+      },
+    );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(""));
   });

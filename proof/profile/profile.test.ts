@@ -45,7 +45,8 @@ test("bottleneck: each planted one is named", () => {
     ["queue", { proposalsPending: 4000 }],
     ["other code", { loopDelayMsMax: 800, layers: { ...noLayers, other: 0.9, apply: 0.1 } }],
   ];
-  for (const [cause, change] of planted) assert.equal(nameBottleneck({ ...quiet, ...change }).cause, cause, JSON.stringify(change));
+  for (const [cause, change] of planted)
+    assert.equal(nameBottleneck({ ...quiet, ...change }).cause, cause, JSON.stringify(change));
 });
 
 test("bottleneck: functions belong to the layer of their source", () => {
@@ -73,13 +74,22 @@ function isListening(fd: string): boolean {
     return false;
   }
   const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
-  return inode !== undefined && fs.readFileSync("/proc/net/tcp", "utf8").split("\n").some((line) => / 0A /.test(line) && line.trim().split(/\s+/)[9] === inode);
+  return (
+    inode !== undefined &&
+    fs
+      .readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .some((line) => / 0A /.test(line) && line.trim().split(/\s+/)[9] === inode)
+  );
 }
 
 test("profile: a running program that allocates and computes is seen, and its inspector is closed again", async (context) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-profile-"));
-  const script = "let kept = []; function burn() { const end = Date.now() + 45; while (Date.now() < end) kept.push({ a: Math.random() }); kept = []; setTimeout(burn, 2); } burn(); console.log('up'); setTimeout(() => process.exit(), 20000)";
-  const child: ChildProcess = spawn(process.execPath, ["--inspect-port=0", "-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+  const script =
+    "let kept = []; function burn() { const end = Date.now() + 45; while (Date.now() < end) kept.push({ a: Math.random() }); kept = []; setTimeout(burn, 2); } burn(); console.log('up'); setTimeout(() => process.exit(), 20000)";
+  const child: ChildProcess = spawn(process.execPath, ["--inspect-port=0", "-e", script], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   context.after(() => {
     child.kill("SIGKILL");
     fs.rmSync(folder, { recursive: true });
@@ -93,14 +103,18 @@ test("profile: a running program that allocates and computes is seen, and its in
     stdin: undefined,
     env: {},
   };
-  const status = await run(["--pid", String(child.pid), "--seconds", "1", "--output", path.join(folder, "it"), "-w", "json"], io);
+  const status = await run(
+    ["--pid", String(child.pid), "--seconds", "1", "--output", path.join(folder, "it"), "-w", "json"],
+    io,
+  );
   assert.equal(status, 0, said);
   const result = JSON.parse(printed) as { evidence: Evidence; heaviest: { name: string }[]; files: string[] };
   assert.ok(result.evidence.loopUtilisation > 0.6, JSON.stringify(result.evidence));
   assert.ok(result.heaviest.some((one) => one.name.startsWith("burn")));
   // The program lives on, and nobody else can look into it.
   const giveUpAt = Date.now() + 5000;
-  const listens = (): boolean => fs.readdirSync(`/proc/${child.pid}/fd`).some((fd) => isListening(`/proc/${child.pid}/fd/${fd}`));
+  const listens = (): boolean =>
+    fs.readdirSync(`/proc/${child.pid}/fd`).some((fd) => isListening(`/proc/${child.pid}/fd/${fd}`));
   while (listens() && Date.now() < giveUpAt) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(listens(), false, "the inspector still listens");
   assert.equal(child.exitCode, null);

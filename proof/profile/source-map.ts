@@ -29,7 +29,10 @@ export function sourceOf(url: string, line: number, column: number): string {
 
 function load(url: string): Lines | undefined {
   try {
-    const map = JSON.parse(fs.readFileSync(`${fileURLToPath(url)}.map`, "utf8")) as { sources: string[]; mappings: string };
+    const map = JSON.parse(fs.readFileSync(`${fileURLToPath(url)}.map`, "utf8")) as {
+      sources: string[];
+      mappings: string;
+    };
     return { ...decodeMappings(map.mappings), names: map.sources };
   } catch {
     return undefined; // sources run as they are, or a bundle without maps

@@ -60,7 +60,12 @@ export class WebSocketClient {
   #frame(opcode: number, payload: Buffer): void {
     const mask = randomBytes(4);
     const size = payload.length;
-    const head = size < 126 ? Buffer.from([0x80 | opcode, 0x80 | size]) : size < 65_536 ? Buffer.alloc(4) : Buffer.alloc(10);
+    const head =
+      size < 126
+        ? Buffer.from([0x80 | opcode, 0x80 | size])
+        : size < 65_536
+          ? Buffer.alloc(4)
+          : Buffer.alloc(10);
     if (size >= 126) {
       head[0] = 0x80 | opcode;
       head[1] = 0x80 | (size < 65_536 ? 126 : 127);
@@ -107,7 +112,8 @@ function parseFrame(bytes: Buffer): Frame | number {
   const short = bytes[1]! & 0x7f;
   const start = short === 126 ? 4 : short === 127 ? 10 : 2;
   if (bytes.length < start) return start;
-  const size = short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short;
+  const size =
+    short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short;
   if (bytes.length < start + size) return start + size;
   return { opcode: bytes[0]! & 0x0f, payload: bytes.subarray(start, start + size), end: start + size };
 }

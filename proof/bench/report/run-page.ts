@@ -24,7 +24,11 @@ function lineOf(result: RunResult): Line {
 function overSeconds(title: string, lines: readonly Line[], marks: readonly MarkData[]): Section {
   const view = (name: string, of: (second: Second) => number) => ({
     name,
-    lines: lines.map((line): LineData => ({ name: line.name, x: line.series.map((one) => one.second), y: line.series.map(of) })),
+    lines: lines.map((line): LineData => ({
+      name: line.name,
+      x: line.series.map((one) => one.second),
+      y: line.series.map(of),
+    })),
   });
   return {
     kind: "lines",
@@ -35,7 +39,12 @@ function overSeconds(title: string, lines: readonly Line[], marks: readonly Mark
     unit: "us",
     xScale: "linear",
     yScale: "linear",
-    views: [view("average", (one) => one.meanUs), view("p50", (one) => one.p50Us), view("p99", (one) => one.p99Us), view("slowest", (one) => one.maxUs)],
+    views: [
+      view("average", (one) => one.meanUs),
+      view("p50", (one) => one.p50Us),
+      view("p99", (one) => one.p99Us),
+      view("slowest", (one) => one.maxUs),
+    ],
     marks,
     percentileAxis: false,
     points: false,
@@ -100,14 +109,43 @@ function figuresTable(results: readonly RunResult[]): Section {
     kind: "table",
     title: "Figures",
     note: "Latencies count from the intended start in an open loop; failed operations are among them.",
-    head: ["", "rate", "p50", "p99", "p99.9", "p99.99", "slowest", "worst second", "errors", "distinct keys", "client CPU", "server CPU per op", "written per op", "resident"],
+    head: [
+      "",
+      "rate",
+      "p50",
+      "p99",
+      "p99.9",
+      "p99.99",
+      "slowest",
+      "worst second",
+      "errors",
+      "distinct keys",
+      "client CPU",
+      "server CPU per op",
+      "written per op",
+      "resident",
+    ],
     rows: results.map((result) => {
       const operations = Math.max(1, result.operations);
       const cpu = result.servers.reduce((sum, one) => sum + one.cpuSeconds, 0);
       const written = result.servers.reduce((sum, one) => sum + one.writtenBytes, 0);
       const resident = result.servers.reduce((sum, one) => sum + one.rssBytesMax, 0);
-      const latencies = [result.p50Us, result.p99Us, result.p999Us, result.p9999Us, result.maxUs, result.worstSecondUs].map(formatDuration);
-      const use = result.servers.length === 0 ? ["–", "–", "–"] : [formatDuration((cpu * 1e6) / operations), formatBytes(written / operations), formatBytes(resident)];
+      const latencies = [
+        result.p50Us,
+        result.p99Us,
+        result.p999Us,
+        result.p9999Us,
+        result.maxUs,
+        result.worstSecondUs,
+      ].map(formatDuration);
+      const use =
+        result.servers.length === 0
+          ? ["–", "–", "–"]
+          : [
+              formatDuration((cpu * 1e6) / operations),
+              formatBytes(written / operations),
+              formatBytes(resident),
+            ];
       return [
         result.title,
         `${formatCount(result.rate)}/s`,
@@ -130,7 +168,11 @@ function machineSections(result: RunResult): Section[] {
       const name = result.servers.find((server) => server.pid === pid)?.name ?? "server";
       return { name: `${name} ${pid}`, x: samples.map((one) => one.second), y: samples.map(of) };
     });
-  const section = (title: string, unit: "bytes" | "percent" | "plain", of: (sample: RunResult["samples"][number]) => number): Section => ({
+  const section = (
+    title: string,
+    unit: "bytes" | "percent" | "plain",
+    of: (sample: RunResult["samples"][number]) => number,
+  ): Section => ({
     kind: "lines",
     title,
     note: "",
@@ -155,15 +197,35 @@ function verdictSection(result: RunResult): Section[] {
   const { slo } = result;
   if (!slo) return [];
   const rows = slo.objectives.map((one) => [one.objective, one.value, one.kept ? "kept" : "broken"]);
-  rows.push(["windows", `${slo.windowsKept} of ${slo.windows} windows of ${slo.windowSeconds} s kept it`, slo.kept ? "kept" : "broken"]);
-  if (slo.worst) rows.push(["worst window", `${slo.worst.objective} was ${slo.worst.value} at second ${slo.worst.atSecond}`, ""]);
-  return [{ kind: "table", title: `Objectives: ${slo.kept ? "kept" : "broken"}`, note: "Judged for the whole run and for every window of time.", head: ["objective", "found", "verdict"], rows }];
+  rows.push([
+    "windows",
+    `${slo.windowsKept} of ${slo.windows} windows of ${slo.windowSeconds} s kept it`,
+    slo.kept ? "kept" : "broken",
+  ]);
+  if (slo.worst)
+    rows.push([
+      "worst window",
+      `${slo.worst.objective} was ${slo.worst.value} at second ${slo.worst.atSecond}`,
+      "",
+    ]);
+  return [
+    {
+      kind: "table",
+      title: `Objectives: ${slo.kept ? "kept" : "broken"}`,
+      note: "Judged for the whole run and for every window of time.",
+      head: ["objective", "found", "verdict"],
+      rows,
+    },
+  ];
 }
 
 export function runPage(result: RunResult): Page {
   const line = lineOf(result);
   const marks = marksOf(result.marks);
-  const loop = result.loop === "open" ? `open loop at ${formatCount(result.targetRate ?? 0)}/s` : `closed loop, ${result.clients} clients`;
+  const loop =
+    result.loop === "open"
+      ? `open loop at ${formatCount(result.targetRate ?? 0)}/s`
+      : `closed loop, ${result.clients} clients`;
   return {
     title: `${result.workload}: p50 ${formatDuration(result.p50Us)}, p99 ${formatDuration(result.p99Us)}, slowest ${formatDuration(result.maxUs)}`,
     lead: [
@@ -172,13 +234,24 @@ export function runPage(result: RunResult): Page {
       ...(result.refusal ? [result.refusal] : []),
       ...result.warnings,
     ],
-    sections: [...verdictSection(result), overSeconds("Latency over seconds", [line], marks), percentileCurve([line]), ...heatOf(line, marks), figuresTable([result]), ...machineSections(result)],
+    sections: [
+      ...verdictSection(result),
+      overSeconds("Latency over seconds", [line], marks),
+      percentileCurve([line]),
+      ...heatOf(line, marks),
+      figuresTable([result]),
+      ...machineSections(result),
+    ],
   };
 }
 
 /** Throughput against latency: the hockey stick. */
 export function ladderSection(results: readonly RunResult[]): Section {
-  const line = (name: string, of: (result: RunResult) => number): LineData => ({ name, x: results.map((result) => result.rate), y: results.map(of) });
+  const line = (name: string, of: (result: RunResult) => number): LineData => ({
+    name,
+    x: results.map((result) => result.rate),
+    y: results.map(of),
+  });
   return {
     kind: "lines",
     title: "Latency against throughput",
@@ -188,7 +261,16 @@ export function ladderSection(results: readonly RunResult[]): Section {
     unit: "us",
     xScale: "linear",
     yScale: "log",
-    views: [{ name: "all", lines: [line("p50", (one) => one.p50Us), line("p99", (one) => one.p99Us), line("p99.9", (one) => one.p999Us)] }],
+    views: [
+      {
+        name: "all",
+        lines: [
+          line("p50", (one) => one.p50Us),
+          line("p99", (one) => one.p99Us),
+          line("p99.9", (one) => one.p999Us),
+        ],
+      },
+    ],
     marks: [],
     percentileAxis: false,
     points: true,
@@ -198,21 +280,52 @@ export function ladderSection(results: readonly RunResult[]): Section {
 export function ladderPage(results: readonly RunResult[], highest: number | null): Page {
   const first = results[0];
   return {
-    title: highest === null ? "No rate kept the objectives" : `${formatCount(highest)}/s is the highest rate that kept the objectives`,
-    lead: first ? [`${first.workload} on ${first.store} ${first.serverVersion}; open loop; ${first.startedAt}`, machineText(first.machine)] : [],
-    sections: [ladderSection(results), figuresTable(results.map((one) => ({ ...one, title: `${formatCount(one.targetRate ?? 0)}/s offered` })))],
+    title:
+      highest === null
+        ? "No rate kept the objectives"
+        : `${formatCount(highest)}/s is the highest rate that kept the objectives`,
+    lead: first
+      ? [
+          `${first.workload} on ${first.store} ${first.serverVersion}; open loop; ${first.startedAt}`,
+          machineText(first.machine),
+        ]
+      : [],
+    sections: [
+      ladderSection(results),
+      figuresTable(
+        results.map((one) => ({ ...one, title: `${formatCount(one.targetRate ?? 0)}/s offered` })),
+      ),
+    ],
   };
 }
 
 function pictureSections(picture: Picture): Section[] {
-  return [overSeconds(picture.title, picture.stores, []), percentileCurve(picture.stores), ...picture.stores.flatMap((store) => heatOf(store, []))];
+  return [
+    overSeconds(picture.title, picture.stores, []),
+    percentileCurve(picture.stores),
+    ...picture.stores.flatMap((store) => heatOf(store, [])),
+  ];
 }
 
 export function comparePage(result: CompareResult): Page {
   const { limits } = result;
   const rows = result.rows.flatMap((row) =>
     row.figures.length === 0
-      ? [{ row: row.row, what: row.what, figure: "", ours: "–", rival: "–", ratio: "–", interval: null, value: null, lowerIsBetter: true, met: "not met", notes: row.notes }]
+      ? [
+          {
+            row: row.row,
+            what: row.what,
+            figure: "",
+            ours: "–",
+            rival: "–",
+            ratio: "–",
+            interval: null,
+            value: null,
+            lowerIsBetter: true,
+            met: "not met",
+            notes: row.notes,
+          },
+        ]
       : row.figures.flatMap((figure, i) =>
           (figure.against.length === 0 ? [undefined] : figure.against).map((against, j) => ({
             row: i + j === 0 ? row.row : "",
@@ -230,7 +343,9 @@ export function comparePage(result: CompareResult): Page {
         ),
   );
   return {
-    title: result.contenders.map((one) => `${one.name} ${one.version === "given" ? "" : one.version}`.trim()).join(" against "),
+    title: result.contenders
+      .map((one) => `${one.name} ${one.version === "given" ? "" : one.version}`.trim())
+      .join(" against "),
     lead: [
       `${machineText(result.machine)}; ${result.rounds} rounds of ${result.sliceSeconds} s, in turns; ${result.startedAt}`,
       `limits in the same run: durable write ${formatDuration(limits.disk.bestP50Us)}, round trip ${formatDuration(limits.loopbackP50Us)}`,
@@ -238,7 +353,12 @@ export function comparePage(result: CompareResult): Page {
     ],
     sections: [
       ...result.pictures.flatMap(pictureSections),
-      { kind: "rows", title: "Rows of the goals", note: "Ratio is ours / theirs with a 95 % bootstrap interval: below 1 is better for times and sizes, above 1 for rates.", rows },
+      {
+        kind: "rows",
+        title: "Rows of the goals",
+        note: "Ratio is ours / theirs with a 95 % bootstrap interval: below 1 is better for times and sizes, above 1 for rates.",
+        rows,
+      },
       ...result.curves.flatMap((curve): Section[] => [
         { ...overSeconds(`${curve.row}: latency over seconds of one round`, curve.runs.map(lineOf), []) },
         figuresTable(curve.runs),

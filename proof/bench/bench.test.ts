@@ -1,0 +1,289 @@
+// The whole command against a server in this process that speaks etcd's API over our transport, without a store: what
+// is checked is the bench, not the store.
+
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { after, before, test } from "node:test";
+import { DEFAULT_LIMITS } from "../../core/base/limits.ts";
+import type { ServerCall } from "../../core/grpc/server-call.ts";
+import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import {
+  PutRequest,
+  RangeResponse,
+  StatusResponse,
+  TxnResponse,
+  WatchResponse,
+} from "../../core/wire/messages.ts";
+import { decode, encode, type Input, type Schema } from "../../core/wire/schema.ts";
+import { systemClock } from "../../io/clock.ts";
+import { type NetServer, serve } from "../../io/net/server.ts";
+import { climb } from "./ladder.ts";
+import { run } from "./main.ts";
+import { parseRun } from "./options.ts";
+import type { RunResult } from "./result.ts";
+
+const HEADER = { revision: 7, cluster_id: 1n, member_id: 2n, raft_term: 3 };
+
+/** Answers what the bench asks for; puts can be slow or fail, and watchers hear of every put. */
+class FakeStore implements ServerHandler {
+  failEvery = 0;
+  delayMs = 0;
+  puts = 0;
+  readonly keys = new Set<string>();
+  readonly #watchers: { call: ServerCall; id: number }[] = [];
+  #nextWatch = 0;
+
+  onUnary(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    switch (call.method.name) {
+      case "Put":
+        return this.#put(call, bytes, start, end);
+      case "Range":
+        return answer(call, RangeResponse, {
+          header: HEADER,
+          kvs: [{ key: new Uint8Array(3), value: new Uint8Array(3), mod_revision: 5 }],
+          count: 1,
+        });
+      case "Txn":
+        return answer(call, TxnResponse, { header: HEADER, succeeded: true });
+      case "Status":
+        return answer(call, StatusResponse, { header: HEADER, version: "3.6.0", leader: 2n });
+      default:
+        return call.failWith(12, "not in this test");
+    }
+  }
+
+  #put(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const { key, value } = decode(PutRequest, bytes, start, end);
+    this.keys.add(Buffer.from(key).toString("latin1"));
+    this.puts++;
+    if (this.failEvery > 0 && this.puts % this.failEvery === 0)
+      return call.failWith(8, "etcdserver: too many requests");
+    const reply = (): void => answer(call, StatusResponse, { header: HEADER });
+    if (this.delayMs > 0) setTimeout(reply, this.delayMs);
+    else reply();
+    for (const watcher of this.#watchers)
+      send(watcher.call, WatchResponse, {
+        header: HEADER,
+        watch_id: BigInt(watcher.id),
+        events: [{ kv: { key, value } }],
+      });
+  }
+
+  onStreamOpen(): void {}
+
+  onStreamMessage(call: ServerCall): void {
+    const id = this.#nextWatch++;
+    this.#watchers.push({ call, id });
+    send(call, WatchResponse, { header: HEADER, watch_id: BigInt(id), created: true });
+  }
+
+  onStreamHalfClose(call: ServerCall): void {
+    this.onCancel(call);
+  }
+
+  onCancel(call: ServerCall): void {
+    for (let i = this.#watchers.length - 1; i >= 0; i--)
+      if (this.#watchers[i]!.call === call) this.#watchers.splice(i, 1);
+    call.finish();
+  }
+
+  onWritable(): void {}
+}
+
+function send<T>(call: ServerCall, schema: Schema<T>, message: Input<T>): void {
+  encode(schema, message, call.beginMessage());
+  call.endMessage();
+}
+
+function answer<T>(call: ServerCall, schema: Schema<T>, message: Input<T>): void {
+  send(call, schema, message);
+  call.finish();
+}
+
+let store: FakeStore;
+let server: NetServer;
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-bench-"));
+
+before(async () => {
+  store = new FakeStore();
+  server = await serve({
+    urls: ["http://127.0.0.1:0"],
+    handler: store,
+    limits: DEFAULT_LIMITS,
+    clock: systemClock,
+  });
+});
+
+after(() => {
+  server.close();
+  fs.rmSync(folder, { recursive: true });
+});
+
+async function bench(
+  ...argv: string[]
+): Promise<{ status: number; out: string; err: string; result: RunResult }> {
+  let out = "";
+  let err = "";
+  const io = {
+    stdout: { write: (text: string) => (out += text) },
+    stderr: { write: (text: string) => (err += text) },
+    stdin: undefined,
+    env: {},
+  };
+  const status = await run(
+    argv.includes("--endpoints") ? argv : [...argv, "--endpoints", server.addresses[0]!],
+    io,
+  );
+  const result = (out.startsWith("{") ? JSON.parse(out) : {}) as RunResult;
+  return { status, out, err, result };
+}
+
+test("bench put: counts operations and distinct keys, alone on stdout as one object", async () => {
+  store.keys.clear();
+  const { status, out, err, result } = await bench("put", "--keys", "500", "--clients", "4", "-w", "json");
+  assert.equal(status, 0, err);
+  assert.equal(out.trim().split("\n").length, 1);
+  assert.deepEqual([result.operations, result.errors, result.distinctKeys], [500, 0, 500]);
+  assert.equal(store.keys.size, 500);
+  for (const figure of ["rate", "p50Us", "p90Us", "p99Us", "p999Us", "maxUs"] as const)
+    assert.ok(result[figure] > 0, figure);
+  assert.ok(result.p50Us <= result.p99Us && result.p99Us <= result.maxUs);
+  assert.equal(result.serverVersion, "3.6.0");
+  assert.match(err, /running/);
+});
+
+test("bench put: a key space smaller than the operations shows as few distinct keys", async () => {
+  const { result } = await bench("put", "--keys", "10", "--total", "200", "-w", "json");
+  assert.deepEqual([result.operations, result.distinctKeys], [200, 10]);
+});
+
+test("bench put: every failure is counted with its words", async () => {
+  store.failEvery = 10;
+  const { result } = await bench("put", "--total", "100", "--clients", "5", "-w", "json");
+  store.failEvery = 0;
+  assert.equal(result.operations + result.errors, 100);
+  assert.ok(result.errors >= 9 && result.errors <= 11, String(result.errors));
+  assert.deepEqual(Object.keys(result.errorTexts), ["etcdserver: too many requests"]);
+});
+
+test("bench put: an open loop keeps its rate, and a broken objective is exit status 1", async () => {
+  store.delayMs = 20;
+  const { status, result } = await bench(
+    "put",
+    "--rate",
+    "200",
+    "--duration",
+    "1s",
+    "--warmup",
+    "0s",
+    "--slo",
+    "p50<5ms",
+    "-w",
+    "json",
+  );
+  store.delayMs = 0;
+  assert.equal(result.loop, "open");
+  assert.ok(result.operations >= 190 && result.operations <= 201, String(result.operations));
+  assert.ok(result.p50Us >= 18_000);
+  assert.equal(result.slo?.kept, false);
+  assert.equal(status, 1);
+});
+
+test("bench: gets, transactions and compare-and-set run", async () => {
+  for (const workload of [
+    ["range", "--no-preload"],
+    ["range", "--mode", "prefix", "--no-preload"],
+    ["txn", "--txn-ops", "3"],
+    ["cas", "--no-preload"],
+    ["mixed", "--no-preload"],
+  ]) {
+    const { status, result, err } = await bench(...workload, "--total", "50", "-w", "json");
+    assert.equal(status, 0, err);
+    assert.deepEqual([result.operations, result.errors], [50, 0], workload.join(" "));
+  }
+});
+
+test("bench watch-latency: an operation ends when the last watcher has its event", async () => {
+  const { result, err } = await bench("watch-latency", "--watchers", "5", "--total", "40", "-w", "json");
+  assert.deepEqual([result.operations, result.errors, result.extras["events"]], [40, 0, 200], err);
+});
+
+test("bench: the text report names the figures, and the page and the saved result are written", async () => {
+  const report = path.join(folder, "out.html");
+  const saved = path.join(folder, "out.json");
+  const { status, out } = await bench(
+    "put",
+    "--total",
+    "200",
+    "--slo",
+    "p99<10s",
+    "--report",
+    report,
+    "--save",
+    saved,
+  );
+  assert.equal(status, 0);
+  assert.match(out, /200 in .* s, 0 errors/);
+  assert.match(out, /200 distinct/);
+  assert.match(out, /p99<10s: .*, kept/);
+  const page = fs.readFileSync(report, "utf8");
+  assert.match(page, /uPlot/);
+  assert.doesNotMatch(page, /(?:src|href)="http/);
+  const diff = await bench("diff", saved, saved, "--endpoints", "x").catch(() => undefined);
+  assert.ok(diff && /same/.test(diff.out), diff?.err);
+});
+
+test("bench: a ladder ends after two rates that fail, and names the highest that did not", async () => {
+  const options = parseRun("put", ["--rates", "8k,1k,2k,4k,16k,32k"], {});
+  const asked: number[] = [];
+  const hooks = { signal: new AbortController().signal, onSecond: () => {}, onPhase: () => {} };
+  const ladder = await climb(options, hooks, async (step) => {
+    asked.push(step.ratePerSecond!);
+    // 2,000/s meets a hiccup, 8,000/s and above are too much.
+    const kept = step.ratePerSecond! !== 2000 && step.ratePerSecond! < 8000;
+    return {
+      published: true,
+      rate: step.ratePerSecond,
+      targetRate: step.ratePerSecond,
+      slo: { objectives: [{ kept }] },
+    } as unknown as RunResult;
+  });
+  assert.deepEqual(asked, [1000, 2000, 4000, 8000, 16_000]);
+  assert.equal(ladder.highestRate, 4000);
+});
+
+test("bench --etcd-style: prints etcd's summary, and what it hides", async () => {
+  const { out, status } = await bench("--etcd-style", "put", "--total", "100", "--clients", "2");
+  assert.equal(status, 0);
+  for (const words of [
+    "Summary:",
+    "Requests/sec:",
+    "Response time histogram:",
+    "99.9% in",
+    "it overwrote one key",
+  ])
+    assert.ok(out.includes(words), words);
+});
+
+test("bench: wrong words are exit status 2 and name the flag", async () => {
+  for (const [argv, words] of [
+    [["put", "--keyz", "3"], /keyz/],
+    [["put", "--keys", "0"], /--keys is 0/],
+    [["fly"], /Unknown benchmark fly/],
+    [["put", "--slo", "fast"], /fast/],
+    [["compare", "--rival", "oracle"], /oracle/],
+  ] as const) {
+    const { status, err } = await bench(...argv);
+    assert.equal(status, 2, argv.join(" "));
+    assert.match(err, words);
+  }
+});
+
+test("bench: an endpoint where nobody listens is an error, not a figure", async () => {
+  const { status, err, out } = await bench("put", "--endpoints", "127.0.0.1:1", "--total", "5");
+  assert.equal(status, 1);
+  assert.match(err, /127\.0\.0\.1:1/);
+  assert.equal(out, "");
+});
