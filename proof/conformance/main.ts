@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { CASES } from "./cases.ts";
+import { EXPLAINED } from "./explained.ts";
 import { Pair } from "./pair.ts";
 import { randomRun, scratchKey } from "./random-run.ts";
 import { Side } from "./side.ts";
@@ -74,6 +75,8 @@ export interface ConformanceResult {
   readonly compared: number;
   readonly differences: number;
   readonly details: Pair["differences"];
+  /** Differences whose reason is known, by name. */
+  readonly explained: Readonly<Record<string, number>>;
 }
 
 export async function conformance(options: Options, io: Io): Promise<ConformanceResult> {
@@ -114,6 +117,7 @@ export async function conformance(options: Options, io: Io): Promise<Conformance
     compared: pair.comparedCount,
     differences: pair.differenceCount,
     details: pair.differences,
+    explained: Object.fromEntries(pair.explained),
   };
 }
 
@@ -125,6 +129,10 @@ function report(result: ConformanceResult): string {
       `  ${result.endpoints}: ${ours}`,
       `  ${result.against}: ${theirs}`,
     );
+  }
+  for (const { id, reason } of EXPLAINED) {
+    const count = result.explained[id];
+    if (count !== undefined) lines.push(`explained, ${count} times: ${id}: ${reason}`);
   }
   lines.push(
     `${result.requests} random requests (seed ${result.seed}), ${result.compared} answers compared, ${result.differences} differ`,

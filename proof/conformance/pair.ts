@@ -4,6 +4,7 @@ import type { WatchRequest } from "../../core/wire/messages.ts";
 import type { Input, MessageOf } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { canonical } from "./canonical.ts";
+import { EXPLAINED } from "./explained.ts";
 import type { Outcome, Side, WatchAnswer } from "./side.ts";
 
 export interface Difference {
@@ -24,6 +25,8 @@ export class Pair {
   readonly theirs: Side;
   readonly differences: Difference[] = [];
   differenceCount = 0;
+  /** Known differences by name. */
+  readonly explained = new Map<string, number>();
   comparedCount = 0;
   /** As the last answers said. */
   revision = 0;
@@ -68,6 +71,11 @@ export class Pair {
   // Four parameters: what, of what, and the two sides.
   compare(where: string, request: () => string, ours: string, theirs: string): void {
     if (ours === theirs) return;
+    const explained = EXPLAINED.find((it) => it.matches(request(), ours, theirs));
+    if (explained !== undefined) {
+      this.explained.set(explained.id, (this.explained.get(explained.id) ?? 0) + 1);
+      return;
+    }
     this.differenceCount++;
     if (this.differences.length < KEPT_MAX)
       this.differences.push({ where, request: request(), ours, theirs });
