@@ -103,7 +103,7 @@ export async function withAll<T>(
     }
     return await body(running);
   } finally {
-    await Promise.all(running.map((one) => one.cluster?.stop()));
+    await Promise.all(running.map(async (one) => one.cluster?.stop()));
   }
 }
 

@@ -101,9 +101,12 @@ test("load: a closed loop ends after its operations, each counted once", async (
 });
 
 test("load: a stall is charged to every operation that was due in it (no coordinated omission)", async () => {
-  // All answers wait for the end of a stall of 200 ms.
-  const endMs = performance.now() + 200;
-  const store = new FakeStore(() => Math.max(1, endMs - performance.now()));
+  // All answers wait for the end of a stall of 200 ms, which begins with the first operation.
+  let endMs = 0;
+  const store = new FakeStore(() => {
+    if (endMs === 0) endMs = performance.now() + 200;
+    return Math.max(1, endMs - performance.now());
+  });
   const result = await drive(store, open(500, 4), { operationsMax: 100 });
   assert.equal(result.operations, 100);
   // Only four slots, so a closed loop would have seen four slow operations; here all hundred were due and late.
@@ -156,4 +159,11 @@ test("load: an abort ends with what was seen", async () => {
   const result = await drive(new FakeStore(() => 1), open(1000), { signal: controller.signal });
   assert.equal(result.aborted, true);
   assert.ok(result.operations > 10);
+});
+
+test("load: what was due and never found a slot is a failure, not forgotten", async () => {
+  const store = new FakeStore(() => undefined);
+  const result = await drive(store, open(100, 1), { durationUs: 200_000, timeoutUs: 150_000 });
+  assert.equal(result.operations, 0);
+  assert.ok(result.errors >= 19 && result.errors <= 21, String(result.errors));
 });

@@ -244,7 +244,10 @@ export class Load {
   }
 
   #take(slot: number, nowUs: number, failure: string | undefined): void {
-    const intendedUs = this.#intendedUs[slot]!;
+    this.#takeLatency(this.#intendedUs[slot]!, nowUs, this.#kind[slot]!, failure);
+  }
+
+  #takeLatency(intendedUs: number, nowUs: number, kind: number, failure: string | undefined): void {
     const us = nowUs - intendedUs;
     const failed = failure !== undefined;
     this.#live.record(us);
@@ -253,7 +256,6 @@ export class Load {
     this.#latencies.record(us);
     this.#series.record(intendedUs - this.#startUs, us, failed);
     if (nowUs > this.#lastEndUs) this.#lastEndUs = nowUs;
-    const kind = this.#kind[slot]!;
     if (this.#kindLatencies.length > 1) this.#kindLatencies[kind]!.record(us);
     if (!failed) return;
     this.#errors++;
@@ -272,7 +274,7 @@ export class Load {
 
   #sweep(): void {
     const nowUs = clockUs();
-    if (!this.#stopped && nowUs >= this.#endUs) this.#stop();
+    if (!this.#stopped) this.#stopWhenOver(nowUs);
     const lateUs = nowUs - this.#options.timeoutUs;
     // After Ctrl-C nobody waits for a timeout of ten seconds.
     const patience = this.#options.signal.aborted ? Math.max(lateUs, nowUs - 1_000_000) : lateUs;
@@ -281,6 +283,22 @@ export class Load {
       this.#operations!.abandon(slot);
       this.done(slot, "no answer in time");
     }
+  }
+
+  /** An open loop ends when all that was due has been started, however late that is; only then is nothing left out. */
+  #stopWhenOver(nowUs: number): void {
+    if (!this.#open) {
+      if (nowUs >= this.#endUs) this.#stop();
+      return;
+    }
+    if (nowUs < this.#endUs + this.#options.timeoutUs) return;
+    const schedule = this.#schedule!;
+    while (schedule.nextUs < this.#endUs && this.#issued < this.#options.operationsMax) {
+      this.#issued++;
+      this.#takeLatency(schedule.nextUs, nowUs, 0, "never started: all slots were taken");
+      schedule.advance();
+    }
+    this.#stop();
   }
 
   #reportSecond(): void {

@@ -231,6 +231,7 @@ const OPEN_CONNECTIONS_DEFAULT = 10;
 const DURATION_US_DEFAULT = 10_000_000;
 const WARMUP_US_DEFAULT = 1_000_000;
 
+// oxlint-disable-next-line max-lines-per-function -- one line a flag; there is nothing to follow
 function build(
   workload: WorkloadName,
   read: Reader,

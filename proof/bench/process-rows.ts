@@ -30,7 +30,7 @@ export class Values {
 
   add(figure: string, contender: string, value: number): void {
     let byContender = this.#values.get(figure);
-    if (!byContender) this.#values.set(figure, (byContender = new Map()));
+    if (!byContender) this.#values.set(figure, (byContender = new Map<string, number[]>()));
     byContender.set(contender, [...(byContender.get(contender) ?? []), value]);
   }
 
