@@ -74,6 +74,9 @@ async function bundle(): Promise<ReadonlySet<string>> {
     // The map leads to the sources of the clone; a package without them is smaller.
     sourcesContent: false,
     legalComments: "none",
+    // A start reads and parses all of it; names stay, for profiles and stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
     packages: "external",
     banner: { js: "#!/usr/bin/env node" },
     logLevel: "warning",
