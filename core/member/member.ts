@@ -108,6 +108,7 @@ export class Member {
   readonly counters: MemberCounters;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
+  #arePeersStale = false;
   /** Waits for the next applied lease entry. */
   #leaseWaiters: ReadProbe[] = [];
   #transfer:
@@ -164,6 +165,7 @@ export class Member {
     this.#leaderlessSinceMs = this.nowMs;
     this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
     this.onMembershipChanged();
+    this.#updatePeers();
     registerGauges(this, options.metrics);
   }
 
@@ -289,7 +291,9 @@ export class Member {
   }
 
   onPeerDisconnected(peer: Id64): void {
-    this.#connectedSinceMs.delete(id64Hex(peer));
+    // Of the two connections between members the other's may have ended alone.
+    const isConnected = this.options.peers.writer(peer, LANE_CONTROL) !== undefined;
+    if (!isConnected) this.#connectedSinceMs.delete(id64Hex(peer));
     this.housekeeping.sender.disconnected(peer);
     this.raft.peerDisconnected(peer, this.clock.now());
     this.options.waker.wake();
@@ -473,6 +477,7 @@ export class Member {
     this.divergence.adopted(state.effectHash);
     this.rejoin.adopted();
     this.onMembershipChanged();
+    this.#updatePeers();
   }
 
   #attachStore(): void {
@@ -517,6 +522,7 @@ export class Member {
     }
     this.appliedTerm = raft.log.term(last);
     raft.appliedTo(last);
+    this.#updatePeers();
     this.hub.advance();
   }
 
@@ -594,9 +600,18 @@ export class Member {
         .filter((info) => !info.isLearner)
         .map((info) => info.id),
     );
-    const { memberId } = this.options;
+    this.#arePeersStale = true;
+  }
+
+  /** Not with every change: while the first entries are applied one by one, members would be dropped and dialled anew. */
+  #updatePeers(): void {
+    if (!this.#arePeersStale) return;
+    this.#arePeersStale = false;
+    const { memberId, joins, initialMembers } = this.options;
+    const isBootstrapping = !joins && this.appliedIndex < initialMembers.length;
     // A member that joins knows the others from elsewhere until the log tells it.
-    const known = this.membership.size > 0 ? this.membership.list() : this.options.initialMembers;
+    const isTold = this.membership.size > 0 && !isBootstrapping;
+    const known = isTold ? this.membership.list() : initialMembers;
     const others = known.filter((info) => !id64Equal(info.id, memberId));
     this.options.peers.setPeers(others.map((info) => ({ id: info.id, urls: info.peerUrls })));
   }
