@@ -44,9 +44,9 @@ const developmentPackages: readonly string[] = [
 
 const namePattern = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
-/** Also benchmarks and property tests: code that never reaches a user. */
+/** Also benchmarks, property tests and checks of real peers: code that never reaches a user. */
 export function isTestFile(file: string): boolean {
-  return /\.(?:test|fuzz|bench)\.ts$/.test(file);
+  return /\.(?:test|fuzz|bench|check)\.ts$/.test(file);
 }
 
 /** Blanks comments and the insides of strings, keeping every quote, and everything else, where it is. */

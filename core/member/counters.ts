@@ -120,8 +120,21 @@ export class MemberCounters {
 
 /** Metrics that are the member's state, read when somebody asks. */
 export function registerGauges(member: Member, metrics: Metrics): void {
-  const gauge = (name: string, help: string, read: () => number, labels?: Record<string, string>): void =>
+  const gauge: RegisterGauge = (name, help, read, labels) =>
     metrics.gauge(`etcd_${name}`, help, read, labels);
+  registerServerGauges(member, gauge);
+  registerStoreGauges(member, gauge);
+  registerAlarmGauges(member, gauge);
+}
+
+type RegisterGauge = (
+  name: string,
+  help: string,
+  read: () => number,
+  labels?: Record<string, string>,
+) => void;
+
+function registerServerGauges(member: Member, gauge: RegisterGauge): void {
   const { raft } = member;
   gauge("server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", () =>
     Number(member.hasLeader),
@@ -176,6 +189,9 @@ export function registerGauges(member: Member, metrics: Metrics): void {
       cluster_version: "3.6",
     },
   );
+}
+
+function registerStoreGauges(member: Member, gauge: RegisterGauge): void {
   gauge(
     "mvcc_db_total_size_in_bytes",
     "Total size of the data in bytes, superseded versions included.",
@@ -200,6 +216,9 @@ export function registerGauges(member: Member, metrics: Metrics): void {
     "Total number of unsynced slow watchers.",
     () => member.hub.laggingCount,
   );
+}
+
+function registerAlarmGauges(member: Member, gauge: RegisterGauge): void {
   for (const [type, name] of ALARM_NAMES.entries()) {
     if (type === 0) continue;
     const labels = { server_id: id64Hex(member.options.memberId), alarm_type: name };

@@ -90,10 +90,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["transfer", transfer],
   ["compact", compact],
   ["change", change],
-  ["deliver", (it, words) => void chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet))],
+  ["deliver", (it, words) => chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet))],
   [
     "duplicate",
-    (it, words) => void chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet, true)),
+    (it, words) => chosen(it.cluster, words).forEach((packet) => it.cluster.deliver(packet, true)),
   ],
   ["drop", drop],
   ["sync", (it, [id, count]) => it.cluster.sync(Number(id), count === undefined ? undefined : Number(count))],

@@ -14,8 +14,8 @@ import { serve } from "./server.ts";
 
 const REQUEST = new Uint8Array(330).fill(7);
 
-if (process.argv[2] === "serve") void runServer();
-else void runClient(Number(process.argv[2] ?? "2"));
+if (process.argv[2] === "serve") await runServer();
+else await runClient(Number(process.argv[2] ?? "2"));
 
 async function runServer(): Promise<void> {
   const server = await serve({

@@ -103,7 +103,9 @@ export class PeerTransport implements PeerLinks {
       server.once("error", reject);
       server.listen(Number(url.port), url.hostname.replace(/^\[|\]$/g, ""), () => {
         server.off("error", reject);
-        server.on("error", (error) => this.#options.warn("peer listener failed", { error: error.message }));
+        server.on("error", (error: Error) =>
+          this.#options.warn("peer listener failed", { error: error.message }),
+        );
         resolve();
       });
     });

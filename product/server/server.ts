@@ -133,6 +133,13 @@ const REFUSE_CALLS: ServerHandler = {
 };
 const NO_CALLS: Status = { code: CODE.unimplemented, text: "this port serves metrics and health only" };
 
+type MemberIdentity = {
+  memberId: Id64;
+  clusterId: Id64;
+  initialMembers: readonly MemberInfo[];
+  joins: boolean;
+};
+
 class ServerProcess implements RunningServer {
   readonly #config: ServerConfig;
   readonly #log: Log;
@@ -154,27 +161,43 @@ class ServerProcess implements RunningServer {
   }
 
   async start(): Promise<this> {
-    const config = this.#config;
     const identity = await this.#identity();
-    const clock = systemClock;
-    const limits = limitsOf(config);
-    // The machine and what drives it know each other: the driver's machine is set below.
-    const peerHttp = makePeerHttp(
-      () => this.member,
-      () => this.#versions(),
-    );
+    const limits = limitsOf(this.#config);
+    // The machine and what drives it know each other: the member is opened last.
+    this.#driver = this.#makeDriver();
+    this.#peers = this.#makePeers(identity);
+    this.member = this.#openMember(identity, limits);
+    await this.#peers.listen();
+    await this.#serveClients(limits);
+    this.#driver.wake();
+    this.#log.info("ready to serve client requests", {
+      "member-id": id64Hex(identity.memberId),
+      "cluster-id": id64Hex(identity.clusterId),
+    });
+    return this;
+  }
+
+  #makeDriver(): Driver {
     const machine = {
       turn: () => this.member.turn(),
       background: () => this.member.background(),
       nextDeadlineMs: () => this.member.nextDeadlineMs(),
     };
-    this.#driver = new Driver({
+    return new Driver({
       machine,
-      now: () => clock.now(),
+      now: () => systemClock.now(),
       flush: () => this.#flush(),
       onFatal: (error) => this.#fail(error),
     });
-    this.#peers = new PeerTransport({
+  }
+
+  #makePeers(identity: MemberIdentity): PeerTransport {
+    const config = this.#config;
+    const peerHttp = makePeerHttp(
+      () => this.member,
+      () => this.#versions(),
+    );
+    return new PeerTransport({
       clusterId: identity.clusterId,
       memberId: identity.memberId,
       listenUrls: config.listenPeerUrls,
@@ -185,7 +208,11 @@ class ServerProcess implements RunningServer {
       onHttp: (socket) => peerHttp.emit("connection", socket),
       warn: (message, fields) => this.#log.warn(message, fields),
     });
-    this.member = openMember({
+  }
+
+  #openMember(identity: MemberIdentity, limits: Limits): Member {
+    const config = this.#config;
+    return openMember({
       ...identity,
       name: config.name,
       clientUrls: config.advertiseClientUrls,
@@ -198,7 +225,7 @@ class ServerProcess implements RunningServer {
       autoCompaction: config.autoCompaction,
       reportedVersion: REPORTED_VERSION,
       limits,
-      clock,
+      clock: systemClock,
       waker: this.#driver,
       prng: new Prng(randomInt(2 ** 47)),
       disk: this.#directory.disk,
@@ -210,7 +237,11 @@ class ServerProcess implements RunningServer {
         stop: (reason) => this.#stopItself(reason),
       },
     });
-    await this.#peers.listen();
+  }
+
+  async #serveClients(limits: Limits): Promise<void> {
+    const config = this.#config;
+    const clock = systemClock;
     const sources = this.#httpSources();
     this.#net = await serve({
       urls: config.listenClientUrls,
@@ -232,12 +263,6 @@ class ServerProcess implements RunningServer {
         clock,
       });
     }
-    this.#driver.wake();
-    this.#log.info("ready to serve client requests", {
-      "member-id": id64Hex(identity.memberId),
-      "cluster-id": id64Hex(identity.clusterId),
-    });
-    return this;
   }
 
   async stop(): Promise<void> {
@@ -308,12 +333,7 @@ class ServerProcess implements RunningServer {
     };
   }
 
-  async #identity(): Promise<{
-    memberId: Id64;
-    clusterId: Id64;
-    initialMembers: readonly MemberInfo[];
-    joins: boolean;
-  }> {
+  async #identity(): Promise<MemberIdentity> {
     const config = this.#config;
     const initialMembers = [...config.initialCluster].map(([name, peerUrls]) => ({
       id: bootstrapMemberId(peerUrls, config.clusterToken),
