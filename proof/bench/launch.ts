@@ -64,10 +64,23 @@ function findOurs(command: string | undefined): Installed {
   };
 }
 
-function findEtcd(): Installed {
+/** Where `npm run peers` builds real peers. */
+function peersFolder(): string {
   const cache = process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache");
-  const folder = process.env["HOLDFAST_PEERS"] ?? path.join(cache, "holdfast/peers/bin");
-  const found = [path.join(folder, "etcd"), onPath("etcd")]
+  return process.env["HOLDFAST_PEERS"] ?? path.join(cache, "holdfast/peers/bin");
+}
+
+export function findEtcdctl(): string {
+  const file = [path.join(peersFolder(), "etcdctl"), onPath("etcdctl")].find(
+    (one) => one !== undefined && fs.existsSync(one),
+  );
+  if (file === undefined)
+    throw new Error("Cannot find etcdctl on PATH or in the peers cache: run npm run peers");
+  return file;
+}
+
+function findEtcd(): Installed {
+  const found = [path.join(peersFolder(), "etcd"), onPath("etcd")]
     .filter((file): file is string => file !== undefined && fs.existsSync(file))
     .map((file) => ({ file, version: /\d+\.\d+\.\d+/.exec(firstLine(file, ["--version"]))?.[0] ?? "0.0.0" }))
     .sort((a, b) => versionNumber(b.version) - versionNumber(a.version))[0];

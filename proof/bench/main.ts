@@ -17,6 +17,7 @@ import {
 import { describeRun, Progress, type TextOut } from "./print.ts";
 import { comparePage, ladderPage, runPage } from "./report/run-page.ts";
 import { writePage } from "./report/page.ts";
+import type { Page } from "./report/sections.ts";
 import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
 import { type RunHooks, runOnce } from "./run.ts";
@@ -69,15 +70,34 @@ async function benchWorkload(
   const options = parseRun(workload, argv, io.env);
   return withHooks(io, options, async (hooks) => {
     if (options.rates.length > 0) return benchLadder(options, hooks, io);
+    const profile = options.profile ? profileOf(options) : undefined;
     const result = await runOnce(options, hooks);
+    const sections = (await profile) ?? [];
     hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
-    if (options.reportFile !== undefined) writePage(options.reportFile, runPage(result));
+    if (options.reportFile !== undefined)
+      writePage(options.reportFile, withSections(runPage(result), sections));
     io.stdout.write(options.json ? `${JSON.stringify(result)}\n` : describeRun(result));
     if (options.reportFile !== undefined && !options.json)
       io.stdout.write(`  report      ${options.reportFile}\n`);
     return exitStatusOf(result);
   });
+}
+
+/** Of the middle of the load, from the first endpoint's server; loaded only when asked for. */
+async function profileOf(options: RunOptions): Promise<Page["sections"]> {
+  if (options.reportFile === undefined)
+    throw new UsageError("--profile is drawn on a page: it needs --report");
+  const { profileBeside } = await import("../profile/main.ts");
+  const seconds = Math.max(
+    1,
+    Math.min(30, Number.isFinite(options.durationUs) ? options.durationUs / 1e6 - 1 : 5),
+  );
+  return profileBeside(options.endpoints[0]!, { waitMs: options.warmupUs / 1000 + 500, seconds });
+}
+
+function withSections(page: Page, sections: Page["sections"]): Page {
+  return { ...page, sections: [...page.sections, ...sections] };
 }
 
 interface CommandHooks extends RunHooks {

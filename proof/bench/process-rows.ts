@@ -7,13 +7,13 @@ import { all, type Contender, loadOn, prepare, type RowContext, type Running } f
 import { Control } from "./control.ts";
 import { type FigurePlan, figureResult, type FigureResult } from "./figures.ts";
 import { openForeignStore } from "./foreign-store.ts";
-import type { Cluster } from "./launch.ts";
+import { type Cluster, findEtcdctl } from "./launch.ts";
 import { sectorsWritten } from "./probes.ts";
 import { readProcess } from "./process-sampler.ts";
 import { openRpc } from "./rpc-client.ts";
 import type { Second } from "./series.ts";
 import { clockUs } from "./ticker.ts";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 
 /** A row that needs more than a load. `run` gives values by figure and contender, one a round. */
 export interface ProcessRow {
@@ -384,4 +384,50 @@ const HIGHEST_RATE: ProcessRow = {
   },
 };
 
-export const PROCESS_ROWS: readonly ProcessRow[] = [HIGHEST_RATE, MASS, START, WRITTEN, IDLE];
+/** etcd's own client puts the load: 8,000 or 15,000 put/s for 60 s. 1 is a pass. */
+const CHECK_PERF: ProcessRow = {
+  id: "P26",
+  what: "etcdctl check perf --load=l and xl (1 is a pass)",
+  etcdOnly: true,
+  figures: [
+    { name: "l", unit: "", better: "higher", demands: { gate: { value: 1 } } },
+    { name: "xl", unit: "", better: "higher", demands: { target: { value: 1 } } },
+  ],
+  run: async (context) => {
+    const values = new Values();
+    const etcdctl = findEtcdctl();
+    for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
+      for (const load of ["l", "xl"]) {
+        context.say(`etcdctl check perf --load=${load}: ${who.name}`);
+        await withOne(context, who, async (cluster) => {
+          cluster.startMember(0);
+          await cluster.ready();
+          const { passed, words } = await checkPerf(etcdctl, cluster.endpoints[0]!, load);
+          values.add(load, who.name, passed ? 1 : 0);
+          context.notes.push(`${who.name} ${load}: ${words}`);
+        });
+      }
+    }
+    return values;
+  },
+};
+
+async function checkPerf(
+  etcdctl: string,
+  endpoint: string,
+  load: string,
+): Promise<{ passed: boolean; words: string }> {
+  const output = await new Promise<string>((resolve) => {
+    const args = ["--endpoints", endpoint, "check", "perf", `--load=${load}`];
+    execFile(
+      etcdctl,
+      args,
+      { timeout: 120_000, env: { ...process.env, ETCDCTL_API: "3" } },
+      (_error, out, err) => resolve(`${out}\n${err}`),
+    );
+  });
+  const verdicts = output.split(/[\r\n]/).filter((line) => /^(?:PASS|FAIL)/.test(line));
+  return { passed: verdicts.at(-1) === "PASS", words: verdicts.join("; ") || "no verdict" };
+}
+
+export const PROCESS_ROWS: readonly ProcessRow[] = [HIGHEST_RATE, MASS, START, WRITTEN, CHECK_PERF, IDLE];

@@ -2,6 +2,7 @@
 
 import * as fs from "node:fs";
 import * as os from "node:os";
+import * as path from "node:path";
 import type { CommandIo } from "../bench/main.ts";
 import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, UsageError } from "../bench/options.ts";
 import { localPortOf, pidListeningOn, readProcess } from "../bench/process-sampler.ts";
@@ -135,6 +136,34 @@ interface Inside {
 
 const CPU_INTERVAL_US = 500;
 const HEAP_INTERVAL_BYTES = 32 * 1024;
+
+/**
+ * Profiles the server of a local endpoint beside a load: sections for the load's page. It waits out the warm-up; a server that
+ * cannot be looked into gives a line that says why.
+ */
+export async function profileBeside(
+  endpoint: string,
+  times: { readonly waitMs: number; readonly seconds: number },
+): Promise<Page["sections"]> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-profile-"));
+  try {
+    await new Promise((resolve) => setTimeout(resolve, times.waitMs));
+    const options = {
+      pid: pidOf(endpoint),
+      endpoint,
+      seconds: times.seconds,
+      prefix: path.join(folder, "server"),
+      json: false,
+    };
+    const { result, reading } = await profile(options);
+    const page = pageOf(result, reading);
+    return [{ kind: "text", title: page.title, paragraphs: page.lead }, ...page.sections];
+  } catch (error) {
+    return [{ kind: "text", title: "No profile of the server", paragraphs: [(error as Error).message] }];
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 async function profile(options: ProfileOptions): Promise<{ result: ProfileResult; reading: Reading }> {
   const inspector = await Inspector.open(options.pid);
