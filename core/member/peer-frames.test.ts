@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
+import { crc32c } from "../base/crc32c.ts";
 import { id64 } from "../base/ids.ts";
 import { Prng } from "../base/prng.ts";
 import {
   FrameReader,
+  PEER_PROTOCOL_VERSION,
   PeerError,
   beginFrame,
   endFrame,
@@ -29,6 +31,25 @@ test("a greeting with any bit flipped is refused", () => {
     damaged[bit >> 3]! ^= 1 << (bit & 7);
     assert.throws(() => parseGreeting(damaged, 0), PeerError, `bit ${bit}`);
   }
+});
+
+function ofVersion(version: number): Uint8Array {
+  const writer = new ByteWriter();
+  writeGreeting(writer, GREETING);
+  writer.bytes[6] = version;
+  const crc = crc32c(writer.bytes, 0, 32, 0);
+  writer.position = 32;
+  writer.uint32Be(crc);
+  return writer.copy();
+}
+
+test("a greeting of a newer protocol is refused by name, one of an older protocol is read", () => {
+  const newer = ofVersion(PEER_PROTOCOL_VERSION + 1);
+  assert.throws(() => parseGreeting(newer, 0), {
+    name: "PeerError",
+    message: /protocol version 2, this member up to 1: update this member/,
+  });
+  assert.deepEqual(parseGreeting(ofVersion(PEER_PROTOCOL_VERSION - 1), 0), GREETING);
 });
 
 test("a peer of another cluster, or one that looks for another member, is refused by name", () => {
