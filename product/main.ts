@@ -39,7 +39,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     summary: "Shows where a member's time goes, and what holds it back",
     load: () => import("../proof/profile/main.ts"),
   },
-  demo: { summary: "Shows in a minute what Holdfast does", load: undefined },
+  demo: {
+    summary: "Shows in a minute what Holdfast does, and proves it",
+    load: () => import("../proof/demo/main.ts"),
+  },
 };
 
 /** Runs the program; resolves to the exit code. */
