@@ -65,7 +65,7 @@ export class Client implements Knowledge {
   }
 
   get place(): number {
-    return this.#world.nodes.length + this.number;
+    return this.#world.clientPlace + this.number;
   }
 
   #later(delayUs: number): void {

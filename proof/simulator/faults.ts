@@ -66,7 +66,11 @@ export class FaultInjector {
     this.#world.scheduler.after(fault.afterUs, EVENT, () => {
       if (this.#isHealed) return;
       this.#world.say(`member ${place} is killed after its ${fault.word}`);
-      this.#kill(this.#world.nodes[place]!, fault.survivors, fault.downUs);
+      this.#kill(
+        this.#world.nodes.find((node) => node.place === place)!,
+        fault.survivors,
+        fault.downUs,
+      );
     });
   }
 
@@ -79,7 +83,7 @@ export class FaultInjector {
     for (const node of this.#world.nodes) {
       node.disk.failSyncAt = Number.POSITIVE_INFINITY;
       node.clock.setRate(1);
-      node.start();
+      if (this.#world.operator.isWanted(node)) node.start();
     }
   }
 
@@ -129,6 +133,10 @@ export class FaultInjector {
         return this.#slowProcessor(this.#node(fault.target), fault);
       case "moveLeader":
         return this.#moveLeader();
+      case "addMember":
+        return this.#world.operator.add(fault.asLearner, fault.startsAfterUs);
+      case "removeMember":
+        return this.#world.operator.remove(this.#node(fault.target));
     }
   }
 
@@ -149,7 +157,7 @@ export class FaultInjector {
 
   #startLater(node: SimulatedNode, downUs: number): void {
     this.#world.scheduler.after(downUs, EVENT, () => {
-      if (node.isUp) return;
+      if (node.isUp || !this.#world.operator.isWanted(node)) return;
       this.#world.say(`member ${node.place} starts`);
       node.start();
     });
@@ -174,13 +182,13 @@ export class FaultInjector {
 
   /** Members and clients fall into two groups that do not reach each other. */
   #split(fault: Extract<Fault, { kind: "split" }>): void {
-    const { nodes, clients, watchers } = this.#world;
+    const { nodes, clients, watchers, clientPlace } = this.#world;
     const places = [...nodes, ...clients, ...watchers].map((one) => one.place);
     const side = new Map(places.map((place) => [place, this.#prng.chance(0.5)]));
     const ways: [number, number][] = [];
     for (const from of places) {
       for (const to of places)
-        if (side.get(from) !== side.get(to) && (from < nodes.length || to < nodes.length))
+        if (side.get(from) !== side.get(to) && (from < clientPlace || to < clientPlace))
           ways.push([from, to]);
     }
     this.#close(ways, fault.lastsUs);

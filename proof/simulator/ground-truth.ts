@@ -2,7 +2,10 @@
 // somebody was told with this. An entry enters when the first member says that it is committed, and may never change.
 
 import { hashBytes } from "../../core/base/bytes.ts";
-import { id64Hex } from "../../core/base/ids.ts";
+import { decodeUtf8 } from "../../core/base/utf8.ts";
+import { type Id64, id64Hex } from "../../core/base/ids.ts";
+import { parseMemberContext } from "../../core/member/membership.ts";
+import { ADD_LEARNER, ADD_VOTER, decodeConfChange, REMOVE_MEMBER } from "../../core/raft/conf-change.ts";
 import { ENTRY_NORMAL, type RaftLog } from "../../core/raft/log.ts";
 import * as m from "../../core/wire/messages.ts";
 import { ProtoReader } from "../../core/wire/reader.ts";
@@ -41,6 +44,13 @@ export interface CommittedOperation {
   readonly revision: number;
 }
 
+/** A member, as the committed log says. */
+export interface TrueMember {
+  readonly id: Id64;
+  readonly peerUrl: string;
+  readonly isLearner: boolean;
+}
+
 /** Told of what happens to leases. */
 export interface LeaseWitness {
   granted(id: bigint, ttlSeconds: number): void;
@@ -52,6 +62,10 @@ export class GroundTruth {
   readonly model = new KvModel();
   /** By index; the first is undefined. */
   readonly entries: (CommittedEntry | undefined)[] = [undefined];
+  /** By hexadecimal id. */
+  readonly members = new Map<string, TrueMember>();
+  /** Told of every change of the members. */
+  onMembersChanged: () => void = () => undefined;
   readonly #operations = new Map<number, CommittedOperation>();
   readonly #grants = new Map<bigint, CommittedOperation>();
   readonly #envelope = new RequestEnvelope();
@@ -101,7 +115,24 @@ export class GroundTruth {
       if (kind === REQUEST_KIND.leaseGrant) this.#noteGrant(bytes, operation);
     }
     this.entries.push({ ...entry, revision: this.model.revision, tag, kind });
+    if (log.type(index) !== ENTRY_NORMAL) this.#changeMembers(log, index);
     return true;
+  }
+
+  #changeMembers(log: RaftLog, index: number): void {
+    const change = decodeConfChange(log.type(index), log.bytes(index), log.start(index), log.end(index));
+    for (const { type, id } of change.changes) {
+      const hex = id64Hex(id);
+      if (type === REMOVE_MEMBER) this.members.delete(hex);
+      else if (type === ADD_VOTER || type === ADD_LEARNER) {
+        const { context } = change;
+        const known = this.members.get(hex);
+        const peerUrl =
+          known?.peerUrl ?? parseMemberContext(id, decodeUtf8(context, 0, context.length)).peerUrls[0]!;
+        this.members.set(hex, { id, peerUrl, isLearner: type === ADD_LEARNER });
+      }
+    }
+    this.onMembersChanged();
   }
 
   #note(tag: number, operation: CommittedOperation): void {
@@ -171,10 +202,6 @@ const NOTHING: Outcome = { status: { code: 0, text: "" }, response: {} };
 /** Stands for an entry's type and bytes. */
 export function digestOf(log: RaftLog, index: number): number {
   return hashBytes(log.bytes(index), log.start(index), log.end(index), log.type(index));
-}
-
-export function memberName(id: { readonly hi: number; readonly lo: number }): string {
-  return id64Hex(id);
 }
 
 const tagReader = new ProtoReader();

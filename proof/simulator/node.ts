@@ -33,6 +33,9 @@ export interface NodeOptions {
   readonly info: MemberInfo;
   readonly clusterId: Id64;
   readonly initialMembers: readonly MemberInfo[];
+  /** Was added to a cluster that exists. */
+  readonly joins?: boolean;
+  readonly strictReconfigCheck?: boolean;
   readonly electionMs: number;
   readonly heartbeatMs: number;
   readonly syncUs: number;
@@ -49,6 +52,8 @@ export interface NodeHooks {
   started(node: SimulatedNode, member: Member): void;
   /** After everything that a member did. */
   touched(node: SimulatedNode, member: Member): void;
+  /** The member says that it may not go on, and its process has ended. */
+  stopped?(node: SimulatedNode, reason: string): void;
   /** The process ended by itself because of a fault of its disk. */
   died(node: SimulatedNode, reason: string): void;
 }
@@ -78,6 +83,8 @@ export class SimulatedNode implements PeerPlace {
   #links: DialledPeers | undefined = undefined;
   #backlog: (() => void)[] = [];
   #busyUntilUs = 0;
+  /** Why the member wants its process to end. */
+  #stopReason = "";
   #turnScheduled = false;
   #deadline: Scheduled | undefined = undefined;
   #deadlineAtUs = Number.POSITIVE_INFINITY;
@@ -126,6 +133,12 @@ export class SimulatedNode implements PeerPlace {
     if (this.member === undefined) return;
     this.#stop();
     this.disk = this.disk.afterPowerLoss(loss);
+  }
+
+  /** The process ends without being killed; everything it wrote stays. */
+  shutDown(): void {
+    this.#stopReason = "";
+    this.crash({ prng: this.#chance, survivors: "all", tear: "sector" });
   }
 
   pause(): void {
@@ -221,7 +234,15 @@ export class SimulatedNode implements PeerPlace {
     }
     this.#busyUntilUs = this.#scheduler.nowUs + this.clock.busyUs;
     this.clock.busyUs = 0;
-    if (member !== undefined && this.member === member) this.#options.hooks.touched(this, member);
+    if (member === undefined || this.member !== member) return;
+    this.#options.hooks.touched(this, member);
+    if (this.#stopReason !== "") this.#stopByItself();
+  }
+
+  #stopByItself(): void {
+    const reason = this.#stopReason;
+    this.shutDown();
+    this.#options.hooks.stopped?.(this, reason);
   }
 
   #drainLater(): void {
@@ -301,11 +322,11 @@ export class SimulatedNode implements PeerPlace {
       name: info.name,
       clientUrls: info.clientUrls,
       initialMembers,
-      joins: false,
+      joins: this.#options.joins ?? false,
       forceNewCluster: false,
       heartbeatMs,
       electionMs,
-      strictReconfigCheck: true,
+      strictReconfigCheck: this.#options.strictReconfigCheck ?? true,
       learnerCountMax: 1,
       watchProgressMs: 1_000,
       autoCompaction: { mode: "periodic", periodMs: 0, revisions: 0 },
@@ -320,9 +341,7 @@ export class SimulatedNode implements PeerPlace {
       events: {
         info: say,
         warn: say,
-        stop: (reason) => {
-          throw new Violation("crash", `member ${this.place} stopped by itself: ${reason}`);
-        },
+        stop: (reason) => void (this.#stopReason = reason),
       },
     };
   }

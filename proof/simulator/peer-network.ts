@@ -107,9 +107,7 @@ export class DialledPeers implements PeerLinks {
     }
     for (const { id } of peers) {
       const hex = id64Hex(id);
-      const other = this.#network.places.find((place) => id64Hex(place.id) === hex);
-      if (other !== undefined && !this.#links.has(hex))
-        this.#links.set(hex, new Link(this.#network, this.#place, other));
+      if (!this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.#place, hex));
     }
   }
 
@@ -127,8 +125,8 @@ export class DialledPeers implements PeerLinks {
   }
 
   reset(to: number): void {
-    const place = this.#network.places[to]!;
-    this.#links.get(id64Hex(place.id))?.reset();
+    const place = this.#network.places.find((one) => one.place === to);
+    if (place !== undefined) this.#links.get(id64Hex(place.id))?.reset();
   }
 }
 
@@ -136,7 +134,9 @@ export class DialledPeers implements PeerLinks {
 class Link {
   readonly #peers: PeerNetwork;
   readonly #from: PeerPlace;
-  readonly #to: PeerPlace;
+  readonly #toHex: string;
+  /** Undefined until a member with this id exists: one that was just added is not started yet. */
+  #to: PeerPlace | undefined;
   readonly #writers: ByteWriter[] = [];
   #pipes: Pipe<Frame>[] = [];
   #readers: FrameReader[] = [];
@@ -145,10 +145,10 @@ class Link {
   #generation = 0;
   #stopped = false;
 
-  constructor(peers: PeerNetwork, from: PeerPlace, to: PeerPlace) {
+  constructor(peers: PeerNetwork, from: PeerPlace, toHex: string) {
     this.#peers = peers;
     this.#from = from;
-    this.#to = to;
+    this.#toHex = toHex;
     for (let lane = 0; lane < LANE_COUNT; lane++) this.#writers.push(new ByteWriter(4096));
     this.#dial(0);
   }
@@ -176,10 +176,11 @@ class Link {
 
   otherStopped(): void {
     const { network } = this.#peers;
-    if (this.#pipes.length === 0) return;
-    const isTold = network.isOpen(this.#to.place, this.#from.place);
+    const to = this.#to;
+    if (this.#pipes.length === 0 || to === undefined) return;
+    const isTold = network.isOpen(to.place, this.#from.place);
     const generation = this.#generation;
-    const delayUs = isTold ? network.delayUs(this.#to.place, this.#from.place) : HALF_OPEN_US;
+    const delayUs = isTold ? network.delayUs(to.place, this.#from.place) : HALF_OPEN_US;
     network.scheduler.after(delayUs, { node: this.#from.place, kind: "peer-lost" }, () => {
       if (generation === this.#generation && !this.#stopped) this.#end("acceptor");
     });
@@ -207,24 +208,24 @@ class Link {
   }
 
   #dial(delayUs: number): void {
-    const { network } = this.#peers;
+    const { network, places } = this.#peers;
+    this.#to ??= places.find((place) => id64Hex(place.id) === this.#toHex);
     const from = this.#from.place;
-    const to = this.#to.place;
-    const tripUs = network.delayUs(from, to) + network.delayUs(to, from);
+    const to = this.#to;
+    const tripUs = to === undefined ? 0 : network.delayUs(from, to.place) + network.delayUs(to.place, from);
     network.scheduler.after(delayUs + tripUs, { node: from, kind: "peer-dial" }, () => {
       if (this.#stopped) return;
-      const isOpen = this.#to.isUp && network.isOpen(from, to) && network.isOpen(to, from);
-      if (isOpen) return this.#connected();
+      const isOpen = to?.isUp === true && network.isOpen(from, to.place) && network.isOpen(to.place, from);
+      if (isOpen) return this.#connected(to);
       this.#dial(Math.min(RETRY_US_MIN * 2 ** Math.min(this.#attempt++, 10), RETRY_US_MAX));
     });
   }
 
-  #connected(): void {
+  #connected(to: PeerPlace): void {
     this.#attempt = 0;
     this.#generation++;
     const { network } = this.#peers;
-    const incarnation = this.#to.incarnation;
-    const to = this.#to;
+    const { incarnation } = to;
     const from = this.#from.id;
     const deliver = (frame: Frame): void => {
       if (to.isUp && to.incarnation === incarnation) to.peerFrame(from, frame);
@@ -237,10 +238,10 @@ class Link {
 
   /** `whose`: who noticed already, and need not be told. */
   #end(whose: "dialler" | "acceptor" | "both"): void {
-    if (this.#pipes.length === 0) return;
+    const to = this.#to;
+    if (this.#pipes.length === 0 || to === undefined) return;
     const { network } = this.#peers;
     const from = this.#from;
-    const to = this.#to;
     for (const pipe of this.#pipes) {
       if (whose === "both" && network.chance(0.5)) pipe.close();
       else pipe.abandon();

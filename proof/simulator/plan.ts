@@ -46,7 +46,9 @@ export type Fault =
       readonly turnUs: number;
       readonly lastsUs: number;
     }
-  | { readonly kind: "moveLeader" };
+  | { readonly kind: "moveLeader" }
+  | { readonly kind: "addMember"; readonly asLearner: boolean; readonly startsAfterUs: number }
+  | { readonly kind: "removeMember"; readonly target: Target };
 
 export type FaultKind = Fault["kind"];
 /** A promise on the wire: whoever gives it next loses its power soon after. */
@@ -71,6 +73,8 @@ export interface Plan {
   readonly activeUs: number;
   readonly electionMs: number;
   readonly heartbeatMs: number;
+  /** Off, changes of members are not refused while others are away. */
+  readonly strictReconfigCheck: boolean;
   /** What a sync takes at most without trouble; at least a quarter of it. */
   readonly syncUs: number;
   readonly limits: Limits;
@@ -81,6 +85,9 @@ export interface Plan {
 }
 
 const KIB = 1024;
+
+/** Members that may be added while a plan is played. */
+export const ADDED_MEMBER_COUNT_MAX = 6;
 
 /** The most a clock may be wrong, as a share: what the lease oracle allows for. */
 export const DRIFT_MAX = 0.05;
@@ -100,6 +107,8 @@ const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
   failSync: 2,
   slowProcessor: 2,
   moveLeader: 2,
+  addMember: 1,
+  removeMember: 1,
 };
 
 /** What a profile may fix; the rest is drawn. */
@@ -167,6 +176,12 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       dataSegmentSizeBytes: 128 * KIB,
     },
   },
+  /** Members that are added, promoted and removed while leaders change. */
+  members: {
+    memberCounts: [1, 3, 3, 5],
+    faultKinds: ["addMember", "removeMember", "kill", "isolate", "moveLeader", "pause"],
+    faultCount: [10, 18],
+  },
   /** Leases under wrong clocks and new leaders. */
   leases: {
     memberCounts: [3],
@@ -197,6 +212,7 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     activeUs,
     electionMs: profile.electionMs ?? shape.pick([300, 500, 1000]),
     heartbeatMs: shape.pick([50, 100]),
+    strictReconfigCheck: shape.chance(0.2),
     syncUs: shape.pick(profile.syncUs ?? [400, 400, 400, 3_000]),
     limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
     mix: { ...drawMix(prng.split("mix")), ...profile.mix },
@@ -338,6 +354,10 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
       return { kind, target, turnUs: prng.between(500, 20_000), lastsUs };
     case "moveLeader":
       return { kind };
+    case "addMember":
+      return { kind, asLearner: prng.chance(0.6), startsAfterUs: prng.below(500_000) };
+    case "removeMember":
+      return { kind, target };
   }
 }
 

@@ -1,6 +1,7 @@
 // The end of a simulation: nothing is broken any more, and nobody asks. Now the cluster must find a leader, take a write,
 // answer everything that waits, bring every member and every watcher up to date, and let every unused lease end.
 
+import { id64Hex } from "../../core/base/ids.ts";
 import * as m from "../../core/wire/messages.ts";
 import { decode } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
@@ -42,14 +43,14 @@ export class QuietEnd {
 
   constructor(world: World) {
     this.#world = world;
-    this.#place = world.nodes.length + world.clients.length + world.watchers.length;
+    this.#place = world.operatorPlace;
   }
 
   run(): void {
     const world = this.#world;
     const { scheduler } = world;
     const healedUs = scheduler.nowUs;
-    for (const node of world.nodes) this.#firstWrite(node, healedUs);
+    for (const node of this.#members) if (!isLearner(world, node)) this.#firstWrite(node, healedUs);
     const writtenUs = scheduler.nowUs;
     world.say("every member has taken a write");
     world.runUntil(writtenUs + SETTLE_US);
@@ -67,9 +68,14 @@ export class QuietEnd {
     for (const watcher of world.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
   }
 
+  get #members(): SimulatedNode[] {
+    return this.#world.nodes.filter((node) => this.#world.operator.isWanted(node));
+  }
+
   #firstWrite(node: SimulatedNode, healedUs: number): void {
     const world = this.#world;
-    for (;;) {
+    // Somebody may still be removed: the request was under way.
+    while (world.operator.isWanted(node)) {
       const value = bytesOf(`end ${world.scheduler.nowUs}`);
       const request = {
         key: bytesOf(`end${node.place}`),
@@ -99,7 +105,7 @@ export class QuietEnd {
     const world = this.#world;
     const { model } = world.truth;
     const hashes = new Set<string>();
-    for (const node of world.nodes) {
+    for (const node of this.#members) {
       const applied = node.member?.appliedIndex ?? -1;
       promise(
         applied === world.truth.committedIndex,
@@ -109,6 +115,7 @@ export class QuietEnd {
       );
       const all = this.#ask(node, METHOD.range, { request: RANGE_OF_ALL, tag: 0 });
       promise(all.code === CODE.ok, "converged", () => `member ${node.place} does not answer: ${all.text}`);
+      if (isLearner(world, node)) continue;
       const hash = this.#ask(node, METHOD.hashKV, { request: { revision: 0 }, tag: 0 });
       if (hash.code === CODE.ok) {
         const { header: _header, ...rest } = decode(m.HashKVResponse, hash.message!, 0, hash.message!.length);
@@ -160,4 +167,8 @@ export class QuietEnd {
     link.close();
     return answer;
   }
+}
+
+function isLearner(world: World, node: SimulatedNode): boolean {
+  return world.truth.members.get(id64Hex(node.id))?.isLearner ?? false;
 }

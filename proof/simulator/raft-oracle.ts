@@ -6,6 +6,7 @@
 
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
 import type { Member } from "../../core/member/member.ts";
+import type { ConfState } from "../../core/raft/configuration.ts";
 import type { Raft } from "../../core/raft/raft.ts";
 import {
   MESSAGE_APPEND_REPLY,
@@ -40,6 +41,8 @@ class Promises {
   /** Entries up to here were compared with the committed ones. */
   comparedIndex = 0;
   leaderTerm = 0;
+  /** Its configuration when it was looked at last. */
+  confState: ConfState | undefined = undefined;
 }
 
 export interface RaftOracleOptions {
@@ -51,21 +54,24 @@ export interface RaftOracleOptions {
 
 export class RaftOracle {
   readonly #options: RaftOracleOptions;
-  readonly #promises: Promises[];
+  readonly #promisesByPlace: Promises[] = [];
   readonly #leaders = new Map<number, number>();
   /** Terms that had a leader. */
   electionCount = 0;
 
   constructor(options: RaftOracleOptions) {
     this.#options = options;
-    this.#promises = options.places.map(() => new Promises());
+  }
+
+  #promisesOf(place: number): Promises {
+    return (this.#promisesByPlace[place] ??= new Promises());
   }
 
   /** A message left a member. */
   sent(from: PeerPlace, message: RaftMessage): void {
     const { kind, term } = message;
     if (kind === MESSAGE_PRE_VOTE || kind === MESSAGE_PRE_VOTE_REPLY) return;
-    const said = this.#promises[from.place]!;
+    const said = this.#promisesOf(from.place);
     // Not the order: what was said in an older term may leave later, on the other lane.
     said.term = Math.max(said.term, term);
     if (kind === MESSAGE_VOTE_REPLY && !message.reject)
@@ -77,14 +83,14 @@ export class RaftOracle {
   /** A member was opened on its disk: it must still have all that it ever promised. */
   started(place: number, member: Member): void {
     const { raft } = member;
-    const said = this.#promises[place]!;
+    const said = this.#promisesOf(place);
     const { term, vote } = raft.hardState;
     promise(
       term >= said.term,
       "durable-term",
       () => `member ${place} came back in term ${term}; it had spoken in ${said.term}`,
     );
-    if (term === said.voteTerm) {
+    if (term === said.voteTerm && said.votedFor !== "") {
       promise(
         id64Hex(vote) === said.votedFor,
         "durable-vote",
@@ -98,6 +104,7 @@ export class RaftOracle {
     said.lastIndex = raft.lastIndex;
     said.comparedIndex = raft.log.compactedIndex;
     said.leaderTerm = 0;
+    said.confState = raft.confState;
     if (raft.commitIndex > 0) this.#committed(place, raft);
     said.commitIndex = raft.commitIndex;
     this.#checkAcknowledged(place, raft);
@@ -106,7 +113,7 @@ export class RaftOracle {
 
   touched(place: number, member: Member): void {
     const { raft } = member;
-    const said = this.#promises[place]!;
+    const said = this.#promisesOf(place);
     promise(
       raft.term >= said.ownTerm,
       "monotone-term",
@@ -128,6 +135,7 @@ export class RaftOracle {
     if (raft.lastIndex < said.lastIndex) this.#checkAcknowledged(place, raft);
     said.commitIndex = raft.commitIndex;
     said.lastIndex = raft.lastIndex;
+    said.confState = raft.confState;
     if (member.appliedIndex !== said.appliedIndex) this.#checkApplied(place, member);
   }
 
@@ -147,7 +155,7 @@ export class RaftOracle {
   }
 
   #voted(from: PeerPlace, term: number, candidate: Id64): void {
-    const said = this.#promises[from.place]!;
+    const said = this.#promisesOf(from.place);
     const name = id64Hex(candidate);
     promise(
       said.voteTerm !== term || said.votedFor === name,
@@ -180,7 +188,7 @@ export class RaftOracle {
       this.#options.say(`member ${place} leads in term ${term}`);
     }
     this.#leaders.set(term, place);
-    this.#promises[place]!.leaderTerm = term;
+    this.#promisesOf(place).leaderTerm = term;
     const { entries } = this.#options.truth;
     for (let index = log.compactedIndex + 1; index < entries.length; index++) {
       const entry = entries[index]!;
@@ -198,7 +206,7 @@ export class RaftOracle {
   #committed(place: number, raft: Raft): void {
     const { truth, now } = this.#options;
     const { log, commitIndex } = raft;
-    const said = this.#promises[place]!;
+    const said = this.#promisesOf(place);
     if (raft.isLeader && commitIndex > truth.committedIndex) this.#checkCommitOfLeader(place, raft);
     while (truth.committedIndex < commitIndex) {
       const isKnown = truth.commit(log, { timeUs: now(), committedInTerm: raft.term });
@@ -231,29 +239,37 @@ export class RaftOracle {
       () =>
         `leader ${place} of term ${term} committed entry ${commitIndex} of term ${raft.log.term(commitIndex)} by counting (Raft 5.4.2)`,
     );
-    this.#acknowledged(this.#promises[place]!, term, Math.min(commitIndex, raft.durableIndex));
-    const { voters, votersOutgoing } = raft.confState;
-    for (const half of [voters, votersOutgoing]) {
-      if (half.length === 0) continue;
-      const count = half.filter((id) => this.#hasDurable(id, term, commitIndex)).length;
-      promise(
-        count > half.length >> 1,
-        "committed-on-quorum",
-        () =>
-          `leader ${place} committed entry ${commitIndex} in term ${term}, but only ${count} of ${half.length} said that it is durable`,
-      );
+    this.#acknowledged(this.#promisesOf(place), term, Math.min(commitIndex, raft.durableIndex));
+    // A change takes effect when it is applied, which may have been in the same moment as its commit.
+    const before = this.#promisesOf(place).confState ?? raft.confState;
+    const missing = Math.min(this.#quorumMissing(before, raft), this.#quorumMissing(raft.confState, raft));
+    promise(
+      missing === 0,
+      "committed-on-quorum",
+      () =>
+        `leader ${place} committed entry ${commitIndex} in term ${term}, but ${missing} more should have said that it is durable`,
+    );
+  }
+
+  /** How many acknowledgements of what this leader committed are missing; 0 when a quorum gave them. */
+  #quorumMissing(conf: ConfState, raft: Raft): number {
+    let missing = 0;
+    for (const half of [conf.voters, conf.votersOutgoing]) {
+      const count = half.filter((id) => this.#hasDurable(id, raft.term, raft.commitIndex)).length;
+      if (half.length > 0) missing = Math.max(missing, (half.length >> 1) + 1 - count);
     }
+    return missing;
   }
 
   #hasDurable(id: Id64, term: number, index: number): boolean {
     const place = this.#options.places.find((one) => id64Hex(one.id) === id64Hex(id));
     if (place === undefined) return false;
-    return (this.#promises[place.place]!.ackedByTerm.get(term) ?? 0) >= index;
+    return (this.#promisesOf(place.place).ackedByTerm.get(term) ?? 0) >= index;
   }
 
   /** Committed entries that this member acknowledged to a leader who had them are in its log. */
   #checkAcknowledged(place: number, raft: Raft): void {
-    const said = this.#promises[place]!;
+    const said = this.#promisesOf(place);
     const { entries } = this.#options.truth;
     const last = Math.min(said.ackIndex, entries.length - 1);
     for (let index = raft.log.compactedIndex + 1; index <= last; index++) {
@@ -270,7 +286,7 @@ export class RaftOracle {
   }
 
   #checkApplied(place: number, member: Member): void {
-    const said = this.#promises[place]!;
+    const said = this.#promisesOf(place);
     const { appliedIndex, raft } = member;
     const { entries } = this.#options.truth;
     promise(

@@ -41,7 +41,7 @@ export class WatchClient {
   }
 
   get place(): number {
-    return this.#world.nodes.length + this.number;
+    return this.#world.clientPlace + this.number;
   }
 
   get memberPlace(): number {

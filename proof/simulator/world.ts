@@ -1,10 +1,10 @@
 // One simulation: members, network, clients, faults and oracles around one virtual time. `run` plays the plan, then
 // heals everything and demands that the cluster comes to rest, whole.
 
+import { ID64_ZERO, type Id64 } from "../../core/base/ids.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
-import type { Member } from "../../core/member/member.ts";
 import { Client } from "./client.ts";
 import { ClientLink } from "./client-link.ts";
 import { FaultInjector } from "./faults.ts";
@@ -12,15 +12,16 @@ import { GroundTruth } from "./ground-truth.ts";
 import { type Answer, History, type Operation } from "./history.ts";
 import { LeaseOracle } from "./lease-oracle.ts";
 import { Network } from "./network.ts";
-import { SimulatedNode } from "./node.ts";
+import { type NodeOptions, SimulatedNode } from "./node.ts";
 import { PeerNetwork } from "./peer-network.ts";
-import { DRIFT_MAX, type Plan } from "./plan.ts";
+import { Operator } from "./operator.ts";
+import { ADDED_MEMBER_COUNT_MAX, DRIFT_MAX, type Plan } from "./plan.ts";
 import { QuietEnd } from "./quiet-end.ts";
 import { RaftOracle } from "./raft-oracle.ts";
 import { Scheduler } from "./scheduler.ts";
 import { DEFAULT_TRANSPORT_LIMITS } from "../../core/http2/limits.ts";
 import { Trace } from "./trace.ts";
-import { Violation } from "./violation.ts";
+import { promise, Violation } from "./violation.ts";
 import { WatchClient } from "./watch-client.ts";
 
 const SWEEP_US = 1_000_000;
@@ -45,6 +46,13 @@ export class World {
   /** What happened lately, for the report of a violation. */
   readonly narrative: string[] = [];
   watchMessageCount = 0;
+  readonly operator: Operator;
+  /** The first place that is a client's: those before it are members', also of those to be added. */
+  readonly clientPlace: number;
+  /** Also of the client that looks at the end. */
+  readonly operatorPlace: number;
+  readonly #peers: PeerNetwork;
+  #clusterId: Id64 = ID64_ZERO;
   /** Clients ask nothing any more. */
   isQuiet = false;
   #tag = 0;
@@ -55,13 +63,9 @@ export class World {
     this.leases = new LeaseOracle({ now: () => this.scheduler.nowUs, driftMax: DRIFT_MAX * 1.2 });
     this.truth = new GroundTruth(this.leases);
     this.history = new History(this.truth);
-    const { memberCount, clientCount, watcherCount } = plan;
-    // One more place for the client that looks at the end.
-    this.network = new Network(
-      this.scheduler,
-      this.prng.split("network"),
-      memberCount + clientCount + watcherCount + 1,
-    );
+    this.clientPlace = plan.memberCount + ADDED_MEMBER_COUNT_MAX;
+    this.operatorPlace = this.clientPlace + plan.clientCount + plan.watcherCount;
+    this.network = new Network(this.scheduler, this.prng.split("network"), this.operatorPlace + 1);
     this.network.weather = plan.weather;
     this.#makeNodes();
     this.raft = new RaftOracle({
@@ -70,12 +74,13 @@ export class World {
       now: () => this.scheduler.nowUs,
       say: (text) => this.say(text),
     });
-    const peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
+    this.#peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
       this.raft.sent(from, message);
       this.faults.said(from.place, message);
     });
-    for (const node of this.nodes) node.peers = peers;
-    this.faults = new FaultInjector(this, peers);
+    for (const node of this.nodes) node.peers = this.#peers;
+    this.faults = new FaultInjector(this, this.#peers);
+    this.operator = new Operator(this);
   }
 
   nextTag(): number {
@@ -125,6 +130,7 @@ export class World {
     for (let i = 0; i < clientCount; i++) this.clients.push(new Client(this, i));
     for (let i = 0; i < watcherCount; i++) this.watchers.push(new WatchClient(this, clientCount + i));
     this.faults.schedule(this.plan.faults);
+    this.operator.promoteLater();
     this.#sweepLater();
     this.runUntil(activeUs);
     this.isQuiet = true;
@@ -145,7 +151,7 @@ export class World {
   }
 
   #makeNodes(): void {
-    const { memberCount, electionMs, heartbeatMs, limits, syncUs } = this.plan;
+    const { memberCount } = this.plan;
     const infos: MemberInfo[] = [];
     for (let i = 0; i < memberCount; i++) {
       const peerUrls = [`http://m${i}:2380`];
@@ -157,33 +163,43 @@ export class World {
         isLearner: false,
       });
     }
-    const clusterId = clusterIdOf(infos.map((info) => info.id));
+    this.#clusterId = clusterIdOf(infos.map((info) => info.id));
     // As a flag says them: without names and client URLs of the others, which they publish themselves.
     const initialMembers = infos.map((info) => ({ ...info, clientUrls: [] }));
-    infos.forEach((info, place) => {
-      const prng = this.prng.split(`node ${place}`);
-      const hooks = {
-        say: (node: SimulatedNode, text: string) => this.say(`member ${node.place}: ${text}`),
-        started: (node: SimulatedNode, member: Member) => this.raft.started(node.place, member),
-        touched: (node: SimulatedNode, member: Member) => this.raft.touched(node.place, member),
-        died: (node: SimulatedNode, reason: string) => this.faults.died(node, reason),
-      };
-      this.nodes.push(
-        new SimulatedNode({
-          syncUs,
-          place,
-          info,
-          clusterId,
-          initialMembers,
-          electionMs,
-          heartbeatMs,
-          limits,
-          scheduler: this.scheduler,
-          prng,
-          hooks,
-        }),
-      );
+    infos.forEach((info, place) => void this.addNode({ place, info, initialMembers, joins: false }));
+  }
+
+  /** A process that is not started yet. */
+  addNode(what: Pick<NodeOptions, "place" | "info" | "initialMembers" | "joins">): SimulatedNode {
+    const { electionMs, heartbeatMs, strictReconfigCheck, limits, syncUs } = this.plan;
+    const { place } = what;
+    const node = new SimulatedNode({
+      ...what,
+      clusterId: this.#clusterId,
+      electionMs,
+      heartbeatMs,
+      strictReconfigCheck,
+      limits,
+      syncUs,
+      scheduler: this.scheduler,
+      prng: this.prng.split(`node ${place}`),
+      hooks: {
+        say: (_node, text) => this.say(`member ${place}: ${text}`),
+        started: (_node, member) => this.raft.started(place, member),
+        touched: (_node, member) => this.raft.touched(place, member),
+        stopped: (stopped, reason) => {
+          promise(
+            !this.operator.isWanted(stopped),
+            "crash",
+            () => `member ${place} stopped by itself: ${reason}`,
+          );
+        },
+        died: (died, reason) => this.faults.died(died, reason),
+      },
     });
+    this.nodes.push(node);
+    node.peers = this.#peers;
+    return node;
   }
 
   #sweepLater(): void {

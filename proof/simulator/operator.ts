@@ -1,0 +1,129 @@
+// Who runs the cluster: adds members and starts them, promotes learners, removes members and stops their processes. What
+// came of a request it sees in the committed log, so that an answer that was lost leaves nobody behind.
+
+import { id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
+import type { MemberInfo } from "../../core/member/membership.ts";
+import { METHOD, type Method } from "../../core/wire/service.ts";
+import type { SimulatedNode } from "./node.ts";
+import { ADDED_MEMBER_COUNT_MAX } from "./plan.ts";
+import { encodeTagged } from "./requests.ts";
+import type { World } from "./world.ts";
+
+const EVENT = { node: -1, kind: "operator" } as const;
+const PROMOTE_PERIOD_US = 300_000;
+/** A removed member stops by itself when it hears of it; after so long its process is stopped. */
+const REMOVED_STOP_US = 2_000_000;
+const TIMEOUT_MS = 3_000;
+
+interface Added {
+  readonly place: number;
+  readonly peerUrl: string;
+  readonly startsAfterUs: number;
+}
+
+export class Operator {
+  readonly #world: World;
+  readonly #prng;
+  /** Asked for and not in the log yet. */
+  readonly #wanted = new Map<string, Added>();
+  /** Ids that the log has or had. */
+  readonly #known = new Set<string>();
+  readonly #gone = new Set<string>();
+  #addedCount = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#prng = world.prng.split("operator");
+    world.truth.onMembersChanged = () => this.#onMembersChanged();
+  }
+
+  /** Whether this process is to run: false once the log has removed it. */
+  isWanted(node: SimulatedNode): boolean {
+    return !this.#gone.has(id64Hex(node.id));
+  }
+
+  add(asLearner: boolean, startsAfterUs: number): void {
+    const { nodes, plan } = this.#world;
+    if (this.#addedCount >= ADDED_MEMBER_COUNT_MAX || nodes.length === 0) return;
+    const place = plan.memberCount + this.#addedCount++;
+    const peerUrl = `http://m${place}:2380`;
+    this.#wanted.set(peerUrl, { place, peerUrl, startsAfterUs });
+    this.#ask(METHOD.memberAdd, { peerURLs: [peerUrl], isLearner: asLearner });
+  }
+
+  remove(node: SimulatedNode): void {
+    const { members } = this.#world.truth;
+    const voterCount = [...members.values()].filter((member) => !member.isLearner).length;
+    if (!members.has(id64Hex(node.id)) || voterCount < 2) return;
+    this.#ask(METHOD.memberRemove, { ID: id64ToBigInt(node.id) });
+  }
+
+  /** Promotes whoever is a learner, again and again. */
+  promoteLater(): void {
+    this.#world.scheduler.after(PROMOTE_PERIOD_US, EVENT, () => {
+      if (this.#world.isQuiet) return;
+      for (const { id, isLearner } of this.#world.truth.members.values()) {
+        if (isLearner) this.#ask(METHOD.memberPromote, { ID: id64ToBigInt(id) });
+      }
+      this.promoteLater();
+    });
+  }
+
+  #onMembersChanged(): void {
+    const { truth, nodes } = this.#world;
+    for (const [hex, { peerUrl }] of truth.members) {
+      this.#known.add(hex);
+      const added = this.#wanted.get(peerUrl);
+      if (added === undefined || nodes.some((node) => id64Hex(node.id) === hex)) continue;
+      this.#wanted.delete(peerUrl);
+      this.#startLater(added, hex);
+    }
+    for (const node of nodes) {
+      const hex = id64Hex(node.id);
+      if (!this.#known.has(hex) || truth.members.has(hex) || this.#gone.has(hex)) continue;
+      this.#gone.add(hex);
+      this.#world.say(`member ${node.place} is removed`);
+      this.#world.scheduler.after(REMOVED_STOP_US, EVENT, () => node.shutDown());
+    }
+  }
+
+  #startLater(added: Added, hex: string): void {
+    const { place, peerUrl, startsAfterUs } = added;
+    this.#world.say(`member ${place} is added as ${hex}`);
+    this.#world.scheduler.after(startsAfterUs, EVENT, () => {
+      const { members } = this.#world.truth;
+      const own = members.get(hex);
+      if (own === undefined) return; // removed again
+      const infos = [...members.values()].map((member): MemberInfo => ({
+        id: member.id,
+        name: "",
+        peerUrls: [member.peerUrl],
+        clientUrls: [],
+        isLearner: member.isLearner,
+      }));
+      const info = {
+        ...infos.find((one) => one.peerUrls[0] === peerUrl)!,
+        name: `m${place}`,
+        clientUrls: [`http://m${place}:2379`],
+      };
+      this.#world.addNode({ place, info, initialMembers: infos, joins: true }).start();
+    });
+  }
+
+  /** Asks the leader, or anybody; nobody waits for the answer. */
+  #ask(method: Method, request: unknown): void {
+    const { leader, nodes, operatorPlace } = this.#world;
+    const up = nodes.filter((node) => node.isUp);
+    const target: SimulatedNode | undefined = leader ?? (up.length === 0 ? undefined : this.#prng.pick(up));
+    if (target === undefined) return;
+    const link = this.#world.connect(operatorPlace, target, this.#prng.split("link"), () => undefined);
+    const onEnd = (_call: unknown, code: number, text: string): void => {
+      this.#world.say(`${method.name} at member ${target.place}: ${code === 0 ? "done" : text}`);
+      link.close();
+    };
+    const call = link.call(method, { onMessage: () => undefined, onEnd }, TIMEOUT_MS);
+    const bytes = encodeTagged(method, request, 0);
+    call.send(bytes, 0, bytes.length);
+    call.halfClose();
+  }
+}
