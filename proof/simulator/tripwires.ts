@@ -11,9 +11,12 @@ export function armTripwires(): Restore {
   const replace = (owner: object, name: string, whole: string): void => {
     const descriptor = Object.getOwnPropertyDescriptor(owner, name);
     if (descriptor === undefined) return;
-    const trip = (): never => {
+    // No arrow: `new Date()` has to get as far as the throw, and `Date.now` as well once `Date` is replaced.
+    function trip(): never {
       throw new Violation("determinism", `${whole} was used inside a simulation`);
-    };
+    }
+    trip.now = trip;
+    trip.bigint = trip;
     Object.defineProperty(owner, name, { value: trip, configurable: true, writable: true });
     restores.push(() => Object.defineProperty(owner, name, descriptor));
   };
