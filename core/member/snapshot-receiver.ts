@@ -32,6 +32,8 @@ import {
 
 /** More files than any checkpoint has: 64 GiB of 8 MiB segments. */
 const FILE_COUNT_MAX = 8_192;
+/** A stream that brings nothing for so long is not waited for any more; it may still go on. */
+const SILENCE_MS = 3_000;
 /** Acknowledged after this much, so that the sender's window never closes for long. */
 const ACK_EVERY_BYTES = 1024 * 1024;
 
@@ -47,6 +49,8 @@ interface Incoming {
   /** Of this transfer. */
   takenBytes: number;
   ackedBytes: number;
+  /** When something of it came last. */
+  heardMs: number;
   /** A piece was lost: nothing more is taken until it is offered anew. */
   isBroken: boolean;
 }
@@ -62,10 +66,11 @@ export class SnapshotReceiver {
     this.#member = member;
   }
 
-  /** Pieces are expected: the sender is there, and none of what it sent is missing. */
+  /** Pieces are expected: something came lately, and none is missing. */
   get isReceiving(): boolean {
     const incoming = this.#incoming;
-    return incoming !== undefined && !incoming.isBroken && this.#member.connectedForMs(incoming.peer) > 0;
+    if (incoming === undefined || incoming.isBroken) return false;
+    return this.#member.nowMs - incoming.heardMs < SILENCE_MS;
   }
 
   onFrame(peer: Id64, bytes: Uint8Array, start: number, end: number): void {
@@ -74,7 +79,8 @@ export class SnapshotReceiver {
     const number = fields.uint32();
     if (kind === SNAPSHOT_OFFER) return this.#onOffer(peer, number, readOffer(fields));
     const incoming = this.#incoming;
-    if (incoming === undefined || incoming.number !== number) return;
+    if (incoming === undefined || incoming.number !== number || !id64Equal(incoming.peer, peer)) return;
+    incoming.heardMs = this.#member.nowMs;
     if (kind === SNAPSHOT_PIECE) this.#onPiece(incoming, fields, bytes);
     else if (kind === SNAPSHOT_END) this.#onEnd(incoming, decodeMessage(bytes, fields.position, end));
     else if (kind === SNAPSHOT_END_STATE) this.#onEnd(incoming, undefined);
@@ -93,6 +99,7 @@ export class SnapshotReceiver {
     incoming.number = number;
     incoming.takenBytes = incoming.ackedBytes = 0;
     incoming.isBroken = false;
+    incoming.heardMs = this.#member.nowMs;
     const { sizes } = incoming;
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     events.info("receiving database snapshot", {
@@ -109,7 +116,8 @@ export class SnapshotReceiver {
     disk.makeDirectory(directory);
     const files = offer.files.map((file) => disk.create(`${directory}/${file.name}`, "bulk"));
     const sizes = offer.files.map(() => 0);
-    return { peer, number: 0, directory, offer, files, sizes, takenBytes: 0, ackedBytes: 0, isBroken: false };
+    const progress = { takenBytes: 0, ackedBytes: 0, heardMs: 0, isBroken: false };
+    return { peer, number: 0, directory, offer, files, sizes, ...progress };
   }
 
   #onPiece(incoming: Incoming, fields: FrameFields, bytes: Uint8Array): void {
@@ -120,6 +128,7 @@ export class SnapshotReceiver {
     // A connection that broke and came back within a turn took pieces with it.
     if (offset !== incoming.sizes[index]) return this.#refuse(incoming);
     const sizeBytes = fields.end - fields.position;
+    if (offset + sizeBytes > incoming.offer.files[index]!.sizeBytes) return this.#refuse(incoming);
     file.write(bytes, fields.position, fields.end, offset);
     incoming.sizes[index] = offset + sizeBytes;
     incoming.takenBytes += sizeBytes;
