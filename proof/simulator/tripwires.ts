@@ -10,7 +10,6 @@ export function armTripwires(): Restore {
   const restores: Restore[] = [];
   const replace = (owner: object, name: string, whole: string): void => {
     const descriptor = Object.getOwnPropertyDescriptor(owner, name);
-    if (descriptor === undefined) return;
     // No arrow: `new Date()` has to get as far as the throw, and `Date.now` as well once `Date` is replaced.
     function trip(): never {
       throw new Violation("determinism", `${whole} was used inside a simulation`);
@@ -18,7 +17,9 @@ export function armTripwires(): Restore {
     trip.now = trip;
     trip.bigint = trip;
     Object.defineProperty(owner, name, { value: trip, configurable: true, writable: true });
-    restores.push(() => Object.defineProperty(owner, name, descriptor));
+    // Inherited, as performance.now is: what stands before it is taken away again.
+    if (descriptor === undefined) restores.push(() => Reflect.deleteProperty(owner, name));
+    else restores.push(() => Object.defineProperty(owner, name, descriptor));
   };
   replace(Math, "random", "Math.random");
   replace(Date, "now", "Date.now");
