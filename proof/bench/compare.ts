@@ -27,7 +27,7 @@ import { parseCount } from "./units.ts";
 const RIVALS: readonly StoreKind[] = ["etcd", "zookeeper", "consul"];
 const QUICK_ROWS = ["P1", "P2", "P4", "P5", "P8", "P9", "P17", "P25", "P28"];
 /** Rows that this program cannot measure yet, so that asking for one says so. */
-const MISSING_ROWS = ["P12", "P14", "P15", "P21", "P22", "P23", "P30", "P31"];
+const MISSING_ROWS = ["P12", "P15", "P21", "P22", "P23", "P30", "P31"];
 
 export interface CompareResult {
   readonly format: 1;

@@ -2,7 +2,12 @@
 
 import { Prng } from "../../core/base/prng.ts";
 import { encodeUtf8 } from "../../core/base/utf8.ts";
+import { ByteWriter } from "../../core/base/byte-writer.ts";
+import { WatchRequest } from "../../core/wire/messages.ts";
+import { encode } from "../../core/wire/schema.ts";
 import { METHOD } from "../../core/wire/service.ts";
+import { readWatchResponse } from "./etcd-requests.ts";
+import type { Rpc, RpcStream } from "./rpc.ts";
 import { all, type Contender, loadOn, prepare, type RowContext, type Running } from "./contenders.ts";
 import { Control } from "./control.ts";
 import { type FigurePlan, figureResult, type FigureResult } from "./figures.ts";
@@ -384,6 +389,92 @@ const HIGHEST_RATE: ProcessRow = {
   },
 };
 
+const IDLE_WATCHERS = 20_000;
+
+const WATCHERS: ProcessRow = {
+  id: "P14",
+  what: `memory of an idle watcher, of ${IDLE_WATCHERS} on keys of their own`,
+  etcdOnly: true,
+  figures: [
+    {
+      name: "bytes a watcher",
+      unit: "B",
+      better: "lower",
+      demands: { gate: { ratio: 1 }, target: { ratio: 0.35 }, stretch: { value: 150 } },
+    },
+  ],
+  run: async (context) => {
+    const values = new Values();
+    for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
+      context.say(`opening ${IDLE_WATCHERS} watchers: ${who.name}`);
+      await withOne(context, who, async (cluster) => {
+        cluster.startMember(0);
+        await cluster.ready();
+        // The first thousand pay for streams and pools.
+        const watchers = await IdleWatchers.open(cluster);
+        await watchers.add(1000);
+        await pause(1000);
+        const before = residentBytes(cluster);
+        await watchers.add(IDLE_WATCHERS);
+        await pause(2000);
+        values.add("bytes a watcher", who.name, (residentBytes(cluster) - before) / IDLE_WATCHERS);
+        await watchers.close();
+      });
+    }
+    return values;
+  },
+};
+
+/** Watchers on keys that nobody writes, on ten streams. */
+class IdleWatchers {
+  readonly #rpc: Rpc;
+  readonly #streams: RpcStream[] = [];
+  #asked = 0;
+  #created = 0;
+  #failure: string | undefined;
+
+  private constructor(rpc: Rpc) {
+    this.#rpc = rpc;
+    for (let i = 0; i < 10; i++) {
+      this.#streams.push(
+        rpc.stream(i, METHOD.watch, {
+          onMessage: (bytes, start, end) => {
+            if (readWatchResponse(bytes, start, end, () => {}).created) this.#created++;
+          },
+          onEnd: (text) => (this.#failure = text),
+        }),
+      );
+    }
+  }
+
+  static async open(cluster: Cluster): Promise<IdleWatchers> {
+    const endpoints = [cluster.endpoints[0]!];
+    return new IdleWatchers(
+      await openRpc({ endpoints, connectionCount: 10, slotCount: 1, tls: cluster.tls, user: undefined }),
+    );
+  }
+
+  async add(count: number): Promise<void> {
+    const message = new ByteWriter();
+    for (let i = 0; i < count; i++) {
+      message.reset();
+      const key = encodeUtf8(`idle/${String(this.#asked).padStart(10, "0")}`);
+      encode(WatchRequest, { create_request: { key } }, message);
+      this.#streams[this.#asked++ % this.#streams.length]!.send(message);
+    }
+    for (let waitedMs = 0; this.#created < this.#asked; waitedMs += 20) {
+      if (this.#failure !== undefined) throw new Error(`a watch ended: ${this.#failure}`);
+      if (waitedMs > 30_000) throw new Error(`${this.#created} of ${this.#asked} watchers after 30 s`);
+      await pause(20);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#failure = "closed";
+    await this.#rpc.close();
+  }
+}
+
 /** etcd's own client puts the load: 8,000 or 15,000 put/s for 60 s. 1 is a pass. */
 const CHECK_PERF: ProcessRow = {
   id: "P26",
@@ -430,4 +521,12 @@ async function checkPerf(
   return { passed: verdicts.at(-1) === "PASS", words: verdicts.join("; ") || "no verdict" };
 }
 
-export const PROCESS_ROWS: readonly ProcessRow[] = [HIGHEST_RATE, MASS, START, WRITTEN, CHECK_PERF, IDLE];
+export const PROCESS_ROWS: readonly ProcessRow[] = [
+  HIGHEST_RATE,
+  MASS,
+  START,
+  WRITTEN,
+  CHECK_PERF,
+  WATCHERS,
+  IDLE,
+];
