@@ -6,7 +6,7 @@ import { startTarget } from "./target.ts";
 export type Said = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string };
 
 /** Longer than any single command of a peer takes on a busy machine. */
-const commandDeadlineMs = 60_000;
+const commandDeadlineMs = 120_000;
 
 /** Runs a peer's program to its end. */
 export function runPeer(program: string, args: readonly string[], input = ""): Promise<Said> {
