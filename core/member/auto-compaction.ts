@@ -25,7 +25,8 @@ export class AutoCompaction {
   }
 
   nextDeadlineMs(): number {
-    return this.#nextMs;
+    // Others do not look at it, and must not be woken for it again and again.
+    return this.#member.isLeader ? this.#nextMs : Number.POSITIVE_INFINITY;
   }
 
   turn(nowMs: number): void {

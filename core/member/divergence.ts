@@ -84,11 +84,19 @@ export class Divergence {
 
   turn(nowMs: number): void {
     const member = this.#member;
-    if (member.rejoin.isActive || !this.effects.isKnown) return;
-    if (this.#isDirty) this.#lookAtRounds(nowMs);
-    if (member.rejoin.isActive) return;
-    if (member.isLeader && member.membership.size > 1) this.#openRound(nowMs);
-    else this.#nextRoundMs = Number.POSITIVE_INFINITY;
+    if (this.#canJudge && this.#isDirty) this.#lookAtRounds(nowMs);
+    if (this.#canJudge && member.isLeader && member.membership.size > 1) this.#openRound(nowMs);
+    else this.#rest();
+  }
+
+  /** Opens no rounds. */
+  #rest(): void {
+    this.#nextRoundMs = Number.POSITIVE_INFINITY;
+    this.#disputedSinceMs = Number.POSITIVE_INFINITY;
+  }
+
+  get #canJudge(): boolean {
+    return this.effects.isKnown && !this.#member.rejoin.isActive;
   }
 
   nextDeadlineMs(): number {
@@ -127,9 +135,11 @@ export class Divergence {
 
   #openRound(nowMs: number): void {
     const { appliedIndex, alarms } = this.#member;
-    const isNews = appliedIndex > this.#lastRoundIndex;
-    const isQuiet = !alarms.hasDivergence && this.#disputedSinceMs === Number.POSITIVE_INFINITY;
-    if (!isNews && isQuiet) {
+    const isQuiet =
+      appliedIndex <= this.#lastRoundIndex &&
+      !alarms.hasDivergence &&
+      this.#disputedSinceMs === Number.POSITIVE_INFINITY;
+    if (isQuiet) {
       this.#nextRoundMs = Number.POSITIVE_INFINITY;
       return;
     }

@@ -172,7 +172,14 @@ export class SnapshotReceiver {
       ttlSecondsMin: before.ttlSecondsMin,
       seed: options.prng.uint32(),
     });
-    const isTaken = rejoin.received({ state: loadState(options, directory, lessor), lessor, directory });
+    let isTaken = false;
+    try {
+      isTaken = rejoin.received({ state: loadState(options, directory, lessor), lessor, directory });
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      // Whoever sent it may be the one that is wrong next: asked for again, of whoever leads then.
+      options.events.warn("a state that was fetched cannot be read", { reason: error.message });
+    }
     this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(isTaken)));
   }
 
