@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { type CompareOptions, contender, makeDirectory, type RowContext } from "./contenders.ts";
 import { type Picture, runDeck } from "./deck-row.ts";
 import { FAILURE_ROWS } from "./failure-rows.ts";
+import { LEASE_ROW } from "./lease-row.ts";
 import { type FigureResult, rowResult, type RowResult } from "./figures.ts";
 import type { StoreKind } from "./launch.ts";
 import {
@@ -27,7 +28,7 @@ import { parseCount } from "./units.ts";
 const RIVALS: readonly StoreKind[] = ["etcd", "zookeeper", "consul"];
 const QUICK_ROWS = ["P1", "P2", "P4", "P5", "P8", "P9", "P17", "P25", "P28"];
 /** Rows that this program cannot measure yet, so that asking for one says so. */
-const MISSING_ROWS = ["P12", "P15", "P21", "P22", "P23", "P30", "P31"];
+const MISSING_ROWS = ["P12", "P15", "P21", "P22", "P30", "P31"];
 
 export interface CompareResult {
   readonly format: 1;
@@ -144,7 +145,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
     if (isWanted(options, "P0") && (options.rows || options.suite === "full")) await collector.deck();
     for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id))))
       await collector.load(group);
-    for (const row of [...PROCESS_ROWS, ...FAILURE_ROWS])
+    for (const row of [...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS])
       if (isWanted(options, row.id)) await collector.process(row);
     return {
       format: 1,
@@ -172,7 +173,9 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
 
 function checkRows(options: CompareOptions): void {
   const known = new Set(
-    [...LOAD_ROWS, ...PROCESS_ROWS, ...FAILURE_ROWS].map((row) => rowOf(row.id)).concat("P0", "P18", "P27"),
+    [...LOAD_ROWS, ...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS]
+      .map((row) => rowOf(row.id))
+      .concat("P0", "P18", "P27"),
   );
   for (const row of options.rows ?? []) {
     if (MISSING_ROWS.includes(row)) throw new UsageError(`Row ${row} cannot be measured by this program yet`);
