@@ -30,6 +30,12 @@ const QUICK_ROWS = ["P1", "P2", "P4", "P5", "P8", "P9", "P17", "P25", "P28"];
 /** Rows that this program cannot measure yet, so that asking for one says so. */
 const MISSING_ROWS = ["P12", "P15", "P21", "P22", "P30", "P31"];
 
+/** Rows that are measured along with another. */
+const SHARED_ROWS: Readonly<Record<string, string>> = {
+  P18: "restart with 1 M keys, clean and after kill -9",
+  P27: "rate over the last 10 % of 1 M keys / over the first 10 %",
+};
+
 export interface CompareResult {
   readonly format: 1;
   readonly kind: "compare";
@@ -238,7 +244,18 @@ class Collector {
   }
 
   async process(row: (typeof PROCESS_ROWS)[number]): Promise<void> {
-    await this.#measure([row], async (context) => [processFigures(context, row, await row.run(context))]);
+    // One load may serve several rows: a figure named "P18 restart" belongs to P18.
+    const owner = (name: string): string => /^(P\d+) /.exec(name)?.[1] ?? row.id;
+    const ids = [...new Set(row.figures.map((figure) => owner(figure.name)))];
+    const rows = ids.map((id) => ({ id, what: id === row.id ? row.what : (SHARED_ROWS[id] ?? row.what) }));
+    await this.#measure(rows, async (context) => {
+      const figures = processFigures(context, row, await row.run(context));
+      return ids.map((id) =>
+        figures
+          .filter((figure) => owner(figure.name) === id)
+          .map((figure) => ({ ...figure, name: figure.name.replace(/^P\d+ /, "") })),
+      );
+    });
   }
 
   /** Parts of a row become one. */

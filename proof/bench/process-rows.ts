@@ -201,7 +201,7 @@ export function massKeys(context: RowContext): number {
 
 const MASS: ProcessRow = {
   id: "P11",
-  what: "resident memory with 1 M keys of 64/256 bytes, after the load and after a restart; restart (P18); rate at the end (P27)",
+  what: "resident memory with 1 M keys of 64/256 bytes, after the load and after a restart",
   etcdOnly: true,
   figures: [
     {
