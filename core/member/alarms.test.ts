@@ -37,6 +37,15 @@ test("members whose state differs refuse writes only when no majority is left", 
   }
 });
 
+test("one member's wrong state makes the others not unhealthy, a cluster without a majority does", () => {
+  const alarms = alarmsOf(3);
+  alarms.activate(ids[2]!, ALARM_NOSPACE);
+  alarms.activateDivergence(ids[0]!);
+  assert.deepEqual(alarms.healthNames(), ["NOSPACE"]);
+  alarms.activateDivergence(ids[1]!);
+  assert.deepEqual(alarms.healthNames(), ["NOSPACE", "CORRUPT"]);
+});
+
 test("an alarm of a learner's state refuses nothing", () => {
   const alarms = alarmsOf(3);
   alarms.activateDivergence(ids[0]!);

@@ -80,6 +80,18 @@ export class Alarms {
     return { memberId, type, isDivergence: false };
   }
 
+  /**
+   * The types that matter to whoever asks about the health of a member: another one's wrong state does not, as long as
+   * the cluster goes on; an orchestrator would restart members that are well.
+   */
+  healthNames(): string[] {
+    const names = this.#alarms
+      .filter((alarm) => !alarm.isDivergence)
+      .map((alarm) => ALARM_NAMES[alarm.type]!);
+    if (this.isCorrupt) names.push(ALARM_NAMES[ALARM_CORRUPT]!);
+    return [...new Set(names)];
+  }
+
   /** The lines of Status.errors, in etcd's form with its trailing space. */
   statusLines(): string[] {
     return this.#alarms.map(

@@ -187,6 +187,12 @@ export class Member {
     return quotaBytes === 0 ? 2 * 1024 * 1024 * 1024 : quotaBytes;
   }
 
+  /** What `/health` names: alarms, and that this member does not serve because its state is wrong. */
+  get healthAlarms(): readonly string[] {
+    const names = this.alarms.healthNames();
+    return this.rejoin.isActive && !names.includes("CORRUPT") ? [...names, "CORRUPT"] : names;
+  }
+
   get storageVersion(): string {
     return this.clusterVersion;
   }

@@ -319,9 +319,7 @@ class ServerProcess implements RunningServer {
       health: {
         hasLeader: () => member.hasLeader,
         isLearner: () => member.isLearner,
-        alarms: () => [
-          ...new Set(member.alarms.list(0).map((alarm) => (alarm.type === 1 ? "NOSPACE" : "CORRUPT"))),
-        ],
+        alarms: () => member.healthAlarms,
         probeRead: (linearizable, done) => {
           if (linearizable) member.reading.linearizableRead((failure) => done(failure?.text));
           else done(undefined);
