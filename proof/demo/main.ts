@@ -232,8 +232,8 @@ class Demo {
     const violations = Number(first?.["violations"] ?? 1);
     this.#claim(
       same && violations === 0,
-      `5. Seed ${seed} of the simulator, twice: traces ${String(first?.["traceHash"])} and ${String(second?.["traceHash"])}, ${same ? "equal" : "DIFFERENT"}; ` +
-        `${String(first?.["checkedOperations"])} operations checked each, ${violations} violations, ${since(startedMs)}`,
+      `5. Seed ${seed} of the simulator, twice: traces ${shown(first?.["traceHash"])} and ${shown(second?.["traceHash"])}, ${same ? "equal" : "DIFFERENT"}; ` +
+        `${shown(first?.["checkedOperations"])} operations checked each, ${violations} violations, ${since(startedMs)}`,
     );
     const bugMs = performance.now();
     const planted = await simulated([
@@ -245,7 +245,7 @@ class Demo {
       String(PLANTED_SECONDS),
     ]);
     const found = planted.summary?.["found"] === true;
-    const title = String(planted.summary?.["title"] ?? bug);
+    const title = shown(planted.summary?.["title"]);
     this.#claim(
       found,
       found
@@ -314,6 +314,11 @@ async function simulated(argv: readonly string[]): Promise<Simulated> {
   await simulate([...argv, "-w", "json"], { stdout, stderr, stdin: undefined, env: {} });
   const last = lines.at(-1);
   return { summary: last === undefined ? undefined : (JSON.parse(last) as Record<string, unknown>), said };
+}
+
+/** A figure of the summary as text. */
+function shown(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "?";
 }
 
 function since(startedMs: number): string {
