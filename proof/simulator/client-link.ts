@@ -18,7 +18,12 @@ import type { Scheduled } from "./scheduler.ts";
 const HALF_OPEN_US = 3_000_000;
 const NOTHING: Scheduled = { cancel: () => undefined };
 
-const CLIENT_LIMITS: TransportLimits = DEFAULT_TRANSPORT_LIMITS;
+/** The least windows that HTTP/2 knows, so that a client that reads nothing soon stops its streams. */
+const CLIENT_LIMITS: TransportLimits = {
+  ...DEFAULT_TRANSPORT_LIMITS,
+  streamWindowBytes: 65_535,
+  connectionWindowBytes: 65_535,
+};
 
 export interface ClientLinkOptions {
   readonly network: Network;
@@ -43,6 +48,8 @@ export class ClientLink {
   #deadline = NOTHING;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #isFlushing = false;
+  /** What has arrived and is not read; undefined while the client reads. */
+  #unread: Uint8Array[] | undefined;
   #isLost = false;
 
   /** Connects to a member that is up and reachable. */
@@ -91,9 +98,15 @@ export class ClientLink {
     });
   }
 
-  /** The connection breaks, for both sides. */
-  break(): void {
-    this.close();
+  /** The client reads nothing for so long. */
+  stall(lastsUs: number): void {
+    if (this.#unread !== undefined) return;
+    this.#unread = [];
+    this.#options.network.scheduler.after(lastsUs, { node: -1, kind: "client-reads" }, () => {
+      const unread = this.#unread ?? [];
+      this.#unread = undefined;
+      for (const chunk of unread) this.#arrivedAtClient(chunk);
+    });
   }
 
   readonly #clock: Clock = {
@@ -123,6 +136,7 @@ export class ClientLink {
 
   #arrivedAtClient(chunk: Uint8Array): void {
     if (this.#isLost) return;
+    if (this.#unread !== undefined) return void this.#unread.push(chunk);
     this.#connection.receive(chunk, 0, chunk.length);
     this.#flush();
   }

@@ -3,6 +3,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { Prng } from "../../core/base/prng.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import type { NetworkWeather } from "./network.ts";
 import type { Keyspace, Mix } from "./requests.ts";
 
@@ -78,6 +79,7 @@ export interface Plan {
   /** What a sync takes at most without trouble; at least a quarter of it. */
   readonly syncUs: number;
   readonly limits: Limits;
+  readonly transportLimits: TransportLimits;
   readonly mix: Mix;
   readonly keyspace: Keyspace;
   readonly weather: NetworkWeather;
@@ -215,6 +217,12 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     strictReconfigCheck: shape.chance(0.2),
     syncUs: shape.pick(profile.syncUs ?? [400, 400, 400, 3_000]),
     limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
+    transportLimits: {
+      ...DEFAULT_TRANSPORT_LIMITS,
+      // How much of a call waits before its writer is told to wait, and how much goes out in one piece.
+      streamOutputBytesMax: shape.pick([2 * KIB, 16 * KIB, 256 * KIB]),
+      outputSliceBytes: shape.pick([4 * KIB, 128 * KIB]),
+    },
     mix: { ...drawMix(prng.split("mix")), ...profile.mix },
     keyspace: {
       keyCount: profile.keyCount ?? shape.pick([4, 20, 100]),

@@ -19,7 +19,6 @@ import { ADDED_MEMBER_COUNT_MAX, DRIFT_MAX, type Plan } from "./plan.ts";
 import { QuietEnd } from "./quiet-end.ts";
 import { RaftOracle } from "./raft-oracle.ts";
 import { Scheduler } from "./scheduler.ts";
-import { DEFAULT_TRANSPORT_LIMITS } from "../../core/http2/limits.ts";
 import { Trace } from "./trace.ts";
 import { promise, Violation } from "./violation.ts";
 import { WatchClient } from "./watch-client.ts";
@@ -107,13 +106,13 @@ export class World {
   }
 
   connect(place: number, node: SimulatedNode, prng: Prng, onLost: () => void): ClientLink {
-    const { limits } = this.plan;
+    const { limits, transportLimits } = this.plan;
     return new ClientLink({
       network: this.network,
       node,
       place,
       limits,
-      transportLimits: DEFAULT_TRANSPORT_LIMITS,
+      transportLimits,
       prng,
       onLost,
     });
