@@ -120,6 +120,8 @@ export class Member {
     | undefined;
   #leaderlessSinceMs = 0;
   #wasLeader = false;
+  /** As the log says; every request asks. */
+  isLearner = false;
   /** Nobody else's vote counts. */
   isSoleVoter = false;
   /** The log could not be written; the next turn throws it. */
@@ -178,9 +180,6 @@ export class Member {
     return (hi | lo) !== 0;
   }
 
-  get isLearner(): boolean {
-    return this.membership.get(this.options.memberId)?.isLearner ?? false;
-  }
 
   get quotaBytes(): number {
     const { quotaBytes } = this.limits;
@@ -598,6 +597,7 @@ export class Member {
   }
 
   onMembershipChanged(): void {
+    this.isLearner = this.membership.get(this.options.memberId)?.isLearner ?? false;
     const { voters, votersOutgoing } = this.raft.confState;
     this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
     this.alarms.setVoters(

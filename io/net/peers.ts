@@ -49,6 +49,8 @@ export class PeerTransport implements PeerLinks {
   readonly #options: PeerTransportOptions;
   readonly #servers: net.Server[] = [];
   readonly #peers = new Map<string, Peer>();
+  /** The same, to walk over. */
+  #peerList: readonly Peer[] = [];
   readonly #inbound = new Set<net.Socket>();
   #closed = false;
 
@@ -73,15 +75,18 @@ export class PeerTransport implements PeerLinks {
     for (const [hex, address] of wanted) {
       if (!this.#peers.has(hex) && !this.#closed) this.#peers.set(hex, new Peer(address, this.#options));
     }
+    this.#peerList = [...this.#peers.values()];
   }
 
+  // Asked for every message: a few members are compared quicker than a name is made of the id.
   writer(to: Id64, lane: number): ByteWriter | undefined {
-    return this.#peers.get(id64Hex(to))?.writer(lane);
+    for (const peer of this.#peerList) if (id64Equal(peer.id, to)) return peer.writer(lane);
+    return undefined;
   }
 
   /** Sends what this turn wrote, one write per connection. */
   flush(): void {
-    for (const peer of this.#peers.values()) peer.flush();
+    for (const peer of this.#peerList) peer.flush();
   }
 
   close(): void {
@@ -90,6 +95,7 @@ export class PeerTransport implements PeerLinks {
     for (const peer of this.#peers.values()) peer.close();
     for (const socket of this.#inbound) socket.destroy();
     this.#peers.clear();
+    this.#peerList = [];
   }
 
   #listenOn(url: URL): Promise<void> {
