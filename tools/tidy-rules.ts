@@ -167,7 +167,7 @@ const impurities: readonly (readonly [RegExp, string])[] = [
   [/\bperformance\b/g, "performance; take a Clock"],
   [/\bprocess\./g, "process; take a value of Limits or a parameter"],
   [/\b(?:async|await)\b|\bPromise\b/g, "a promise; core is called, answers with effects, and never waits"],
-  [/\bset(?:Timeout|Interval|Immediate)\b/g, "a timer; use the deadline heap of core/base"],
+  [/\bset(?:Timeout|Interval|Immediate)\b/g, "a timer; answer nextDeadlineMs() and take onDeadline()"],
   [/\bqueueMicrotask\b/g, "a microtask; core never waits"],
   [/\bconsole\b/g, "console; return the fact, the caller logs it"],
 ];

@@ -29,7 +29,7 @@ import {
   versionAt,
 } from "./record.ts";
 import { RevisionIndex } from "./revision-index.ts";
-import { Slabs } from "./slabs.ts";
+import { assertLayout, Slabs } from "./slabs.ts";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -54,6 +54,7 @@ export class Store {
   #changeCount = -1;
 
   constructor(options: StoreOptions) {
+    assertLayout();
     this.slabs = new Slabs(options.segmentSizeBytes);
     this.keys = new Keys(this.slabs, options.hashSeed);
     this.table = new KeyTable(this.keys);

@@ -114,11 +114,6 @@ export function writeRequestBody(
   writer.raw(bytes, start, end);
 }
 
-/** What writeRequestBody() adds to the request's bytes; etcd's limit on requests counts it and the header. */
-export function requestOverheadBytes(kind: number, sizeBytes: number): number {
-  return varintSizeBytes(kind * 8 + 2) + varintSizeBytes(sizeBytes);
-}
-
 /** Reads an envelope; reused, one per user. */
 export class RequestEnvelope {
   /** One of REQUEST_KIND, or a number that we do not know. */

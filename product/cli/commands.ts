@@ -32,6 +32,3 @@ export const COMMANDS: readonly Command[] = [
   completionCommand,
   versionCommand,
 ];
-
-/** What the first word of a command may be. */
-export const COMMAND_GROUPS: readonly string[] = [...new Set(COMMANDS.map((it) => it.name.split(" ")[0]!))];
