@@ -180,7 +180,6 @@ export class Member {
     return (hi | lo) !== 0;
   }
 
-
   get quotaBytes(): number {
     const { quotaBytes } = this.limits;
     return quotaBytes === 0 ? 2 * 1024 * 1024 * 1024 : quotaBytes;

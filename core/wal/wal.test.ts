@@ -195,7 +195,9 @@ test("a spare that the disk refuses ends the log with the disk's error, though n
   const create = world.disk.create.bind(world.disk);
   world.disk.create = (path, lane) => {
     const file = create(path, lane);
-    if (lane === "bulk") file.writeAndSync = (_source, _start, _end, _offset, done) => void world.clock.after(0, () => done(error));
+    if (lane === "bulk")
+      file.writeAndSync = (_source, _start, _end, _offset, done) =>
+        void world.clock.after(0, () => done(error));
     return file;
   };
   world.append(1, 2_000);

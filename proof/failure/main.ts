@@ -278,12 +278,10 @@ function resultOf({
     seed: options.seed,
     seconds: Math.round((performance.now() - history.startedMs) / 1000),
     timeline,
-    gaps: history
-      .gaps(10)
-      .map(({ atMs, lengthMs }) => ({
-        atSeconds: Math.round(atMs / 100) / 10,
-        lengthMs: Math.round(lengthMs),
-      })),
+    gaps: history.gaps(10).map(({ atMs, lengthMs }) => ({
+      atSeconds: Math.round(atMs / 100) / 10,
+      lengthMs: Math.round(lengthMs),
+    })),
     operations: verdict.checkedOperations,
     acknowledgedWrites: writes.filter((it) => it.outcome === "ok").length,
     unknownWrites: writes.filter((it) => it.outcome === "unknown").length,
