@@ -174,7 +174,8 @@ export class WatchClient {
     this.#world.scheduler.after(100_000 + this.#prng.below(900_000), EVENT, () => {
       if (this.#world.isQuiet) return;
       if (this.#call !== undefined) {
-        if (this.#prng.chance(0.2)) this.#link!.stall(this.#prng.below(3_000_000));
+        const stopsReading = this.#prng.chance(0.2);
+        if (stopsReading) this.#link!.stall(this.#prng.below(3_000_000));
         else if (this.#prng.chance(0.2)) this.#call.cancel();
         else this.#send({ progress_request: {} });
       }
