@@ -129,6 +129,8 @@ export class FaultInjector {
         this.#downUs.set(node.place, fault.downUs);
         return node.failNextSync();
       }
+      case "fullDisk":
+        return this.#fullDisk(this.#node(fault.target), fault);
       case "slowProcessor":
         return this.#slowProcessor(this.#node(fault.target), fault);
       case "moveLeader":
@@ -211,6 +213,12 @@ export class FaultInjector {
     const { syncUs } = node;
     node.syncUs = { least: fault.syncUs >> 2, most: fault.syncUs };
     this.#endLater(fault.lastsUs, () => void (node.syncUs = syncUs));
+  }
+
+  #fullDisk(node: SimulatedNode, fault: Extract<Fault, { kind: "fullDisk" }>): void {
+    node.disk.capacityBytes = node.disk.usedBytes() + fault.spareBytes;
+    // A disk that is swapped in by a restart keeps the limit until then.
+    this.#endLater(fault.lastsUs, () => void (node.disk.capacityBytes = Number.POSITIVE_INFINITY));
   }
 
   #slowProcessor(node: SimulatedNode, fault: Extract<Fault, { kind: "slowProcessor" }>): void {

@@ -10,7 +10,7 @@ import { ENTRY_NORMAL, type RaftLog } from "../../core/raft/log.ts";
 import * as m from "../../core/wire/messages.ts";
 import { ProtoReader } from "../../core/wire/reader.ts";
 import { REQUEST_KIND, RequestEnvelope } from "../../core/wire/raft-request.ts";
-import { decode } from "../../core/wire/schema.ts";
+import { decode, type MessageOf } from "../../core/wire/schema.ts";
 import { KvModel, type Outcome } from "./kv-model.ts";
 import { promise, Violation } from "./violation.ts";
 
@@ -172,16 +172,30 @@ export class GroundTruth {
       case REQUEST_KIND.leaseCheckpoint:
       case REQUEST_KIND.clusterVersionSet:
       case REQUEST_KIND.clusterMemberAttrSet:
-      case REQUEST_KIND.alarm:
       case FORMAT_VERSION_SET:
-      case DIVERGENCE_ALARM:
         return NOTHING;
+      case REQUEST_KIND.alarm:
+        return this.#alarm(decode(m.AlarmRequest, bytes, start, end));
+      case DIVERGENCE_ALARM:
+        throw new Violation("divergence", "members found that one of them differs, and nothing was damaged");
       default:
         throw new Violation(
           "log",
           `an entry of kind ${this.#envelope.kind} is in the log and nobody asked for one`,
         );
     }
+  }
+
+  #alarm(request: MessageOf<typeof m.AlarmRequest>): Outcome {
+    const { noSpace } = this.model;
+    promise(
+      request.alarm <= 1,
+      "divergence",
+      () => `an alarm of kind ${request.alarm} was raised, and nothing was damaged`,
+    );
+    if (request.alarm === 1 && request.action === 1) noSpace.add(request.memberID);
+    if (request.alarm === 1 && request.action === 2) noSpace.delete(request.memberID);
+    return NOTHING;
   }
 
   #grant(request: { readonly ID: bigint; readonly TTL: number }): Outcome {

@@ -46,6 +46,8 @@ export class KvModel {
   revision = 1;
   compactedRevision = -1;
   readonly leases = new Map<bigint, Lease>();
+  /** Members whose alarm says that there is no space. */
+  readonly noSpace = new Set<bigint>();
   readonly #versions = new Map<string, Version[]>();
   /** Ascending. */
   readonly #keys: string[] = [];
@@ -60,7 +62,7 @@ export class KvModel {
 
   put(request: PutRequest): Outcome {
     const key = textOf(request.key);
-    const refusal = this.#refusalOfPut(request);
+    const refusal = this.noSpace.size > 0 ? STATUS.noSpace : this.#refusalOfPut(request);
     if (refusal !== undefined) return failed(refusal);
     const change = new Change(this);
     const response = this.#put(change, key, request);
@@ -76,6 +78,7 @@ export class KvModel {
   }
 
   txn(request: m.TxnRequestMessage): Outcome {
+    if (this.noSpace.size > 0 && hasPut(request)) return failed(STATUS.noSpace);
     const path = this.#pathOf(request);
     const refusal = this.#refusalOfPath(path);
     if (refusal !== undefined) return failed(refusal);
@@ -93,6 +96,7 @@ export class KvModel {
   }
 
   grant(id: bigint, ttlSeconds: number): Outcome {
+    if (this.noSpace.size > 0) return failed(STATUS.noSpace);
     if (this.leases.has(id)) return failed(STATUS.leaseExists);
     this.leases.set(id, { ttlSeconds, keys: new Set() });
     return ok({ header: { revision: this.revision }, ID: id, TTL: ttlSeconds });
@@ -325,6 +329,13 @@ class Change {
   end(): void {
     if (this.count > 0) this.#model.revision = this.revision;
   }
+}
+
+/** Whether any branch of it puts, also one that does not run. */
+function hasPut(request: m.TxnRequestMessage): boolean {
+  return [...request.success, ...request.failure].some(
+    (op) => op.request_put !== undefined || (op.request_txn !== undefined && hasPut(op.request_txn)),
+  );
 }
 
 function ok(response: Readonly<Record<string, unknown>>): Outcome {

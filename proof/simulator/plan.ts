@@ -42,6 +42,12 @@ export type Fault =
   | { readonly kind: "slowDisk"; readonly target: Target; readonly syncUs: number; readonly lastsUs: number }
   | { readonly kind: "failSync"; readonly target: Target; readonly downUs: number }
   | {
+      readonly kind: "fullDisk";
+      readonly target: Target;
+      readonly spareBytes: number;
+      readonly lastsUs: number;
+    }
+  | {
       readonly kind: "slowProcessor";
       readonly target: Target;
       readonly turnUs: number;
@@ -108,6 +114,7 @@ const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
   slowDisk: 2,
   failSync: 2,
   slowProcessor: 2,
+  fullDisk: 1,
   moveLeader: 2,
   addMember: 1,
   removeMember: 1,
@@ -358,6 +365,8 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
       return { kind, target, syncUs: prng.between(1_000, profile.syncUsMax ?? 100_000), lastsUs };
     case "failSync":
       return { kind, target, downUs };
+    case "fullDisk":
+      return { kind, target, spareBytes: prng.pick([0, 8, 64, 512]) * KIB, lastsUs };
     case "slowProcessor":
       return { kind, target, turnUs: prng.between(500, 20_000), lastsUs };
     case "moveLeader":

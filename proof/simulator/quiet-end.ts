@@ -76,6 +76,9 @@ export class QuietEnd {
     const world = this.#world;
     // Somebody may still be removed: the request was under way.
     while (world.operator.isWanted(node)) {
+      for (const memberID of world.truth.model.noSpace) {
+        this.#ask(node, METHOD.alarm, { request: { action: 2, memberID, alarm: 1 }, tag: 0 });
+      }
       const value = bytesOf(`end ${world.scheduler.nowUs}`);
       const request = {
         key: bytesOf(`end${node.place}`),
