@@ -24,6 +24,8 @@ export interface CommandIo {
 /** Exit statuses: a promise was broken (or a planted bug not found), the command line is wrong. */
 const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
+/** One of so many seeds is run again in fresh threads, and must give the same trace. */
+const RERUN_DISTANCE = 20;
 const SEED_COUNT_DEFAULT = 100;
 const BUG_SEED_COUNT_DEFAULT = 2_000;
 
@@ -65,6 +67,7 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   const startedMs = performance.now();
   const count = options.seeds ?? (options.seconds < Infinity ? Infinity : SEED_COUNT_DEFAULT);
   const totals = new Totals();
+  const again: SeedResult[] = [];
   let next = options.first;
   const isOver = (): boolean =>
     next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
@@ -73,11 +76,17 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
     next: () => (isOver() ? undefined : order(next++, options)),
     onResult: (result) => {
       totals.add(result);
+      if (result.seed % RERUN_DISTANCE === 0) again.push(result);
       if (result.violation !== undefined) report(result, options, io);
       progress(totals, startedMs, options, io);
       return false;
     },
   });
+  const strays = await unrepeatable(again, options);
+  for (const result of strays) {
+    totals.fail(result.seed);
+    report(result, options, io);
+  }
   const wallSeconds = secondsSince(startedMs);
   const summary = {
     seeds: totals.seeds,
@@ -94,6 +103,24 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
     );
   }
   return totals.violations === 0 ? 0 : EXIT_VIOLATION;
+}
+
+/** Those that give another trace when they are run again. */
+async function unrepeatable(results: readonly SeedResult[], options: SimulateOptions): Promise<SeedResult[]> {
+  const waiting = [...results];
+  const strays: SeedResult[] = [];
+  await sweep({
+    workerCount: options.workerCount,
+    next: () => waiting.pop(),
+    onResult: (again) => {
+      const first = results.find((result) => result.seed === again.seed)!;
+      const message = `seed ${again.seed} gave trace ${first.traceHash}, and ${again.traceHash} when it was run again`;
+      const violation = { oracle: "determinism", message, atMs: 0, narrative: [] };
+      if (again.traceHash !== first.traceHash) strays.push({ ...again, violation });
+      return false;
+    },
+  });
+  return strays;
 }
 
 async function oneSeed(seed: number, options: SimulateOptions, io: CommandIo): Promise<number> {
@@ -219,8 +246,12 @@ class Totals {
     for (const [kind, count] of Object.entries(result.faults))
       this.faults[kind] = (this.faults[kind] ?? 0) + count;
     if (result.violation === undefined) return;
+    this.fail(result.seed);
+  }
+
+  fail(seed: number): void {
     this.violations++;
-    this.failedSeeds.push(result.seed);
+    this.failedSeeds.push(seed);
   }
 
   figures(): Record<string, unknown> {
