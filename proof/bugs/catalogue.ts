@@ -8,7 +8,6 @@ import { r1 } from "./r1.ts";
 import { r10 } from "./r10.ts";
 import { r11 } from "./r11.ts";
 import { r13 } from "./r13.ts";
-import { r14 } from "./r14.ts";
 import { r2 } from "./r2.ts";
 import { r22 } from "./r22.ts";
 import { r23 } from "./r23.ts";
@@ -35,7 +34,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   r10,
   r11,
   r13,
-  r14,
   r22,
   r23,
   s1,
