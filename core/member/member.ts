@@ -33,7 +33,7 @@ import type { CheckpointState } from "./checkpoint-state.ts";
 import { notBuilt, onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
-import type { Membership } from "./membership.ts";
+import type { MemberInfo, Membership } from "./membership.ts";
 import { MemberCounters, registerGauges } from "./counters.ts";
 import { Divergence } from "./divergence.ts";
 import { Formats } from "./format.ts";
@@ -64,6 +64,9 @@ export interface MemberParts {
   readonly appliedTerm: number;
   readonly dataDirectory: string;
 }
+
+/** More than any cluster has members; further ones are not connected until the log names them. */
+const STRANGER_COUNT_MAX = 32;
 
 export class Member {
   readonly options: MemberOptions;
@@ -108,6 +111,8 @@ export class Member {
   readonly counters: MemberCounters;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
+  /** Members that the log has not named here yet, by hexadecimal id. */
+  readonly #strangers = new Map<string, MemberInfo>();
   #arePeersStale = false;
   /** Waits for the next applied lease entry. */
   #leaseWaiters: ReadProbe[] = [];
@@ -618,7 +623,25 @@ export class Member {
     const isTold = this.membership.size > 0 && !isBootstrapping;
     const known = isTold ? this.membership.list() : initialMembers;
     const others = known.filter((info) => !id64Equal(info.id, memberId));
+    for (const [hex, info] of this.#strangers) {
+      if (this.membership.isRemoved(info.id) || this.membership.get(info.id) !== undefined)
+        this.#strangers.delete(hex);
+      else others.push(info);
+    }
     this.options.peers.setPeers(others.map((info) => ({ id: info.id, urls: info.peerUrls })));
+  }
+
+  /**
+   * What another member says of the cluster. Members that the log has not named here yet are connected, too: one of them may
+   * lead, and whom this member cannot answer can neither be elected by it nor catch it up.
+   */
+  learnAddresses(members: readonly MemberInfo[]): void {
+    for (const info of members) {
+      if (this.#strangers.size >= STRANGER_COUNT_MAX || id64Equal(info.id, this.options.memberId)) continue;
+      this.#strangers.set(id64Hex(info.id), info);
+    }
+    this.#arePeersStale = true;
+    this.options.waker.wake();
   }
 
   onRemoved(): void {

@@ -78,6 +78,12 @@ export class PeerTransport implements PeerLinks {
     this.#peerList = [...this.#peers.values()];
   }
 
+  /** Whether a message to this member has a way. */
+  knows(id: Id64): boolean {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, id)) return true;
+    return false;
+  }
+
   // Asked for every message: a few members are compared quicker than a name is made of the id.
   writer(to: Id64, lane: number): ByteWriter | undefined {
     for (const peer of this.#peerList) if (id64Equal(peer.id, to)) return peer.writer(lane);

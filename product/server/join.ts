@@ -40,12 +40,13 @@ export async function joinCluster(config: ServerConfig): Promise<JoinedIdentity>
   );
 }
 
-interface Listed {
+export interface Listed {
   readonly clusterId: Id64;
   readonly members: readonly MemberInfo[];
 }
 
-async function fetchMembers(url: string): Promise<Listed> {
+/** What the member at this peer URL says who is in the cluster. */
+export async function fetchMembers(url: string): Promise<Listed> {
   const response = await fetch(`${url}/members`, { signal: AbortSignal.timeout(ATTEMPT_TIMEOUT_MS) });
   const clusterId = parseId64Hex(response.headers.get("x-etcd-cluster-id") ?? "");
   if (!response.ok || clusterId === undefined) throw new Error(`answered ${response.status}`);

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { TlsOptions } from "node:tls";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
-import { type Id64, id64Hex } from "../../core/base/ids.ts";
+import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import { Metrics } from "../../core/base/metrics.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
@@ -24,7 +24,7 @@ import type { ServerTls } from "../../io/net/tls.ts";
 import type { ServerConfig } from "./config.ts";
 import { Driver } from "./driver.ts";
 import { handleHttp, type HttpSources } from "./http.ts";
-import { JoinError, joinCluster } from "./join.ts";
+import { fetchMembers, JoinError, joinCluster } from "./join.ts";
 import { Log } from "./log.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
@@ -121,6 +121,8 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
 /** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
 const HAND_OVER_MS = 1_000;
 const DRAIN_MS = 500;
+/** Between two questions where an unknown member is. */
+const ASK_AGAIN_MS = 500;
 
 /** A port for metrics answers no calls. */
 const REFUSE_CALLS: ServerHandler = {
@@ -152,6 +154,7 @@ class ServerProcess implements RunningServer {
   #metricsNet: NetServer | undefined;
   #peers!: PeerTransport;
   member!: Member;
+  #askAgainMs = 0;
 
   constructor(config: ServerConfig, log: Log, directory: DataDirectory) {
     this.#config = config;
@@ -202,7 +205,10 @@ class ServerProcess implements RunningServer {
       memberId: identity.memberId,
       listenUrls: config.listenPeerUrls,
       tls: peerTlsOptions(config),
-      onFrame: (from, kind, bytes, start, end) => this.member.onPeerFrame(from, kind, bytes, start, end),
+      onFrame: (from, kind, bytes, start, end) => {
+        if (!this.#peers.knows(from)) this.#askWhereIs(from);
+        this.member.onPeerFrame(from, kind, bytes, start, end);
+      },
       onConnected: (peer) => this.member.onPeerConnected(peer),
       onDisconnected: (peer) => this.member.onPeerDisconnected(peer),
       onHttp: (socket) => peerHttp.emit("connection", socket),
@@ -237,6 +243,29 @@ class ServerProcess implements RunningServer {
         stop: (reason) => this.#stopItself(reason),
       },
     });
+  }
+
+  // Somebody speaks whom the log has not named here yet, because this member lags.
+  #askWhereIs(stranger: Id64): void {
+    const { member } = this;
+    const nowMs = systemClock.now();
+    if (nowMs < this.#askAgainMs || member.membership.isRemoved(stranger)) return;
+    this.#askAgainMs = nowMs + ASK_AGAIN_MS;
+    const { initialCluster, advertisePeerUrls } = this.#config;
+    const urls = new Set(
+      [...initialCluster.values(), ...member.membership.list().map((info) => info.peerUrls)].flat(),
+    );
+    for (const url of advertisePeerUrls) urls.delete(url);
+    for (const url of urls) {
+      fetchMembers(url).then(
+        ({ clusterId, members }) => {
+          if (id64Equal(clusterId, member.options.clusterId)) member.learnAddresses(members);
+        },
+        () => {
+          // Asked again with the stranger's next word.
+        },
+      );
+    }
   }
 
   async #serveClients(limits: Limits): Promise<void> {
