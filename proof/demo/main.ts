@@ -115,7 +115,7 @@ class Demo {
     const progress = new Progress(this.#io.stderr, { quiet: false });
     const onSecond = (live: Live): void => {
       progress.second(live);
-      if (live.second === killAfterSeconds) kill.begin();
+      if (live.second >= killAfterSeconds) kill.begin();
     };
     const startedAt = new Date();
     const beganMs = performance.now();
@@ -273,15 +273,21 @@ class LeaderKill {
   name = "";
   pid = 0;
   atMs = 0;
+  #isTrying = false;
 
   constructor(members: readonly ServerProcess[]) {
     this.#members = members;
   }
 
+  /** Tried every second until there is one: a busy machine may skip a second, and a busy member an answer. */
   begin(): void {
-    this.#kill().catch(() => {
-      // No leader was found: judged at the end.
-    });
+    if (this.#isTrying || this.name !== "") return;
+    this.#isTrying = true;
+    this.#kill()
+      .catch(() => {
+        // No leader was found: judged at the end.
+      })
+      .finally(() => (this.#isTrying = false));
   }
 
   async #kill(): Promise<void> {
