@@ -34,8 +34,16 @@ test("after a restart a serializable read waits until all that was shown before 
 
 test("after a restart one confirmed read is enough for serializable ones, though the log's end was replaced", () => {
   let servedCount = 0;
-  const member = { appliedIndex: 4, raft: { lastIndex: 5, isLeader: false }, isSoleVoter: false, kv: { checkRange: () => undefined, range: () => void servedCount++ } };
-  const reading = new Reading(member as unknown as Member, { hasRoom: true, add: () => undefined } as unknown as ReadQueue);
+  const member = {
+    appliedIndex: 4,
+    raft: { lastIndex: 5, isLeader: false },
+    isSoleVoter: false,
+    kv: { checkRange: () => undefined, range: () => void servedCount++ },
+  };
+  const reading = new Reading(
+    member as unknown as Member,
+    { hasRoom: true, add: () => undefined } as unknown as ReadQueue,
+  );
   const writer = new ByteWriter(64);
   encode(RangeRequest, { key: Uint8Array.of(97), serializable: true }, writer);
   const call = { method: METHOD.range, finish: () => undefined } as unknown as Call;
