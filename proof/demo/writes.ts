@@ -7,23 +7,16 @@ import type { Operations } from "../bench/load.ts";
 const PREFIX = "demo/";
 const CALL_TIMEOUT_MS = 10_000;
 
-export interface Gap {
-  /** Of the last acknowledgement before it, on performance.now()'s clock. */
-  readonly startedMs: number;
-  readonly lengthMs: number;
-}
-
 export class Writes implements Operations {
   readonly kinds = ["put"];
   /** Key to revision. */
   readonly acknowledged = new Map<string, number>();
   /** Neither yes nor no: the answer was lost with its connection. */
   readonly unknown = new Set<string>();
-  longestGap: Gap = { startedMs: 0, lengthMs: 0 };
   readonly #clients: readonly Client[];
   readonly #value: string;
   readonly #done: (slot: number, failure: string | undefined) => void;
-  #lastMs = 0;
+  readonly #timesMs: number[] = [];
   #count = 0;
 
   constructor(
@@ -59,12 +52,18 @@ export class Writes implements Operations {
     // Its answer may still come, and counts then.
   }
 
+  /** The longest time without an acknowledgement that touches the span, on performance.now()'s clock. */
+  longestGapMs(span: { readonly fromMs: number; readonly toMs: number }): number {
+    let longestMs = 0;
+    for (let i = 1; i < this.#timesMs.length; i++) {
+      const [startMs, endMs] = [this.#timesMs[i - 1]!, this.#timesMs[i]!];
+      if (endMs >= span.fromMs && startMs <= span.toMs) longestMs = Math.max(longestMs, endMs - startMs);
+    }
+    return longestMs;
+  }
+
   #acknowledge(key: string, revision: number): void {
-    const nowMs = performance.now();
-    const lengthMs = nowMs - this.#lastMs;
-    if (this.#lastMs > 0 && lengthMs > this.longestGap.lengthMs)
-      this.longestGap = { startedMs: this.#lastMs, lengthMs };
-    this.#lastMs = nowMs;
+    this.#timesMs.push(performance.now());
     this.acknowledged.set(key, revision);
     this.unknown.delete(key);
   }
