@@ -19,6 +19,9 @@ type State =
   | { readonly kind: "running"; readonly meta: SnapshotMeta; readonly startedMs: number }
   | { readonly kind: "waiting"; readonly untilMs: number };
 
+/** Of the first interval after a start. */
+const SHARE_PERCENT_MIN = 30;
+
 const IDLE: State = { kind: "idle" };
 
 export class Checkpointer {
@@ -26,13 +29,19 @@ export class Checkpointer {
   #state: State = IDLE;
   /** What the last checkpoint covers; undefined without one. */
   latest: SnapshotMeta | undefined;
-  #writtenBytesBefore = 0;
+  #recordBytesBefore = 0;
   #leases: Uint8Array = new Uint8Array(0);
   /** Asked for before it is due. */
   #wanted = false;
+  /**
+   * The part of a whole interval after which the next one is due: of the first after a start a random one. Members apply the same
+   * entries at the same time, and would otherwise all take their checkpoints at once, so that no quorum has quiet disks.
+   */
+  #intervalShare: number;
 
   constructor(member: Member) {
     this.#member = member;
+    this.#intervalShare = member.options.prng.between(SHARE_PERCENT_MIN, 100) / 100;
     const { appliedIndex, appliedTerm } = member;
     if (appliedIndex > 0)
       this.latest = { index: appliedIndex, term: appliedTerm, confState: member.raft.confState };
@@ -73,8 +82,9 @@ export class Checkpointer {
   get #isDue(): boolean {
     const { appliedIndex, limits, wal } = this.#member;
     if (appliedIndex === this.index) return false;
-    if (this.#wanted || appliedIndex - this.index >= limits.checkpointEntryCount) return true;
-    return wal.stats.writtenBytes - this.#writtenBytesBefore >= limits.checkpointLogBytes;
+    const share = this.#intervalShare;
+    if (this.#wanted || appliedIndex - this.index >= share * limits.checkpointEntryCount) return true;
+    return wal.stats.recordBytes - this.#recordBytesBefore >= share * limits.checkpointLogBytes;
   }
 
   #begin(nowMs: number): void {
@@ -109,7 +119,8 @@ export class Checkpointer {
       meta: { index: appliedIndex, term: appliedTerm, confState },
       startedMs: nowMs,
     };
-    this.#writtenBytesBefore = member.wal.stats.writtenBytes;
+    this.#recordBytesBefore = member.wal.stats.recordBytes;
+    this.#intervalShare = 1;
     this.#wanted = false;
   }
 

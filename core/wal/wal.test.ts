@@ -379,3 +379,13 @@ test("after a restart nothing of a torn batch becomes good again, whatever a lat
   world.disk.open(segment, "log").write(whole, after, after + 8, after);
   assert.equal(world.recover().lastIndex, 3);
 });
+
+test("how far the log grew is told apart from whole blocks that were written again", () => {
+  const world = new World({ alignmentBytes: 4096 });
+  const before = { ...world.wal.stats };
+  for (let index = 1; index <= 10; index++) world.append(index, 1);
+  const { recordBytes, writtenBytes } = world.wal.stats;
+  assert.ok(writtenBytes - before.writtenBytes >= 10 * 4096, "each group writes its block");
+  const grown = recordBytes - before.recordBytes;
+  assert.ok(grown > 0 && grown < 4096, `ten small entries are ${grown} bytes`);
+});

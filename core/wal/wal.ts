@@ -64,7 +64,10 @@ export interface LogIdentity {
 
 /** Counters for metrics; read only. */
 export interface WalStats {
+  /** What went to the disk: whole blocks, where it wants these, and so the last block again with every small group. */
   writtenBytes: number;
+  /** How far the log grew: what a restart has to read. */
+  recordBytes: number;
   inlineSyncCount: number;
   backgroundSyncCount: number;
   rotationCount: number;
@@ -90,6 +93,7 @@ export class Wal {
   #durableIndex: number;
   readonly stats: WalStats = {
     writtenBytes: 0,
+    recordBytes: 0,
     inlineSyncCount: 0,
     backgroundSyncCount: 0,
     rotationCount: 0,
@@ -133,6 +137,7 @@ export class Wal {
   #error: DiskError | undefined = undefined;
   #closed = false;
   #full = false;
+  #zeros: Uint8Array | undefined = undefined;
   #lastActivityMs = 0;
   #markDueMs = Infinity;
   #fillDueMs = Infinity;
@@ -485,6 +490,7 @@ export class Wal {
   }
 
   #finishGroup(group: Group, nowMs: number, durationMs: number): void {
+    this.stats.recordBytes += group.end - group.start;
     this.#tailOffset = group.endOffset;
     this.#tailCrc = group.crc;
     this.#durableIndex = group.lastIndex;
@@ -593,16 +599,19 @@ export class Wal {
 
   /** Keeps the blocks ahead of the log allocated and zero; a full disk is a state while there is room for this write. */
   #fillAhead(end: number): void {
-    if (this.#filledEnd >= this.#segmentSizeBytes || this.#filledEnd - end >= AHEAD_BYTES_MIN) return;
+    if (this.#filledEnd >= this.#segmentSizeBytes) return;
+    if (this.#filledEnd - end >= AHEAD_BYTES_MIN) return;
     const alignment = this.#tailBlock.length;
     const start = Math.ceil(Math.max(this.#filledEnd, end) / alignment) * alignment;
     const count = Math.min(AHEAD_SLICE_BYTES, this.#segmentSizeBytes - start);
     if (count <= 0) return;
     try {
-      const zeros = this.#disk.allocate(count);
+      // Kept until the segment is filled: finding aligned memory takes many attempts.
+      const zeros = (this.#zeros ??= this.#disk.allocate(AHEAD_SLICE_BYTES));
       this.#file!.write(zeros, 0, count, start);
       this.#file!.sync();
       this.#filledEnd = start + count;
+      if (this.#filledEnd >= this.#segmentSizeBytes) this.#zeros = undefined;
       this.#full = false;
     } catch (error) {
       if (asDiskError(error).code !== "ENOSPC") throw error;
