@@ -17,7 +17,7 @@ export function fingerprint(state: RaftState): string {
   text += `${formatConfState(tracker.configuration)} l${log.compactedIndex}:`;
   for (let index = log.compactedIndex; index <= log.lastIndex; index++) text += `${log.term(index)},`;
   for (const member of tracker.members) {
-    text += ` ${member.lo}${member.state}${member.paused}${member.match}/${member.next}/${member.inflightCount}/${member.sentCommit}/${member.ackedSequence}/${member.vote}`;
+    text += ` ${member.lo}${member.state}${member.paused}${member.match}/${member.next}/${member.inflightCount}/${member.sentCommit}/${member.wantedCommit}/${member.ackedSequence}/${member.vote}`;
   }
   return text;
 }

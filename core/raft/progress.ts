@@ -40,6 +40,8 @@ export class Progress implements Id64 {
   ackedSequence = 0;
   /** The highest commit index that was sent to the peer. */
   sentCommit = 0;
+  /** A client at the peer waits until the peer knows that this index is committed. */
+  wantedCommit = 0;
   /** In an election: 1 granted, -1 rejected, 0 not heard. */
   vote = 0;
   /** Of the proposals that the peer forwarded in this term: its incarnation and the last number seen. */
@@ -95,6 +97,7 @@ export class Progress implements Id64 {
     this.contactMs = -Infinity;
     this.ackedSequence = 0;
     this.sentCommit = 0;
+    this.wantedCommit = 0;
     this.vote = 0;
     this.forwardIncarnation = 0;
     this.forwardNumber = 0;

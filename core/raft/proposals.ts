@@ -96,6 +96,7 @@ export function onForward(state: RaftState, message: RaftMessage): void {
   }
   cursor.reset(batch);
   while (cursor.next()) state.log.append(cursor.type, state.term, cursor.bytes, cursor.start, cursor.end);
+  member.wantedCommit = state.log.lastIndex;
 }
 
 export function onForwardRefused(state: RaftState, message: RaftMessage): void {

@@ -86,6 +86,7 @@ export class Raft {
       state.electionDeadlineMs,
       state.heartbeatDeadlineMs,
       state.quorumDeadlineMs,
+      state.commitNoticeMs,
       state.transferDeadlineMs,
       reads,
     );

@@ -133,6 +133,8 @@ function release(state: RaftState, group: PendingReads): void {
     message.incarnation = remote.incarnation;
     message.sequence = remote.number;
     message.index = group.index;
+    const member = state.tracker.find(remote.hi, remote.lo);
+    if (member !== undefined && member.wantedCommit < group.index) member.wantedCommit = group.index;
   }
 }
 

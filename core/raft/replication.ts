@@ -35,12 +35,19 @@ export function maybeCommit(state: RaftState): void {
 /** Part of every output: to each peer whatever it may get. */
 export function replicate(state: RaftState): void {
   const members = state.tracker.members;
+  const isDue = state.limits.commitNoticeDelayMs === 0 || state.nowMs >= state.commitNoticeMs;
+  let isWaiting = false;
   for (let i = 0; i < members.length; i++) {
     const member = members[i]!;
     if (member === state.self) continue;
     while (sendAppend(state, member));
-    tellCommit(state, member);
+    if (!lacksCommit(state, member)) continue;
+    if (isDue || member.sentCommit < member.wantedCommit) sendHeartbeat(state, member, 0);
+    else isWaiting = true;
   }
+  if (!isWaiting) state.commitNoticeMs = Infinity;
+  else if (state.commitNoticeMs === Infinity)
+    state.commitNoticeMs = state.nowMs + state.limits.commitNoticeDelayMs;
   const target = state.transferTarget;
   if (target === undefined || state.transferOrdered || target.match < state.log.lastIndex) return;
   // The target has everything, and nothing is added meanwhile (R29).
@@ -114,10 +121,12 @@ function noteSent(state: RaftState, member: Progress, last: number, bytes: numbe
   if (commit > member.sentCommit) member.sentCommit = commit;
 }
 
-/** The commit index advanced and nothing carries it: it is told without asking for an answer. */
-function tellCommit(state: RaftState, member: Progress): void {
-  if (member.sentCommit >= state.commitIndex || member.sentCommit >= member.match) return;
-  sendHeartbeat(state, member, 0);
+/**
+ * The commit index advanced and nothing has carried it to the peer. It is told without asking for an answer: at once when a client
+ * waits there, else when no append has taken it along for a while.
+ */
+function lacksCommit(state: RaftState, member: Progress): boolean {
+  return member.sentCommit < state.commitIndex && member.sentCommit < member.match;
 }
 
 export function onAppendReply(state: RaftState, message: RaftMessage): void {

@@ -122,6 +122,7 @@ function electionWaitMs(state: RaftState): number {
 function clearLeaderState(state: RaftState): void {
   state.heartbeatDeadlineMs = Infinity;
   state.quorumDeadlineMs = Infinity;
+  state.commitNoticeMs = Infinity;
   state.termFirstIndex = 0;
   state.transferTarget = undefined;
   state.transferOrdered = false;

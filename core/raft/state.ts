@@ -130,6 +130,8 @@ export class RaftState {
   // Leader only.
   heartbeatDeadlineMs = Infinity;
   quorumDeadlineMs = Infinity;
+  /** When those followers are told the commit index that no append has told; Infinity when all know it. */
+  commitNoticeMs = Infinity;
   /** First entry of this term: until it is committed no reads and no membership changes (R2, R15). */
   termFirstIndex = 0;
   /** Of the leader's own heartbeats; confirms reads. Never a caller's number (R3). */

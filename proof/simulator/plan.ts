@@ -257,6 +257,7 @@ function drawLimits(prng: Prng): Limits {
     raftMemoryBytesMax: 512 * KIB,
     watchSliceUnits: prng.pick([4, 64, 4_096]),
     watchBatchBytes: prng.pick([512, 16 * KIB, 1024 * KIB]),
+    commitNoticeDelayMs: prng.pick([0, 1, 1, 10]),
     watchGroupCount: prng.pick([1, 8, 512]),
     watchPassRevisionCount: prng.pick([5, 100, 1_000]),
   };
