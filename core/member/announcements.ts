@@ -14,6 +14,8 @@ const CLUSTER_VERSION = "3.6.0";
 export class Announcements {
   readonly #member: Member;
   #attributesProposedMs = Number.NEGATIVE_INFINITY;
+  /** The log says what this member is; looked at again when the membership has changed. */
+  #isPublished = false;
   /** The term in which this leader proposed a cluster version. */
   #versionProposedTerm = 0;
 
@@ -23,13 +25,12 @@ export class Announcements {
 
   /** Tells the others this member's name and client URLs, until the log says so. */
   publishAttributes(nowMs: number): void {
+    if (this.#isPublished) return;
     const own = this.#member.membership.get(this.#member.options.memberId);
     if (own === undefined || !this.#member.hasLeader) return;
-    if (
-      own.name === this.#member.options.name &&
-      own.clientUrls.join() === this.#member.options.clientUrls.join()
-    )
-      return;
+    const { name, clientUrls } = this.#member.options;
+    this.#isPublished = own.name === name && own.clientUrls.join() === clientUrls.join();
+    if (this.#isPublished) return;
     if (nowMs - this.#attributesProposedMs < this.#member.options.electionMs) return;
     this.#attributesProposedMs = nowMs;
     const writer = new ByteWriter(256);
@@ -47,6 +48,11 @@ export class Announcements {
       0,
       writer.position,
     );
+  }
+
+  /** What this member had said of itself may be gone. */
+  membershipChanged(): void {
+    this.#isPublished = false;
   }
 
   proposeClusterVersion(): void {

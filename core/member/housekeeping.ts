@@ -100,6 +100,10 @@ export class Housekeeping {
     );
   }
 
+  membershipChanged(): void {
+    this.#announcements.membershipChanged();
+  }
+
   onLeaderChanged(): void {
     this.#member.counters.leaderChanges.add(1);
   }

@@ -393,13 +393,13 @@ export class Member {
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
     this.#expire(nowMs);
-    this.housekeeping.turn(nowMs);
-    // Housekeeping proposes, too.
-    this.#pump(nowMs);
   }
 
-  /** A slice of what nobody waits for; true when there is more. */
+  /** The member's own duties and a slice of what nobody waits for, when the turn's output has left; true when there is more. */
   background(): boolean {
+    this.housekeeping.turn(this.nowMs);
+    // It proposes, too.
+    this.#pump(this.nowMs);
     return this.housekeeping.background();
   }
 
@@ -423,14 +423,19 @@ export class Member {
   #pump(nowMs: number): void {
     for (;;) {
       const output = this.raft.takeOutput(nowMs);
-      if (output === undefined) return;
+      if (output === undefined) {
+        if (this.rejoin.isActive || this.applicableIndex <= this.appliedIndex) return;
+        // The leader waits for a follower's acknowledgement, and nobody for what the follower applies.
+        if (!this.isLeader) this.options.peers.flush();
+        this.applyUpTo(this.applicableIndex);
+        continue;
+      }
       this.#send(output.messages);
       // The peers' disks work while ours does (thesis 10.2.1): the sync below may hold the loop.
       if (output.messages.length > 0 && output.sequence !== 0) this.options.peers.flush();
       if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
       this.applicableIndex = Math.max(this.applicableIndex, output.applyIndex);
-      if (!this.rejoin.isActive) this.applyUpTo(output.applyIndex);
       for (const group of output.reads)
         for (const context of group.contexts) this.reads.confirm(context, group.index);
       for (const context of output.readsAborted) this.reads.abort(context, nowMs);
@@ -610,6 +615,7 @@ export class Member {
         .filter((info) => !info.isLearner)
         .map((info) => info.id),
     );
+    this.housekeeping.membershipChanged();
     this.#arePeersStale = true;
   }
 

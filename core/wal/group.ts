@@ -77,7 +77,7 @@ export class Group {
     this.crc = crc;
     this.recordCount = 0;
     if (this.bytes.length > SIZE_BYTES_KEPT) this.bytes = this.#disk.allocate(SIZE_BYTES_MIN);
-    for (let i = 0; i < this.start; i++) this.bytes[i] = block[i]!;
+    this.bytes.set(block.subarray(0, this.start));
   }
 
   /** Forgets the records, so that `isEmpty` again. */
@@ -132,7 +132,7 @@ export class Group {
   /** Copies the last, incomplete block into `block`, for the next group. */
   copyLastBlock(block: Uint8Array): void {
     const blockStart = this.end - (this.end % this.#alignment);
-    for (let i = blockStart; i < this.end; i++) block[i - blockStart] = this.bytes[i]!;
+    block.set(this.bytes.subarray(blockStart, this.end));
   }
 
   #copy(at: number, source: Uint8Array, start: number, end: number): void {
