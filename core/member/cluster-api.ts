@@ -9,7 +9,7 @@ import { STATUS, type Status } from "../wire/status.ts";
 import { type Call, respond } from "./call.ts";
 import { addedMemberId } from "./identity.ts";
 import type { Member } from "./member.ts";
-import { type MemberInfo, memberContextJson } from "./membership.ts";
+import { arePeerUrls, type MemberInfo, memberContextJson } from "./membership.ts";
 
 /** Numbers of raftpb.ConfChangeType. */
 export const CONF_ADD_NODE = 0;
@@ -135,13 +135,6 @@ export function answerConfChange(member: Member, call: Call, changed: Id64): voi
   }
   const schema = RESPONSE_OF[call.method.name] as Schema<MessageOf<typeof m.MemberRemoveResponse>>;
   respond(call, schema, { header, members });
-}
-
-function arePeerUrls(urls: readonly string[]): boolean {
-  return (
-    urls.length > 0 &&
-    urls.every((url) => /^https?:\/\/[^/:]+(:\d+)|^https?:\/\/\[[0-9a-f:]+\]:\d+$/i.test(url))
-  );
 }
 
 // A voter that is added counts for the quorum at once, before it has started.

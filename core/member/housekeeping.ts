@@ -172,6 +172,8 @@ export class Housekeeping {
         return divergence.onHash(from, frame.index, frame.hash);
       case "want":
         return rejoin.onWant(from, frame.index);
+      case "address":
+        return this.#member.peerList.introduced(from, frame.urls);
       case "unknown":
         return;
     }

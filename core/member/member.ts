@@ -40,6 +40,7 @@ import { Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
+import { PeerList } from "./peer-list.ts";
 import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
 import { Reading, StreamedRange } from "./reading.ts";
@@ -65,9 +66,6 @@ export interface MemberParts {
   readonly dataDirectory: string;
 }
 
-/** More than any cluster has members; further ones are not connected until the log names them. */
-const STRANGER_COUNT_MAX = 32;
-
 export class Member {
   readonly options: MemberOptions;
   readonly limits: Limits;
@@ -92,6 +90,7 @@ export class Member {
   readonly formats: Formats;
   readonly divergence: Divergence;
   readonly rejoin: Rejoin;
+  readonly peerList: PeerList;
   /** Of the checkpoint, relative to the data directory. */
   dataDirectory: string;
   /** Empty until the cluster has agreed on one. */
@@ -111,9 +110,6 @@ export class Member {
   readonly counters: MemberCounters;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
-  /** Members that the log has not named here yet, by hexadecimal id. */
-  readonly #strangers = new Map<string, MemberInfo>();
-  #arePeersStale = false;
   /** Waits for the next applied lease entry. */
   #leaseWaiters: ReadProbe[] = [];
   #transfer:
@@ -171,8 +167,8 @@ export class Member {
     this.#applier = new Applier(this);
     this.#leaderlessSinceMs = this.nowMs;
     this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
-    this.onMembershipChanged();
-    this.#updatePeers();
+    this.peerList = new PeerList(this);
+    this.#lookAtMembership();
     registerGauges(this, options.metrics);
   }
 
@@ -296,6 +292,7 @@ export class Member {
   onPeerConnected(peer: Id64): void {
     this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
     sendFormat(this.options.peers, peer, this.formats.own);
+    this.peerList.introduce(peer);
     this.options.waker.wake();
   }
 
@@ -387,6 +384,7 @@ export class Member {
     const nowMs = this.clock.now();
     this.nowMs = nowMs;
     this.#clockIsRead = false;
+    this.peerList.turn();
     if (nowMs >= this.wal.nextDeadlineMs()) this.wal.onDeadline(nowMs);
     if (nowMs >= this.raft.nextDeadlineMs) this.raft.onDeadline(nowMs);
     this.#askReads(nowMs);
@@ -491,7 +489,6 @@ export class Member {
     this.divergence.adopted(state.effectHash);
     this.rejoin.adopted();
     this.onMembershipChanged();
-    this.#updatePeers();
   }
 
   #attachStore(): void {
@@ -536,7 +533,6 @@ export class Member {
     }
     this.appliedTerm = raft.log.term(last);
     raft.appliedTo(last);
-    this.#updatePeers();
     this.hub.advance();
   }
 
@@ -606,6 +602,11 @@ export class Member {
   }
 
   onMembershipChanged(): void {
+    this.#lookAtMembership();
+    this.peerList.changed();
+  }
+
+  #lookAtMembership(): void {
     this.isLearner = this.membership.get(this.options.memberId)?.isLearner ?? false;
     const { voters, votersOutgoing } = this.raft.confState;
     this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
@@ -616,38 +617,11 @@ export class Member {
         .map((info) => info.id),
     );
     this.housekeeping.membershipChanged();
-    this.#arePeersStale = true;
   }
 
-  /** Not with every change: while the first entries are applied one by one, members would be dropped and dialled anew. */
-  #updatePeers(): void {
-    if (!this.#arePeersStale) return;
-    this.#arePeersStale = false;
-    const { memberId, joins, initialMembers } = this.options;
-    const isBootstrapping = !joins && this.appliedIndex < initialMembers.length;
-    // A member that joins knows the others from elsewhere until the log tells it.
-    const isTold = this.membership.size > 0 && !isBootstrapping;
-    const known = isTold ? this.membership.list() : initialMembers;
-    const others = known.filter((info) => !id64Equal(info.id, memberId));
-    for (const [hex, info] of this.#strangers) {
-      if (this.membership.isRemoved(info.id) || this.membership.get(info.id) !== undefined)
-        this.#strangers.delete(hex);
-      else others.push(info);
-    }
-    this.options.peers.setPeers(others.map((info) => ({ id: info.id, urls: info.peerUrls })));
-  }
-
-  /**
-   * What another member says of the cluster. Members that the log has not named here yet are connected, too: one of them may
-   * lead, and whom this member cannot answer can neither be elected by it nor catch it up.
-   */
+  /** What another member says of the cluster. */
   learnAddresses(members: readonly MemberInfo[]): void {
-    for (const info of members) {
-      if (this.#strangers.size >= STRANGER_COUNT_MAX || id64Equal(info.id, this.options.memberId)) continue;
-      this.#strangers.set(id64Hex(info.id), info);
-    }
-    this.#arePeersStale = true;
-    this.options.waker.wake();
+    this.peerList.learn(members.map((info) => ({ id: info.id, urls: info.peerUrls })));
   }
 
   onRemoved(): void {

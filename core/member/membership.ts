@@ -108,6 +108,16 @@ function fromPlain(member: PlainMember): MemberInfo {
   return { id: { hi, lo }, name, peerUrls, clientUrls, isLearner };
 }
 
+/** As etcd takes them: scheme, host and port, and nothing behind. */
+export function arePeerUrls(urls: readonly string[]): boolean {
+  return urls.length > 0 && urls.every(isPeerUrl);
+}
+
+function isPeerUrl(url: string): boolean {
+  const match = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\]):(\d{1,5})$/i.exec(url);
+  return match !== null && Number(match[1]) <= 65_535;
+}
+
 /**
  * The context of a configuration change, as etcd writes it into its log, so that its offline tools can read ours:
  * `{"id":N,"peerURLs":[…],"name":"…"}`. `isPromote` marks a change that makes a learner a voter.

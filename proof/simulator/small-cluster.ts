@@ -2,6 +2,7 @@
 // asked of a member goes to its machine directly, and the answer is looked at by whoever asked.
 
 import { ByteWriter } from "../../core/base/byte-writer.ts";
+import type { Id64 } from "../../core/base/ids.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { Prng } from "../../core/base/prng.ts";
 import type { Call } from "../../core/member/call.ts";
@@ -18,9 +19,17 @@ import { Trace } from "./trace.ts";
 
 const KIB = 1024;
 
+/** Members that may be added to a small cluster. */
+const ADDED_COUNT_MAX = 4;
+const ELECTION_MS = 500;
+
 export interface SmallClusterOptions {
   readonly memberCount: number;
+  /** Of the first members; from their addresses without. */
+  readonly ids?: readonly Id64[];
   readonly seed?: number;
+  /** Changes of members are refused while others are away. */
+  readonly strictReconfigCheck?: boolean;
   readonly limits?: Partial<Limits>;
 }
 
@@ -37,45 +46,68 @@ export class SmallCluster {
   /** What members said in their log of events. */
   readonly events: string[] = [];
   readonly peers: PeerNetwork;
+  readonly #options: SmallClusterOptions;
+  readonly #prng: Prng;
+  readonly #clusterId: Id64;
 
   constructor(options: SmallClusterOptions) {
-    const prng = new Prng(options.seed ?? 1);
-    this.network = new Network(this.scheduler, prng.split("network"), options.memberCount);
-    const infos = Array.from({ length: options.memberCount }, (_, i) => memberInfo(i));
-    const clusterId = clusterIdOf(infos.map((info) => info.id));
+    this.#options = options;
+    this.#prng = new Prng(options.seed ?? 1);
+    const placeCount = options.memberCount + ADDED_COUNT_MAX;
+    this.network = new Network(this.scheduler, this.#prng.split("network"), placeCount);
+    this.peers = new PeerNetwork(this.network, this.nodes, () => undefined);
+    const infos = Array.from({ length: options.memberCount }, (_, i) => memberInfo(i, options.ids?.[i]));
+    this.#clusterId = clusterIdOf(infos.map((info) => info.id));
     const initialMembers = infos.map((info) => ({ ...info, clientUrls: [] }));
+    for (const info of infos) this.#addNode(info, { initialMembers, joins: false });
+    for (const node of this.nodes) node.start();
+  }
+
+  /** Starts a member that was added with the peer URL `http://m<place>:2380`; it knows whom member `from` knows. */
+  join(from: number): SimulatedNode {
+    const place = this.nodes.length;
+    const initialMembers = this.member(from).membership.list();
+    const own = initialMembers.find((info) => info.peerUrls[0] === peerUrlOf(place));
+    if (own === undefined) throw new Error(`member ${from} knows of no member ${place}`);
+    const node = this.#addNode(memberInfo(place, own.id), { initialMembers, joins: true });
+    node.start();
+    return node;
+  }
+
+  #addNode(
+    info: MemberInfo,
+    what: { readonly initialMembers: readonly MemberInfo[]; readonly joins: boolean },
+  ): SimulatedNode {
+    const place = this.nodes.length;
     const limits = {
       ...DEFAULT_LIMITS,
       dataSegmentSizeBytes: 64 * KIB,
       walSegmentSizeBytes: 256 * KIB,
-      ...options.limits,
+      ...this.#options.limits,
     };
-    infos.forEach((info, place) =>
-      this.nodes.push(
-        new SimulatedNode({
-          place,
-          info,
-          clusterId,
-          initialMembers,
-          electionMs: 500,
-          heartbeatMs: 50,
-          syncUs: 200,
-          limits,
-          scheduler: this.scheduler,
-          prng: prng.split(`node ${place}`),
-          hooks: {
-            say: (node, text) => void this.events.push(`${Math.round(this.nowMs)} ${node.name}: ${text}`),
-            started: () => undefined,
-            touched: () => undefined,
-            stopped: (node, reason) => void this.events.push(`${node.name} stopped: ${reason}`),
-            died: (node, reason) => void this.events.push(`${node.name} died: ${reason}`),
-          },
-        }),
-      ),
-    );
-    this.peers = new PeerNetwork(this.network, this.nodes, () => undefined);
-    for (const node of this.nodes) node.peers = this.peers;
-    for (const node of this.nodes) node.start();
+    const node = new SimulatedNode({
+      ...what,
+      place,
+      info,
+      clusterId: this.#clusterId,
+      electionMs: ELECTION_MS,
+      heartbeatMs: 50,
+      strictReconfigCheck: this.#options.strictReconfigCheck ?? false,
+      syncUs: 200,
+      limits,
+      scheduler: this.scheduler,
+      prng: this.#prng.split(`node ${place}`),
+      hooks: {
+        say: (said, text) => void this.events.push(`${Math.round(this.nowMs)} ${said.name}: ${text}`),
+        started: () => undefined,
+        touched: () => undefined,
+        stopped: (stopped, reason) => void this.events.push(`${stopped.name} stopped: ${reason}`),
+        died: (died, reason) => void this.events.push(`${died.name} died: ${reason}`),
+      },
+    });
+    this.nodes.push(node);
+    node.peers = this.peers;
+    return node;
   }
 
   get nowMs(): number {
@@ -120,10 +152,14 @@ export class SmallCluster {
   }
 }
 
-function memberInfo(place: number): MemberInfo {
-  const peerUrls = [`http://m${place}:2380`];
+export function peerUrlOf(place: number): string {
+  return `http://m${place}:2380`;
+}
+
+function memberInfo(place: number, id?: Id64): MemberInfo {
+  const peerUrls = [peerUrlOf(place)];
   return {
-    id: bootstrapMemberId(peerUrls, "small"),
+    id: id ?? bootstrapMemberId(peerUrls, "small"),
     name: `m${place}`,
     peerUrls,
     clientUrls: [`http://m${place}:2379`],

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { id64ToBigInt } from "../../core/base/ids.ts";
+import { Prng } from "../../core/base/prng.ts";
+import { MemberAddRequest, MemberRemoveRequest, PutRequest } from "../../core/wire/messages.ts";
+import { METHOD } from "../../core/wire/service.ts";
+import { CODE } from "../../core/wire/status.ts";
+import { type Outcome, peerUrlOf, SmallCluster, type SmallClusterOptions } from "./small-cluster.ts";
+
+const WAIT_MS = 20_000;
+
+function clusterOf(memberCount: number, options?: Partial<SmallClusterOptions>): SmallCluster {
+  const cluster = new SmallCluster({ memberCount, ...options });
+  assert.ok(cluster.runUntil(() => cluster.leader >= 0, WAIT_MS) >= 0, "there is a leader");
+  cluster.run(1_000);
+  return cluster;
+}
+
+/** Asks for something again and again until it is done. */
+function untilDone(cluster: SmallCluster, ask: () => Outcome): void {
+  const startMs = cluster.nowMs;
+  for (;;) {
+    const outcome = ask();
+    cluster.runUntil(() => outcome.code !== undefined, WAIT_MS);
+    if (outcome.code === CODE.ok) return;
+    assert.ok(cluster.nowMs - startMs < WAIT_MS, `not done: ${outcome.text}`);
+    cluster.run(50);
+  }
+}
+
+function put(cluster: SmallCluster, place: number): Outcome {
+  const request = { key: Uint8Array.of(1), value: Uint8Array.of(2) };
+  return cluster.ask(place, METHOD.put, PutRequest, request as never);
+}
+
+function add(cluster: SmallCluster, place: number, newPlace: number, isLearner = false): Outcome {
+  const request = { peerURLs: [peerUrlOf(newPlace)], isLearner };
+  return cluster.ask(place, METHOD.memberAdd, MemberAddRequest, request);
+}
+
+function remove(cluster: SmallCluster, place: number, removed: number): Outcome {
+  const ID = id64ToBigInt(cluster.nodes[removed]!.id);
+  return cluster.ask(place, METHOD.memberRemove, MemberRemoveRequest, { ID });
+}
+
+function kill(cluster: SmallCluster, place: number): void {
+  cluster.nodes[place]!.crash({ prng: new Prng(1), survivors: "all", tear: "sector" });
+}
+
+function isolate(cluster: SmallCluster, place: number): void {
+  for (const { place: other } of cluster.nodes) {
+    if (other === place) continue;
+    cluster.network.close(place, other);
+    cluster.network.close(other, place);
+  }
+  cluster.peers.resetClosedWays();
+}
+
+test("a member whose log names only members that are gone votes for one that it learns of", () => {
+  const cluster = clusterOf(3);
+  const { leader } = cluster;
+  const [lagging, replaced] = [0, 1, 2].filter((place) => place !== leader) as [number, number];
+  isolate(cluster, lagging);
+  untilDone(cluster, () => add(cluster, leader, 3));
+  cluster.join(leader);
+  cluster.network.close(lagging, 3);
+  cluster.network.close(3, lagging);
+  untilDone(cluster, () => remove(cluster, leader, replaced));
+  kill(cluster, replaced);
+  kill(cluster, leader);
+  cluster.run(1_000);
+  // Two of the three members are here now, and one of them has never heard of the other.
+  cluster.network.heal();
+  assert.ok(cluster.runUntil(() => cluster.leader === 3, WAIT_MS) >= 0, "the two elect a leader");
+  untilDone(cluster, () => put(cluster, lagging));
+});
