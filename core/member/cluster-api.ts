@@ -49,7 +49,7 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
   if (membership.withPeerUrl(request.peerURLs) !== undefined) return call.fail(STATUS.peerUrlExists);
   if (request.isLearner && membership.learnerCount >= member.options.learnerCountMax)
     return call.fail(STATUS.tooManyLearners);
-  const refusal = request.isLearner ? undefined : refusalToAdd(member);
+  const refusal = refusalToAdd(member, request.isLearner);
   if (refusal !== undefined) return call.fail(refusal);
   const added: MemberInfo = {
     id: addedMemberId(request.peerURLs, member.clock.unixSeconds()),
@@ -112,7 +112,7 @@ export function memberPromote(
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
   if (member.matchIndexOf(id) < PROMOTE_SHARE_MIN * member.raft.lastIndex)
     return call.fail(STATUS.learnerNotReady);
-  const refusal = refusalToAdd(member);
+  const refusal = refusalToPromote(member);
   if (refusal !== undefined) return call.fail(refusal);
   const context = memberContextJson({ ...info, isLearner: false }, true);
   member.proposals.proposeConfChange(call, CONF_ADD_NODE, id, encodeUtf8(context));
@@ -137,28 +137,44 @@ export function answerConfChange(member: Member, call: Call, changed: Id64): voi
   respond(call, schema, { header, members });
 }
 
-// A voter that is added counts for the quorum at once, before it has started.
-function refusalToAdd(member: Member): Status | undefined {
+// A voter that is added counts for the quorum at once, before it has started. A learner counts for nothing, but a cluster that
+// is not whole is to be mended first.
+function refusalToAdd(member: Member, asLearner: boolean): Status | undefined {
   if (!member.options.strictReconfigCheck) return undefined;
   const voters = member.membership.list().filter((info) => !info.isLearner);
-  const started = voters.filter((info) => info.name !== "").length;
-  // One started member may always grow to two.
-  if (!(started === 1 && voters.length === 1) && started < quorumOf(voters.length + 1))
-    return STATUS.notEnoughStartedMembers;
+  if (!asLearner && !isReadyToAddVoter(voters)) return STATUS.notEnoughStartedMembers;
   return isHealthy(member, voters) ? undefined : STATUS.unhealthy;
+}
+
+function isReadyToAddVoter(voters: readonly MemberInfo[]): boolean {
+  const started = startedCount(voters);
+  // One started member may always grow to two.
+  return (started === 1 && voters.length === 1) || started >= quorumOf(voters.length + 1);
+}
+
+// A learner that is in sync has started. As in etcd nobody need be connected for long.
+function refusalToPromote(member: Member): Status | undefined {
+  if (!member.options.strictReconfigCheck) return undefined;
+  const voters = member.membership.list().filter((info) => !info.isLearner);
+  const isReady = startedCount(voters) + 1 >= quorumOf(voters.length + 1);
+  return isReady ? undefined : STATUS.notEnoughStartedMembers;
 }
 
 function refusalToRemove(member: Member, removed: Id64): Status | undefined {
   if (!member.options.strictReconfigCheck) return undefined;
   const voters = member.membership.list().filter((info) => !info.isLearner);
   const rest = voters.filter((info) => !id64Equal(info.id, removed));
-  const started = rest.filter((info) => info.name !== "").length;
+  const started = startedCount(rest);
   if (started < quorumOf(rest.length) || started === 0) return STATUS.notEnoughStartedMembers;
   // A member that is down anyway may go; a connected one only while a quorum of the others is connected.
   const isActive = member.connectedForMs(removed) > 0 || id64Equal(removed, member.options.memberId);
   if (!isActive) return undefined;
   const active = voters.filter((info) => isActiveMember(member, info.id)).length;
   return active - 1 < quorumOf(rest.length) ? STATUS.unhealthy : undefined;
+}
+
+function startedCount(members: readonly MemberInfo[]): number {
+  return members.filter((info) => info.name !== "").length;
 }
 
 function isHealthy(member: Member, voters: readonly MemberInfo[]): boolean {

@@ -74,3 +74,20 @@ test("a member whose log names only members that are gone votes for one that it 
   assert.ok(cluster.runUntil(() => cluster.leader === 3, WAIT_MS) >= 0, "the two elect a leader");
   untilDone(cluster, () => put(cluster, lagging));
 });
+
+test("with the strict check a learner is added only while every voter has been here for a while, as in etcd", () => {
+  const cluster = clusterOf(3, { strictReconfigCheck: true });
+  cluster.run(5_000);
+  const { leader } = cluster;
+  const other = [0, 1, 2].find((place) => place !== leader)!;
+  kill(cluster, other);
+  cluster.run(100);
+  const refused = add(cluster, leader, 3, true);
+  cluster.run(100);
+  assert.deepEqual(refused, { code: CODE.unavailable, text: "etcdserver: unhealthy cluster" });
+  cluster.nodes[other]!.start();
+  cluster.run(6_000);
+  const added = add(cluster, leader, 3, true);
+  cluster.run(100);
+  assert.equal(added.code, CODE.ok);
+});
