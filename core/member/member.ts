@@ -154,7 +154,7 @@ export class Member {
       progressMs: options.watchProgressMs,
       seed: options.prng.uint32(),
     });
-    this.pending = new PendingCalls(options.limits.proposalCountMax);
+    this.pending = new PendingCalls(options.limits.proposalCountMax, options.prng.split("requests").uint32());
     this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
     this.reading = new Reading(this, this.reads);

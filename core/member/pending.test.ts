@@ -40,3 +40,15 @@ test("calls expire oldest first, each after its own time limit", () => {
   assert.equal(pending.takeAny(), calls[2]);
   assert.equal(pending.nextDeadlineMs(7000), Number.POSITIVE_INFINITY);
 });
+
+test("sequence numbers go round past 0, which stands for nobody", () => {
+  const pending = new PendingCalls(7, 0xfffffffe);
+  const calls = Array.from({ length: 5 }, call);
+  const sequences = calls.map((made) => pending.add(made, 0));
+  assert.deepEqual(sequences, [0xfffffffe, 0xffffffff, 1, 2, 3]);
+  sequences.forEach((sequence) => pending.noteForwarded(sequence, 9));
+  assert.equal(pending.takeForwarded(9), calls[0]);
+  for (const left of calls.slice(1)) assert.equal(pending.takeExpired(7000, 7000), left);
+  assert.equal(pending.takeAny(), undefined);
+  assert.equal(pending.nextDeadlineMs(7000), Number.POSITIVE_INFINITY);
+});

@@ -10,13 +10,16 @@ export class PendingCalls {
   readonly #startedMs: Float64Array;
   /** Number of the message that carried it to the leader; 0 for proposals made here. */
   readonly #forwarded: Float64Array;
-  /** The sequence number of the next request, a 32-bit counter that wraps. */
-  #next = 1;
+  /** The sequence number of the next request, a 32-bit counter that wraps past 0, which stands for nobody. */
+  #next: number;
   /** No waiting call has a sequence number before this one. */
-  #oldest = 1;
+  #oldest: number;
   #count = 0;
 
-  constructor(countMax: number) {
+  /** `first`: where to begin; two that begin at random places hardly ever give out the same numbers at the same time. */
+  constructor(countMax: number, first = 1) {
+    this.#next = first >>> 0 || 1;
+    this.#oldest = this.#next;
     const size = 2 ** Math.ceil(Math.log2(countMax + 1));
     this.#mask = size - 1;
     this.#calls = new Array<Call | undefined>(size).fill(undefined);
@@ -37,7 +40,7 @@ export class PendingCalls {
   add(call: Call, nowMs: number): number {
     assert(this.hasRoom, "room was checked before a call is registered");
     const sequence = this.#next;
-    this.#next = (sequence + 1) >>> 0;
+    this.#next = after(sequence);
     const at = sequence & this.#mask;
     this.#calls[at] = call;
     this.#startedMs[at] = nowMs;
@@ -64,7 +67,7 @@ export class PendingCalls {
 
   /** Takes a call whose proposal was in message `number`; to be called until it gives none. Rare, so it searches. */
   takeForwarded(number: number): Call | undefined {
-    for (let sequence = this.#oldest; sequence !== this.#next; sequence = (sequence + 1) >>> 0) {
+    for (let sequence = this.#oldest; sequence !== this.#next; sequence = after(sequence)) {
       const at = sequence & this.#mask;
       if (this.#forwarded[at] === number && this.#calls[at] !== undefined) return this.take(sequence);
     }
@@ -100,7 +103,11 @@ export class PendingCalls {
 
   #advanceOldest(): void {
     while (this.#oldest !== this.#next && this.#calls[this.#oldest & this.#mask] === undefined) {
-      this.#oldest = (this.#oldest + 1) >>> 0;
+      this.#oldest = after(this.#oldest);
     }
   }
+}
+
+function after(sequence: number): number {
+  return (sequence + 1) >>> 0 || 1;
 }

@@ -1,7 +1,8 @@
 // How requests become log entries: appended at the leader, forwarded once by others, kept while there is no leader. What a
-// client waits for carries a request id made of member id, boot counter and sequence number.
+// client waits for carries a request id: its author, which stands for one life of one member, and a sequence number.
 
 import { ByteWriter } from "../base/byte-writer.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { Id64 } from "../base/ids.ts";
 import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
@@ -10,6 +11,19 @@ import { STATUS, type Status } from "../wire/status.ts";
 import type { Call } from "./call.ts";
 import type { Member } from "./member.ts";
 import type { PendingCalls } from "./pending.ts";
+
+/**
+ * Stands for one life of one member, in 32 bits: the checksum of its id and of how often it was started. Two lives of one member always
+ * differ, because a checksum finds every difference within 32 bits. Two members share one by a chance of 2^-32, and then
+ * their sequence numbers, which begin anywhere, would have to meet as well.
+ */
+export function requestAuthor(memberId: Id64, bootCounter: number): number {
+  const writer = new ByteWriter(12);
+  writer.uint32Be(memberId.hi);
+  writer.uint32Be(memberId.lo);
+  writer.uint32Be(bootCounter >>> 0);
+  return crc32c(writer.bytes, 0, writer.position);
+}
 
 export class Proposals {
   readonly #member: Member;
@@ -21,7 +35,7 @@ export class Proposals {
   constructor(member: Member, pending: PendingCalls, bootCounter: number) {
     this.#member = member;
     this.#pending = pending;
-    this.#requestIdHi = (((member.options.memberId.lo & 0xffff) << 16) | (bootCounter & 0xffff)) >>> 0;
+    this.#requestIdHi = requestAuthor(member.options.memberId, bootCounter);
   }
 
   /** Proposes a client's request; the call is answered when its entry is applied here. */

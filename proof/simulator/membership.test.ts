@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { id64ToBigInt } from "../../core/base/ids.ts";
+import { id64, id64ToBigInt } from "../../core/base/ids.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { MemberAddRequest, MemberRemoveRequest, PutRequest } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
@@ -28,9 +28,10 @@ function untilDone(cluster: SmallCluster, ask: () => Outcome): void {
   }
 }
 
-function put(cluster: SmallCluster, place: number): Outcome {
-  const request = { key: Uint8Array.of(1), value: Uint8Array.of(2) };
-  return cluster.ask(place, METHOD.put, PutRequest, request as never);
+function put(cluster: SmallCluster, place: number, lease = 0n): Outcome {
+  const flags = { prev_kv: false, ignore_value: false, ignore_lease: false };
+  const request = { key: Uint8Array.of(1), value: Uint8Array.of(2), lease, ...flags };
+  return cluster.ask(place, METHOD.put, PutRequest, request);
 }
 
 function add(cluster: SmallCluster, place: number, newPlace: number, isLearner = false): Outcome {
@@ -90,4 +91,14 @@ test("with the strict check a learner is added only while every voter has been h
   const added = add(cluster, leader, 3, true);
   cluster.run(100);
   assert.equal(added.code, CODE.ok);
+});
+
+test("two members whose ids end alike answer only their own calls", () => {
+  // The low 16 bits are equal, and both are in their first life.
+  const ids = [id64(1, 0x10007), id64(2, 0x20007), id64(3, 0x30007)];
+  const cluster = clusterOf(3, { ids });
+  const outcomes = [0, 1, 2].map((place) => put(cluster, place, place === 0 ? 0n : 7n));
+  cluster.run(1_000);
+  const texts = outcomes.map(({ code, text }) => (code === CODE.ok ? "ok" : text));
+  assert.deepEqual(texts, ["ok", ...Array(2).fill("etcdserver: requested lease not found")]);
 });
