@@ -94,7 +94,7 @@ export class Proposals {
     if (!this.#pending.hasRoom) return call.fail(STATUS.tooManyRequests);
     const sequence = this.#pending.add(call, this.#member.nowMs);
     const change = confChange([{ type, id }], context, { hi: this.#requestIdHi, lo: sequence });
-    const refusal = this.#appendConfChange(change);
+    const refusal = this.#appendConfChange(change, sequence);
     if (refusal === undefined) return;
     this.#pending.take(sequence);
     call.fail(refusal);
@@ -118,14 +118,15 @@ export class Proposals {
     return this.#member.housekeeping.park(bytes, sizeBytes) ? undefined : STATUS.tooManyRequests;
   }
 
-  #appendConfChange(change: ConfChange): Status | undefined {
-    if (this.#member.raft.proposeConfChange(change) > 0) return undefined;
-    if (this.#member.raft.refusal === "notLeader" && this.#member.hasLeader) {
-      const encoded = encodeConfChange(change);
-      if (this.#member.raft.forward(confChangeEntryType(change), encoded, 0, encoded.length) > 0)
-        return undefined;
-    }
-    return STATUS.unhealthy;
+  #appendConfChange(change: ConfChange, sequence: number): Status | undefined {
+    const { raft, hasLeader } = this.#member;
+    if (raft.proposeConfChange(change) > 0) return undefined;
+    if (raft.refusal !== "notLeader" || !hasLeader) return STATUS.unhealthy;
+    const encoded = encodeConfChange(change);
+    const number = raft.forward(confChangeEntryType(change), encoded, 0, encoded.length);
+    if (number === 0) return STATUS.unhealthy;
+    this.#pending.noteForwarded(sequence, number);
+    return undefined;
   }
 
   /** The call that waits for the request with this id; undefined when it is another member's, or nobody waits. */

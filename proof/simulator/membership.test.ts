@@ -102,3 +102,14 @@ test("two members whose ids end alike answer only their own calls", () => {
   const texts = outcomes.map(({ code, text }) => (code === CODE.ok ? "ok" : text));
   assert.deepEqual(texts, ["ok", ...Array(2).fill("etcdserver: requested lease not found")]);
 });
+
+test("a change of members that the leader refuses to a follower fails at once", () => {
+  const cluster = clusterOf(3);
+  const { leader } = cluster;
+  const followers = [0, 1, 2].filter((place) => place !== leader);
+  const asked = followers.map((place) => add(cluster, place, 3 + place));
+  // One change at a time: the second is refused, or comes when the first is applied.
+  const isAnswered = (): boolean => asked.every(({ code }) => code !== undefined);
+  assert.ok(cluster.runUntil(isAnswered, 200) >= 0, "both are answered");
+  assert.deepEqual(asked.map(({ text }) => text).sort(), ["", "etcdserver: leader changed"]);
+});
