@@ -3,9 +3,8 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
-import { decodeUtf8 } from "../base/utf8.ts";
-import { id64Equal, id64FromBigInt, id64Hex } from "../base/ids.ts";
-import { ADD_LEARNER, ADD_VOTER, REMOVE_MEMBER } from "../raft/conf-change.ts";
+import { type Id64, id64Equal, id64FromBigInt, id64Hex } from "../base/ids.ts";
+import { REMOVE_MEMBER } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { CompactFields } from "../wire/hot.ts";
 import * as m from "../wire/messages.ts";
@@ -15,10 +14,15 @@ import { decode, encode } from "../wire/schema.ts";
 import { OK, STATUS, type Status } from "../wire/status.ts";
 import type { Call } from "./call.ts";
 import { answerConfChange } from "./cluster-api.ts";
-import { FORMAT_WITH_EFFECT_HASH, formatVersionOf, PRIVATE_KIND } from "./format.ts";
+import {
+  FORMAT_WITH_CHECKED_CHANGES,
+  FORMAT_WITH_EFFECT_HASH,
+  formatVersionOf,
+  PRIVATE_KIND,
+} from "./format.ts";
 import { applyAlarm, applyDivergenceAlarm } from "./maintenance-api.ts";
 import type { Member } from "./member.ts";
-import { parseMemberContext } from "./membership.ts";
+import { applyChange, assertSameMembers, refusalOfChange } from "./membership-change.ts";
 
 export class Applier {
   readonly #member: Member;
@@ -176,41 +180,37 @@ export class Applier {
 
   #applyConfChange(index: number): void {
     const member = this.#member;
-    const change = member.raft.confChangeAt(index);
-    member.raft.applyConfChange(index, change);
-    for (const one of change.changes) {
-      if (one.type === REMOVE_MEMBER) this.#removeMember(one.id);
-      else if (change.context.length > 0) {
-        const context = parseMemberContext(one.id, decodeUtf8(change.context, 0, change.context.length));
-        this.#putMember(one.type, context);
-      }
+    const { raft, proposals, membership } = member;
+    const change = raft.confChangeAt(index);
+    const call = proposals.takeWaiting(change.requestId.hi, change.requestId.lo);
+    const isChecked = member.formatVersion >= FORMAT_WITH_CHECKED_CHANGES;
+    const refusal = isChecked ? refusalOfChange(membership, raft.confState, change) : undefined;
+    if (refusal !== undefined) {
+      raft.applyConfChange(index, undefined);
+      member.options.events.warn("Validation on configuration change failed", { error: refusal.text });
+      return call?.fail(refusal);
     }
+    raft.applyConfChange(index, change);
+    applyChange(membership, change);
+    if (isChecked) assertSameMembers(membership, raft.confState);
+    for (const one of change.changes) this.#tellOfChange(one.type, one.id);
     member.onMembershipChanged();
-    const call = member.proposals.takeWaiting(change.requestId.hi, change.requestId.lo);
     if (call !== undefined) answerConfChange(member, call, change.changes[0]!.id);
   }
 
-  #putMember(type: number, context: ReturnType<typeof parseMemberContext>): void {
-    const { membership } = this.#member;
-    if (membership.isRemoved(context.id)) return;
-    const known = membership.get(context.id);
-    // A promotion or an update carries what it changes; name and client URLs stay what the member published.
-    const name = known?.name || context.name;
-    const clientUrls =
-      known !== undefined && known.clientUrls.length > 0 ? known.clientUrls : context.clientUrls;
-    const peerUrls = context.isPromote && known !== undefined ? known.peerUrls : context.peerUrls;
-    const isLearner = type === ADD_LEARNER || (type !== ADD_VOTER && (known?.isLearner ?? false));
-    membership.put({ id: context.id, name, clientUrls, peerUrls, isLearner });
-    this.#member.options.events.info("added member", {
-      "added-peer-id": id64Hex(context.id),
-      "added-peer-peer-urls": peerUrls.join(","),
+  #tellOfChange(type: number, id: Id64): void {
+    const { membership, options } = this.#member;
+    const { events, memberId } = options;
+    const info = membership.get(id);
+    if (type === REMOVE_MEMBER) {
+      events.info("removed member", { "removed-remote-peer-id": id64Hex(id) });
+      if (id64Equal(id, memberId)) this.#member.onRemoved();
+      return;
+    }
+    if (info === undefined) return;
+    events.info("added member", {
+      "added-peer-id": id64Hex(id),
+      "added-peer-peer-urls": info.peerUrls.join(","),
     });
-  }
-
-  #removeMember(id: { readonly hi: number; readonly lo: number }): void {
-    const member = this.#member;
-    member.membership.remove(id);
-    member.options.events.info("removed member", { "removed-remote-peer-id": id64Hex(id) });
-    if (id64Equal(id, member.options.memberId)) member.onRemoved();
   }
 }

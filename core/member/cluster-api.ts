@@ -2,7 +2,7 @@
 // that keep an operator from losing the quorum are checked before one is proposed, as etcd's strict check does.
 
 import { encodeUtf8 } from "../base/utf8.ts";
-import { type Id64, id64Equal, id64FromBigInt, id64ToBigInt } from "../base/ids.ts";
+import { ID64_ZERO, type Id64, id64Equal, id64FromBigInt, id64ToBigInt } from "../base/ids.ts";
 import * as m from "../wire/messages.ts";
 import { decode, type Input, type MessageOf, type Schema } from "../wire/schema.ts";
 import { STATUS, type Status } from "../wire/status.ts";
@@ -46,8 +46,9 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
   const request = decode(m.MemberAddRequest, bytes, start, end);
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const { membership } = member;
-  if (membership.withPeerUrl(request.peerURLs) !== undefined) return call.fail(STATUS.peerUrlExists);
-  if (request.isLearner && membership.learnerCount >= member.options.learnerCountMax)
+  const { learnerCountMax } = member.options;
+  if (membership.usesPeerUrl(request.peerURLs, ID64_ZERO)) return call.fail(STATUS.peerUrlExists);
+  if (request.isLearner && membership.learnerCount >= learnerCountMax)
     return call.fail(STATUS.tooManyLearners);
   const refusal = refusalToAdd(member, request.isLearner);
   if (refusal !== undefined) return call.fail(refusal);
@@ -61,7 +62,8 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
   if (membership.get(added.id) !== undefined || membership.isRemoved(added.id))
     return call.fail(STATUS.memberExists);
   const type = request.isLearner ? CONF_ADD_LEARNER : CONF_ADD_NODE;
-  member.proposals.proposeConfChange(call, type, added.id, encodeUtf8(memberContextJson(added, false)));
+  const context = memberContextJson(added, request.isLearner ? { learnerCountMax } : {});
+  member.proposals.proposeConfChange(call, type, added.id, encodeUtf8(context));
 }
 
 export function memberRemove(
@@ -91,9 +93,8 @@ export function memberUpdate(
   const id = id64FromBigInt(request.ID);
   const info = member.membership.get(id);
   if (info === undefined) return call.fail(STATUS.memberNotFound);
-  const user = member.membership.withPeerUrl(request.peerURLs);
-  if (user !== undefined && !id64Equal(user.id, id)) return call.fail(STATUS.peerUrlExists);
-  const context = memberContextJson({ ...info, peerUrls: request.peerURLs }, false);
+  if (member.membership.usesPeerUrl(request.peerURLs, id)) return call.fail(STATUS.peerUrlExists);
+  const context = memberContextJson({ ...info, peerUrls: request.peerURLs });
   member.proposals.proposeConfChange(call, CONF_UPDATE_NODE, id, encodeUtf8(context));
 }
 
@@ -114,7 +115,7 @@ export function memberPromote(
     return call.fail(STATUS.learnerNotReady);
   const refusal = refusalToPromote(member);
   if (refusal !== undefined) return call.fail(refusal);
-  const context = memberContextJson({ ...info, isLearner: false }, true);
+  const context = memberContextJson({ ...info, isLearner: false }, { isPromote: true });
   member.proposals.proposeConfChange(call, CONF_ADD_NODE, id, encodeUtf8(context));
 }
 

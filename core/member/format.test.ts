@@ -50,12 +50,12 @@ test("every private kind has a format that allows it, and format 1 allows none",
 test("the format is raised once every member has said that it knows the new one", () => {
   const scene = leader();
   scene.formats.turn(0);
-  announce(scene, ids[1]!, 2);
+  announce(scene, ids[1]!, FORMAT_VERSION);
   scene.formats.turn(10);
   assert.deepEqual(scene.proposed, []);
-  announce(scene, ids[2]!, 2);
+  announce(scene, ids[2]!, FORMAT_VERSION);
   scene.formats.turn(20);
-  assert.deepEqual(scene.proposed, [{ kind: PRIVATE_KIND.formatVersionSet, version: 2 }]);
+  assert.deepEqual(scene.proposed, [{ kind: PRIVATE_KIND.formatVersionSet, version: FORMAT_VERSION }]);
   // Not again while it is on its way.
   scene.formats.turn(30);
   assert.equal(scene.proposed.length, 1);
@@ -63,20 +63,20 @@ test("the format is raised once every member has said that it knows the new one"
 
 test("one member of the version before holds the format back", () => {
   const scene = leader();
-  announce(scene, ids[1]!, 2);
+  announce(scene, ids[1]!, FORMAT_VERSION);
   announce(scene, ids[2]!, 1);
   scene.formats.turn(0);
   assert.deepEqual(scene.proposed, []);
   // It was updated.
-  announce(scene, ids[2]!, 2);
+  announce(scene, ids[2]!, FORMAT_VERSION);
   scene.formats.turn(10);
   assert.equal(scene.proposed.length, 1);
 });
 
 test("a member that is away may come back as an older program, so the format waits", () => {
   const scene = leader();
-  announce(scene, ids[1]!, 2);
-  announce(scene, ids[2]!, 2);
+  announce(scene, ids[1]!, FORMAT_VERSION);
+  announce(scene, ids[2]!, FORMAT_VERSION);
   scene.connected.delete(id64Hex(ids[2]!));
   scene.formats.turn(0);
   assert.deepEqual(scene.proposed, []);

@@ -4,6 +4,7 @@
 //
 //   format 1   etcd's kinds
 //   format 2   leaseRevokeBatch, formatVersionSet, divergenceAlarm; the hash of effects begins
+//   format 3   configuration changes are checked when they are applied
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
@@ -12,7 +13,7 @@ import { ProtoReader } from "../wire/reader.ts";
 import type { Member } from "./member.ts";
 
 /** The newest format that this program knows. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 /** Of a cluster that has not said anything. */
 export const FORMAT_VERSION_FIRST = 1;
 
@@ -35,6 +36,9 @@ const FORMAT_OF_KIND: ReadonlyMap<number, number> = new Map([
 
 /** In which all members hash the effects of entries, from the entry that sets it on. */
 export const FORMAT_WITH_EFFECT_HASH = 2;
+
+/** In which a configuration change that may not be made does nothing, from the entry that sets it on: membership-change.ts. */
+export const FORMAT_WITH_CHECKED_CHANGES = 3;
 
 /** After a proposal that led to nothing, the next one. */
 const RETRY_MS = 1_000;

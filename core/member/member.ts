@@ -123,8 +123,6 @@ export class Member {
   #wasLeader = false;
   /** As the log says; every request asks. */
   isLearner = false;
-  /** Nobody else's vote counts. */
-  isSoleVoter = false;
   /** The log could not be written; the next turn throws it. */
   #fault: Error | undefined;
 
@@ -174,6 +172,12 @@ export class Member {
 
   get isLeader(): boolean {
     return this.raft.isLeader;
+  }
+
+  /** Nobody else's vote counts. */
+  get isSoleVoter(): boolean {
+    const { voters, votersOutgoing } = this.raft.confState;
+    return voters.length === 1 && votersOutgoing.length === 0;
   }
 
   get hasLeader(): boolean {
@@ -608,8 +612,6 @@ export class Member {
 
   #lookAtMembership(): void {
     this.isLearner = this.membership.get(this.options.memberId)?.isLearner ?? false;
-    const { voters, votersOutgoing } = this.raft.confState;
-    this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
     this.alarms.setVoters(
       this.membership
         .list()

@@ -36,12 +36,12 @@ export class Membership {
     return this.#removed.has(id64Hex(id));
   }
 
-  /** The member that uses any of these peer URLs. */
-  withPeerUrl(urls: readonly string[]): MemberInfo | undefined {
+  /** Whether any other member than `id` uses one of these peer URLs. */
+  usesPeerUrl(urls: readonly string[], id: Id64): boolean {
     for (const member of this.#members.values()) {
-      if (member.peerUrls.some((url) => urls.includes(url))) return member;
+      if (!id64Equal(member.id, id) && member.peerUrls.some((url) => urls.includes(url))) return true;
     }
-    return undefined;
+    return false;
   }
 
   get voterCount(): number {
@@ -118,27 +118,41 @@ function isPeerUrl(url: string): boolean {
   return match !== null && Number(match[1]) <= 65_535;
 }
 
+/** What a configuration change says about its member. */
+export interface MemberContext extends MemberInfo {
+  /** The change makes a learner a voter. */
+  readonly isPromote: boolean;
+  /** How many learners there may be with this one, as the member that proposed it was told; Infinity when it does not say. */
+  readonly learnerCountMax: number;
+}
+
 /**
  * The context of a configuration change, as etcd writes it into its log, so that its offline tools can read ours:
- * `{"id":N,"peerURLs":[…],"name":"…"}`. `isPromote` marks a change that makes a learner a voter.
+ * `{"id":N,"peerURLs":[…],"name":"…"}`. The bound of learners is ours: members may be started with different ones, but must
+ * come to the same answer when the change is applied.
  */
-export function memberContextJson(member: MemberInfo, isPromote: boolean): string {
+export function memberContextJson(
+  member: MemberInfo,
+  options: { readonly isPromote?: boolean; readonly learnerCountMax?: number } = {},
+): string {
   const parts = [`"id":${id64ToBigInt(member.id)}`, `"peerURLs":${JSON.stringify(member.peerUrls)}`];
   if (member.isLearner) parts.push(`"isLearner":true`);
   if (member.name !== "") parts.push(`"name":${JSON.stringify(member.name)}`);
   if (member.clientUrls.length > 0) parts.push(`"clientURLs":${JSON.stringify(member.clientUrls)}`);
-  if (isPromote) parts.push(`"isPromote":true`);
+  if (options.isPromote === true) parts.push(`"isPromote":true`);
+  if (options.learnerCountMax !== undefined) parts.push(`"maxLearners":${options.learnerCountMax}`);
   return `{${parts.join(",")}}`;
 }
 
 /** Reads that context; the id is taken from the change itself, because JSON numbers lose its low bits. */
-export function parseMemberContext(id: Id64, text: string): MemberInfo & { readonly isPromote: boolean } {
+export function parseMemberContext(id: Id64, text: string): MemberContext {
   const parsed = JSON.parse(text) as {
     name?: string;
     peerURLs?: string[];
     clientURLs?: string[];
     isLearner?: boolean;
     isPromote?: boolean;
+    maxLearners?: number;
   };
   return {
     id,
@@ -147,5 +161,6 @@ export function parseMemberContext(id: Id64, text: string): MemberInfo & { reado
     clientUrls: parsed.clientURLs ?? [],
     isLearner: parsed.isLearner ?? false,
     isPromote: parsed.isPromote ?? false,
+    learnerCountMax: parsed.maxLearners ?? Number.POSITIVE_INFINITY,
   };
 }

@@ -291,7 +291,7 @@ function bootstrap(raft: Raft, options: MemberOptions): void {
     options.initialMembers.map((info) =>
       confChange(
         [{ type: info.isLearner ? ADD_LEARNER : ADD_VOTER, id: info.id }],
-        encodeUtf8(memberContextJson(info, false)),
+        encodeUtf8(memberContextJson(info)),
       ),
     ),
   );

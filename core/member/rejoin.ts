@@ -12,6 +12,7 @@ import type { Id64 } from "../base/ids.ts";
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/ports.ts";
 import type { Lessor } from "../lease/lessor.ts";
+import type { ConfState } from "../raft/configuration.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import { pointToData } from "./checkpoint-state.ts";
@@ -125,18 +126,19 @@ export class Rejoin {
       if (error !== undefined) member.fail(error);
     });
     // Behind the pointer: a restart starts under the configuration that is applied here.
-    this.#applyConfigurations(index);
+    this.#adoptConfiguration(index, confState);
     member.adopt(state, { lessor, directory, meta: { index, term, confState } });
     member.raft.appliedTo(index);
     member.applyUpTo(member.applicableIndex);
   }
 
-  // Consensus takes part in them itself; what they say about members is in the received state already.
-  #applyConfigurations(last: number): void {
+  // The changes in between had their effect in the received state; what it was in consensus came with it.
+  #adoptConfiguration(last: number, confState: ConfState): void {
     const { raft, appliedIndex } = this.#member;
     for (let index = appliedIndex + 1; index <= last; index++) {
-      if (raft.log.type(index) !== ENTRY_NORMAL) raft.applyConfChange(index, raft.confChangeAt(index));
+      if (raft.log.type(index) !== ENTRY_NORMAL) raft.applyConfChange(index, undefined);
     }
+    raft.adoptConfState(confState);
   }
 }
 

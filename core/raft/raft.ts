@@ -4,7 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { type Id64, id64Equal } from "../base/ids.ts";
 import { type ConfChange, confChangeEntryType, decodeConfChange, encodeConfChange } from "./conf-change.ts";
-import { type ConfState, changedConfiguration } from "./configuration.ts";
+import { assertConfiguration, type ConfState, changedConfiguration } from "./configuration.ts";
 import { campaign, countOwnVote, onLeaderDisconnected } from "./election.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { flushAck } from "./follower.ts";
@@ -241,6 +241,12 @@ export class Raft {
     // Every member refuses the same changes, because the check has no other input.
     if (typeof next !== "string") applyConfiguration(state, next);
     return state.tracker.configuration;
+  }
+
+  /** The configuration at the applied index, of a state that was fetched instead of applied entry by entry. */
+  adoptConfState(confState: ConfState): void {
+    assertConfiguration(confState);
+    applyConfiguration(this.#state, confState);
   }
 
   /** All that decides what comes next, but for deadlines; for searches over states and for traces. */

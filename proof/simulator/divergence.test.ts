@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Prng } from "../../core/base/prng.ts";
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { ALARM_CORRUPT } from "../../core/member/alarms.ts";
+import { FORMAT_VERSION } from "../../core/member/format.ts";
 import { PutRequest } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE } from "../../core/wire/status.ts";
@@ -28,7 +29,7 @@ function put(cluster: SmallCluster, place: number, key: string): Outcome {
 function started(memberCount: number): SmallCluster {
   const cluster = new SmallCluster({ memberCount });
   const isWhole = (): boolean =>
-    cluster.leader >= 0 && cluster.nodes.every((node) => node.member!.formatVersion === 2);
+    cluster.leader >= 0 && cluster.nodes.every((node) => node.member!.formatVersion === FORMAT_VERSION);
   assert.ok(cluster.runUntil(isWhole, 10_000) >= 0, "the cluster has a leader and a format");
   cluster.run(1_000);
   return cluster;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../core/base/prng.ts";
-import { PRIVATE_KIND } from "../../core/member/format.ts";
+import { FORMAT_VERSION, PRIVATE_KIND } from "../../core/member/format.ts";
 import { ENTRY_NORMAL } from "../../core/raft/log.ts";
 import { LeaseGrantRequest } from "../../core/wire/messages.ts";
 import { REQUEST_KIND, RequestEnvelope } from "../../core/wire/raft-request.ts";
@@ -43,7 +43,7 @@ test("while a member of the version before is there, no entry that it does not k
   const node = cluster.nodes[2]!;
   node.crash({ prng: new Prng(1), survivors: "all", tear: "sector" });
   node.start();
-  const isRaised = (): boolean => cluster.nodes.every((one) => one.member?.formatVersion === 2);
+  const isRaised = (): boolean => cluster.nodes.every((one) => one.member?.formatVersion === FORMAT_VERSION);
   assert.ok(cluster.runUntil(isRaised, 10_000) >= 0, "the format is raised");
   grantAndLetExpire(cluster, 5);
   const after = kinds(cluster);
@@ -54,7 +54,7 @@ test("while a member of the version before is there, no entry that it does not k
 
 test("the format outlives a restart, with and without a checkpoint", () => {
   const cluster = new SmallCluster({ memberCount: 1 });
-  assert.ok(cluster.runUntil(() => cluster.member(0).formatVersion === 2, 5_000) >= 0);
+  assert.ok(cluster.runUntil(() => cluster.member(0).formatVersion === FORMAT_VERSION, 5_000) >= 0);
   const node = cluster.nodes[0]!;
   for (const checkpoint of [false, true]) {
     if (checkpoint) {
@@ -65,7 +65,7 @@ test("the format outlives a restart, with and without a checkpoint", () => {
     node.crash({ prng: new Prng(1), survivors: "all", tear: "sector" });
     node.start();
     cluster.run(2_000);
-    assert.equal(cluster.member(0).formatVersion, 2);
+    assert.equal(cluster.member(0).formatVersion, FORMAT_VERSION);
     assert.ok(cluster.member(0).divergence.effects.isKnown);
     assert.equal(kinds(cluster).get(PRIVATE_KIND.formatVersionSet) ?? 0, checkpoint ? 0 : 1);
   }

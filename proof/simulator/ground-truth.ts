@@ -4,8 +4,13 @@
 import { hashBytes } from "../../core/base/bytes.ts";
 import { decodeUtf8 } from "../../core/base/utf8.ts";
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
-import { parseMemberContext } from "../../core/member/membership.ts";
-import { ADD_LEARNER, ADD_VOTER, decodeConfChange, REMOVE_MEMBER } from "../../core/raft/conf-change.ts";
+import {
+  FORMAT_VERSION_FIRST,
+  FORMAT_WITH_CHECKED_CHANGES,
+  formatVersionOf,
+} from "../../core/member/format.ts";
+import { type MemberContext, parseMemberContext } from "../../core/member/membership.ts";
+import { ADD_LEARNER, decodeConfChange, REMOVE_MEMBER, UPDATE_MEMBER } from "../../core/raft/conf-change.ts";
 import { ENTRY_NORMAL, type RaftLog } from "../../core/raft/log.ts";
 import * as m from "../../core/wire/messages.ts";
 import { ProtoReader } from "../../core/wire/reader.ts";
@@ -34,6 +39,8 @@ export interface CommittedEntry {
   /** 0: nobody's, or without a number. */
   readonly tag: number;
   readonly kind: number;
+  /** Who is a member once it is applied, in one line: describeMembers(). */
+  readonly members: string;
 }
 
 export interface CommittedOperation {
@@ -51,6 +58,15 @@ export interface TrueMember {
   readonly isLearner: boolean;
 }
 
+/** All members with their roles, the same for the same ones in whatever order they come. */
+export function describeMembers(
+  members: Iterable<{ readonly id: Id64; readonly isLearner: boolean }>,
+): string {
+  const one = (member: { readonly id: Id64; readonly isLearner: boolean }): string =>
+    id64Hex(member.id) + (member.isLearner ? " learner" : "");
+  return [...members].map(one).sort().join(", ");
+}
+
 /** Told of what happens to leases. */
 export interface LeaseWitness {
   granted(id: bigint, ttlSeconds: number): void;
@@ -64,6 +80,9 @@ export class GroundTruth {
   readonly entries: (CommittedEntry | undefined)[] = [undefined];
   /** By hexadecimal id. */
   readonly members = new Map<string, TrueMember>();
+  readonly #removed = new Set<string>();
+  #membersText = "";
+  #formatVersion = FORMAT_VERSION_FIRST;
   /** Told of every change of the members. */
   onMembersChanged: () => void = () => undefined;
   readonly #operations = new Map<number, CommittedOperation>();
@@ -114,25 +133,43 @@ export class GroundTruth {
       if (tag !== 0) this.#note(tag, operation);
       if (kind === REQUEST_KIND.leaseGrant) this.#noteGrant(bytes, operation);
     }
-    this.entries.push({ ...entry, revision: this.model.revision, tag, kind });
-    if (log.type(index) !== ENTRY_NORMAL) this.#changeMembers(log, index);
+    const isChange = log.type(index) !== ENTRY_NORMAL && this.#changeMembers(log, index);
+    if (isChange) this.#membersText = describeMembers(this.members.values());
+    this.entries.push({ ...entry, revision: this.model.revision, tag, kind, members: this.#membersText });
+    if (isChange) this.onMembersChanged();
     return true;
   }
 
-  #changeMembers(log: RaftLog, index: number): void {
+  /** False when the change does nothing. */
+  #changeMembers(log: RaftLog, index: number): boolean {
     const change = decodeConfChange(log.type(index), log.bytes(index), log.start(index), log.end(index));
-    for (const { type, id } of change.changes) {
-      const hex = id64Hex(id);
-      if (type === REMOVE_MEMBER) this.members.delete(hex);
-      else if (type === ADD_VOTER || type === ADD_LEARNER) {
-        const { context } = change;
-        const known = this.members.get(hex);
-        const peerUrl =
-          known?.peerUrl ?? parseMemberContext(id, decodeUtf8(context, 0, context.length)).peerUrls[0]!;
-        this.members.set(hex, { id, peerUrl, isLearner: type === ADD_LEARNER });
-      }
+    // Members propose one at a time.
+    const { type, id } = change.changes[0]!;
+    const hex = id64Hex(id);
+    const known = this.members.get(hex);
+    if (type === REMOVE_MEMBER) {
+      if (known === undefined) return false;
+      this.members.delete(hex);
+      this.#removed.add(hex);
+      return true;
     }
-    this.onMembersChanged();
+    const context = parseMemberContext(id, decodeUtf8(change.context, 0, change.context.length));
+    if (this.#formatVersion >= FORMAT_WITH_CHECKED_CHANGES && !this.#mayPut(hex, type, context)) return false;
+    const peerUrl = context.isPromote ? known!.peerUrl : context.peerUrls[0]!;
+    const isLearner = type === UPDATE_MEMBER ? known!.isLearner : type === ADD_LEARNER;
+    this.members.set(hex, { id, peerUrl, isLearner });
+    return true;
+  }
+
+  #mayPut(hex: string, type: number, context: MemberContext): boolean {
+    const known = this.members.get(hex);
+    if (this.#removed.has(hex)) return false;
+    if (context.isPromote) return known?.isLearner === true;
+    for (const [other, { peerUrl }] of this.members)
+      if (other !== hex && context.peerUrls.includes(peerUrl)) return false;
+    if (type === UPDATE_MEMBER) return known !== undefined;
+    const learnerCount = [...this.members.values()].filter((one) => one.isLearner).length;
+    return known === undefined && (type !== ADD_LEARNER || learnerCount < context.learnerCountMax);
   }
 
   #note(tag: number, operation: CommittedOperation): void {
@@ -172,7 +209,9 @@ export class GroundTruth {
       case REQUEST_KIND.leaseCheckpoint:
       case REQUEST_KIND.clusterVersionSet:
       case REQUEST_KIND.clusterMemberAttrSet:
+        return NOTHING;
       case FORMAT_VERSION_SET:
+        this.#formatVersion = Math.max(this.#formatVersion, formatVersionOf(bytes, start, end));
         return NOTHING;
       case REQUEST_KIND.alarm:
         return this.#alarm(decode(m.AlarmRequest, bytes, start, end));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { id64, id64ToBigInt } from "../../core/base/ids.ts";
+import { id64, id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
 import { Prng } from "../../core/base/prng.ts";
+import { FORMAT_VERSION } from "../../core/member/format.ts";
 import { MemberAddRequest, MemberRemoveRequest, PutRequest } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE } from "../../core/wire/status.ts";
@@ -112,4 +113,75 @@ test("a change of members that the leader refuses to a follower fails at once", 
   const isAnswered = (): boolean => asked.every(({ code }) => code !== undefined);
   assert.ok(cluster.runUntil(isAnswered, 200) >= 0, "both are answered");
   assert.deepEqual(asked.map(({ text }) => text).sort(), ["", "etcdserver: leader changed"]);
+});
+
+/** A leader, and a follower that hears of everything much later than it can ask the leader. */
+function clusterWithLag(): {
+  readonly cluster: SmallCluster;
+  readonly leader: number;
+  readonly lagging: number;
+} {
+  const cluster = clusterOf(3);
+  const { leader } = cluster;
+  const lagging = [0, 1, 2].find((place) => place !== leader)!;
+  assert.equal(cluster.member(lagging).formatVersion, FORMAT_VERSION);
+  cluster.network.slow(leader, lagging, 300_000);
+  cluster.run(1_000);
+  return { cluster, leader, lagging };
+}
+
+function assertSameMembers(cluster: SmallCluster, memberCount: number): void {
+  cluster.network.heal();
+  cluster.run(2_000);
+  const seen = cluster.nodes.map(({ member }) => {
+    const { voters, learners } = member!.raft.confState;
+    const inConsensus = [...voters, ...learners].map(id64Hex).sort();
+    const listed = member!.membership.list().map((info) => id64Hex(info.id));
+    assert.deepEqual(listed.sort(), inConsensus);
+    return listed.join();
+  });
+  assert.equal(new Set(seen).size, 1);
+  assert.equal(cluster.member(0).membership.size, memberCount);
+}
+
+test("of two members that are added with the same peer URL the second is refused when it is applied", () => {
+  const { cluster, leader, lagging } = clusterWithLag();
+  const first = add(cluster, leader, 3);
+  cluster.run(50);
+  assert.equal(first.code, CODE.ok);
+  assert.equal(cluster.member(lagging).membership.size, 3, "this one does not know it yet");
+  const peerURLs = [peerUrlOf(3), "http://elsewhere:2380"];
+  const second = cluster.ask(lagging, METHOD.memberAdd, MemberAddRequest, { peerURLs, isLearner: false });
+  cluster.run(1_000);
+  assert.deepEqual(second, {
+    code: CODE.failedPrecondition,
+    text: "etcdserver: Peer URLs already exists",
+  });
+  assertSameMembers(cluster, 4);
+});
+
+test("learners that are added at the same time are no more than there may be", () => {
+  const { cluster, leader, lagging } = clusterWithLag();
+  const first = add(cluster, leader, 3, true);
+  cluster.run(50);
+  const second = add(cluster, lagging, 4, true);
+  cluster.run(1_000);
+  assert.equal(first.code, CODE.ok);
+  const text = "etcdserver: too many learner members in cluster";
+  assert.deepEqual(second, { code: CODE.failedPrecondition, text });
+  assertSameMembers(cluster, 4);
+});
+
+test("a member that is removed twice is not found the second time", () => {
+  const { cluster, leader, lagging } = clusterWithLag();
+  const other = [0, 1, 2].find((place) => place !== leader && place !== lagging)!;
+  untilDone(cluster, () => add(cluster, leader, 3));
+  cluster.join(leader);
+  cluster.run(1_000);
+  const first = remove(cluster, leader, other);
+  cluster.run(50);
+  const second = remove(cluster, lagging, other);
+  cluster.run(1_000);
+  assert.equal(first.code, CODE.ok);
+  assert.deepEqual(second, { code: CODE.notFound, text: "etcdserver: member not found" });
 });

@@ -14,6 +14,8 @@ const PROMOTE_PERIOD_US = 300_000;
 /** A removed member stops by itself when it hears of it; after so long its process is stopped. */
 const REMOVED_STOP_US = 2_000_000;
 const TIMEOUT_MS = 3_000;
+/** Of all requests that go to two members: what the second has not applied yet, it does not know. */
+const ASKS_TWICE_SHARE = 0.3;
 
 interface Added {
   readonly place: number;
@@ -110,12 +112,17 @@ export class Operator {
     });
   }
 
-  /** Asks the leader, or anybody; nobody waits for the answer. */
+  /** Asks the leader, or anybody, and sometimes a second member as well; nobody waits for the answer. */
   #ask(method: Method, request: unknown): void {
-    const { leader, nodes, operatorPlace } = this.#world;
+    const { leader, nodes } = this.#world;
     const up = nodes.filter((node) => node.isUp);
-    const target: SimulatedNode | undefined = leader ?? (up.length === 0 ? undefined : this.#prng.pick(up));
-    if (target === undefined) return;
+    if (up.length === 0) return;
+    this.#askOf(leader ?? this.#prng.pick(up), method, request);
+    if (this.#prng.chance(ASKS_TWICE_SHARE)) this.#askOf(this.#prng.pick(up), method, request);
+  }
+
+  #askOf(target: SimulatedNode, method: Method, request: unknown): void {
+    const { operatorPlace } = this.#world;
     const link = this.#world.connect(operatorPlace, target, this.#prng.split("link"), () => undefined);
     const onEnd = (_call: unknown, code: number, text: string): void => {
       this.#world.say(`${method.name} at member ${target.place}: ${code === 0 ? "done" : text}`);

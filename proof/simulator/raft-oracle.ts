@@ -2,7 +2,8 @@
 // said to others on the wire. A promise that was said is remembered over restarts: that is where a lie comes out.
 //
 //   election safety, leader completeness, log matching and immutability of what is committed, only entries of the own
-//   term are committed by counting, committed on a quorum of those who said "durable", monotone term, commit, applied.
+//   term are committed by counting, committed on a quorum of those who said "durable", monotone term, commit, applied;
+//   and who is a member: the committed log, the member's list and its consensus name the same ones in the same roles.
 
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
 import type { Member } from "../../core/member/member.ts";
@@ -16,7 +17,7 @@ import {
   MESSAGE_VOTE_REPLY,
   type RaftMessage,
 } from "../../core/raft/message.ts";
-import { digestOf, type GroundTruth } from "./ground-truth.ts";
+import { describeMembers, digestOf, type GroundTruth } from "./ground-truth.ts";
 import type { PeerPlace } from "./peer-network.ts";
 import { promise, Violation } from "./violation.ts";
 
@@ -43,6 +44,9 @@ class Promises {
   leaderTerm = 0;
   /** Its configuration when it was looked at last. */
   confState: ConfState | undefined = undefined;
+  /** The configuration and the true members when they were compared last. */
+  comparedConfState: ConfState | undefined = undefined;
+  comparedMembers = "";
 }
 
 export interface RaftOracleOptions {
@@ -144,6 +148,7 @@ export class RaftOracle {
     const { raft } = member;
     const { log } = raft;
     const { entries } = this.#options.truth;
+    this.#checkMembers(place, member);
     for (let index = log.compactedIndex + 1; index <= raft.commitIndex; index++) {
       promise(
         log.term(index) === entries[index]?.term,
@@ -308,12 +313,40 @@ export class RaftOracle {
     );
     said.appliedIndex = appliedIndex;
     if (appliedIndex === 0) return;
-    const { revision } = entries[appliedIndex]!;
+    const { revision, members } = entries[appliedIndex]!;
+    if (said.comparedConfState !== raft.confState || said.comparedMembers !== members) {
+      this.#checkMembers(place, member);
+      said.comparedConfState = raft.confState;
+      said.comparedMembers = members;
+    }
     promise(
       member.store.revision === revision,
       "state-machine",
       () =>
         `member ${place} is at revision ${member.store.revision} with entry ${appliedIndex} applied; the model is at ${revision}`,
     );
+  }
+
+  /** Membership kept in two places drifts (M1). */
+  #checkMembers(place: number, member: Member): void {
+    const { entries } = this.#options.truth;
+    const { confState, appliedIndex } = member.raft;
+    const inConsensus = [
+      ...confState.voters.map((id) => ({ id, isLearner: false })),
+      ...confState.learners.map((id) => ({ id, isLearner: true })),
+    ];
+    // Consensus takes a snapshot's configuration over when it is durable, a little after the state.
+    for (const { what, index, members } of [
+      { what: "consensus", index: appliedIndex, members: inConsensus },
+      { what: "list", index: member.appliedIndex, members: member.membership.list() },
+    ]) {
+      const seen = describeMembers(members);
+      const truth = entries[index]?.members ?? "";
+      promise(
+        seen === truth && confState.votersOutgoing.length === 0,
+        "same-members",
+        () => `member ${place} with entry ${index} applied: its ${what} has ${seen}; the log says ${truth}`,
+      );
+    }
   }
 }
