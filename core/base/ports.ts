@@ -98,8 +98,11 @@ export interface PeerLinks {
   writer(to: Id64, lane: number): ByteWriter | undefined;
   /** Sends what was written now, before the end of the turn: the peers write to their disks while this member does. */
   flush(): void;
-  /** Who is to be connected from now on, this member excluded. */
-  setPeers(peers: readonly PeerAddress[]): void;
+  /**
+   * Who is to be connected from now on, this member excluded. Whoever was removed from the cluster is refused from now on, and
+   * what it had opened is closed: so it learns of it.
+   */
+  setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean): void;
 }
 
 export interface PeerAddress {

@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
-import { type Id64, id64Equal, id64FromBigInt, id64Hex } from "../base/ids.ts";
+import { type Id64, id64FromBigInt, id64Hex } from "../base/ids.ts";
 import { REMOVE_MEMBER } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { CompactFields } from "../wire/hot.ts";
@@ -200,11 +200,10 @@ export class Applier {
 
   #tellOfChange(type: number, id: Id64): void {
     const { membership, options } = this.#member;
-    const { events, memberId } = options;
+    const { events } = options;
     const info = membership.get(id);
     if (type === REMOVE_MEMBER) {
       events.info("removed member", { "removed-remote-peer-id": id64Hex(id) });
-      if (id64Equal(id, memberId)) this.#member.onRemoved();
       return;
     }
     if (info === undefined) return;

@@ -46,6 +46,7 @@ import { Proposals } from "./proposals.ts";
 import { Reading, StreamedRange } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
+import { Removal } from "./removal.ts";
 import { sendFormat } from "./state-frames.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
@@ -91,6 +92,7 @@ export class Member {
   readonly divergence: Divergence;
   readonly rejoin: Rejoin;
   readonly peerList: PeerList;
+  readonly removal: Removal;
   /** Of the checkpoint, relative to the data directory. */
   dataDirectory: string;
   /** Empty until the cluster has agreed on one. */
@@ -166,6 +168,7 @@ export class Member {
     this.#leaderlessSinceMs = this.nowMs;
     this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
     this.peerList = new PeerList(this);
+    this.removal = new Removal(this);
     this.#lookAtMembership();
     registerGauges(this, options.metrics);
   }
@@ -395,6 +398,7 @@ export class Member {
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
     this.#expire(nowMs);
+    this.removal.turn(nowMs);
   }
 
   /** The member's own duties and a slice of what nobody waits for, when the turn's output has left; true when there is more. */
@@ -413,6 +417,7 @@ export class Member {
       this.reads.nextDeadlineMs(this.requestTimeoutMs),
       this.forwarding.nextDeadlineMs(),
       this.housekeeping.nextDeadlineMs(),
+      this.removal.nextDeadlineMs(),
       this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -608,6 +613,7 @@ export class Member {
   onMembershipChanged(): void {
     this.#lookAtMembership();
     this.peerList.changed();
+    this.removal.applied();
   }
 
   #lookAtMembership(): void {
@@ -624,10 +630,6 @@ export class Member {
   /** What another member says of the cluster. */
   learnAddresses(members: readonly MemberInfo[]): void {
     this.peerList.learn(members.map((info) => ({ id: info.id, urls: info.peerUrls })));
-  }
-
-  onRemoved(): void {
-    this.options.events.stop("this member was removed from the cluster");
   }
 
   /** Whom to hand leadership to before a stop: the voter that is furthest; undefined when there is none or none is needed. */

@@ -5,11 +5,14 @@ import { crc32c } from "../base/crc32c.ts";
 import { id64 } from "../base/ids.ts";
 import { Prng } from "../base/prng.ts";
 import {
+  FRAME_REFUSAL,
   FrameReader,
   PEER_PROTOCOL_VERSION,
   PeerError,
+  REFUSAL_REMOVED,
   beginFrame,
   endFrame,
+  isRemovedRefusal,
   parseGreeting,
   refusalOf,
   writeGreeting,
@@ -57,6 +60,25 @@ test("a peer of another cluster, or one that looks for another member, is refuse
   assert.equal(refusalOf(GREETING, own), undefined);
   assert.match(refusalOf(GREETING, { ...own, clusterId: id64(9, 9) })!, /cluster ID mismatch/);
   assert.match(refusalOf(GREETING, { ...own, memberId: id64(9, 9) })!, /member ID mismatch/);
+});
+
+test("a member that was removed is refused in words that it knows", () => {
+  const own = { clusterId: GREETING.clusterId, memberId: GREETING.to, isRemoved: () => true };
+  assert.equal(refusalOf(GREETING, own), REFUSAL_REMOVED);
+  // Another cluster has no say in it.
+  assert.match(refusalOf(GREETING, { ...own, clusterId: id64(9, 9) })!, /cluster ID mismatch/);
+  const answer = (text: string, kind: number): Uint8Array => {
+    const writer = new ByteWriter();
+    const start = beginFrame(writer, kind);
+    writer.utf8(text);
+    endFrame(writer, start);
+    return writer.copy();
+  };
+  assert.ok(isRemovedRefusal(answer(REFUSAL_REMOVED, FRAME_REFUSAL)));
+  assert.ok(!isRemovedRefusal(answer(REFUSAL_REMOVED, FRAME_REFUSAL + 1)));
+  assert.ok(!isRemovedRefusal(answer("unknown lane 9", FRAME_REFUSAL)));
+  const cut = answer(REFUSAL_REMOVED, FRAME_REFUSAL).subarray(0, -1);
+  for (let size = 0; size <= cut.length; size++) assert.ok(!isRemovedRefusal(cut.subarray(0, size)));
 });
 
 function frames(payloads: readonly Uint8Array[]): Uint8Array {

@@ -17,6 +17,7 @@
 import { ByteWriter } from "../base/byte-writer.ts";
 import { crc32c } from "../base/crc32c.ts";
 import { type Id64, id64, id64Equal, id64Hex } from "../base/ids.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
 import { assert } from "../base/assert.ts";
 
 export const PEER_PROTOCOL_VERSION = 1;
@@ -84,7 +85,11 @@ export function parseGreeting(bytes: Uint8Array, start: number): Greeting {
 /** Why this greeting must be refused; undefined when it is fine. */
 export function refusalOf(
   greeting: Greeting,
-  own: { readonly clusterId: Id64; readonly memberId: Id64 },
+  own: {
+    readonly clusterId: Id64;
+    readonly memberId: Id64;
+    readonly isRemoved?: (id: Id64) => boolean;
+  },
 ): string | undefined {
   if (!id64Equal(greeting.clusterId, own.clusterId)) {
     return `cluster ID mismatch: the peer has ${id64Hex(greeting.clusterId)}, this member ${id64Hex(own.clusterId)}`;
@@ -92,8 +97,18 @@ export function refusalOf(
   if (!id64Equal(greeting.to, own.memberId)) {
     return `member ID mismatch: the peer looks for ${id64Hex(greeting.to)}, this is ${id64Hex(own.memberId)}`;
   }
+  if (own.isRemoved?.(greeting.from) === true) return REFUSAL_REMOVED;
   if (greeting.lane > LANE_BULK) return `unknown lane ${greeting.lane}`;
   return undefined;
+}
+
+/** Why a member that was removed is refused, in etcd's words. Whoever reads this of itself stops: removal.ts. */
+export const REFUSAL_REMOVED = "the member has been permanently removed from the cluster";
+
+/** Whether the answer to a greeting, a refusal frame, says that the one who greeted was removed. */
+export function isRemovedRefusal(answer: Uint8Array): boolean {
+  if (answer.length < FRAME_HEADER_SIZE_BYTES || answer[8] !== FRAME_REFUSAL) return false;
+  return decodeUtf8(answer, FRAME_HEADER_SIZE_BYTES, answer.length) === REFUSAL_REMOVED;
 }
 
 /** Opens a frame; write the payload, then `endFrame` with what comes back. */

@@ -77,6 +77,6 @@ export class PeerList {
         this.#strangers.delete(hex);
       else peers.push(address);
     }
-    options.peers.setPeers(peers);
+    options.peers.setPeers(peers, (id) => this.#member.membership.isRemoved(id));
   }
 }

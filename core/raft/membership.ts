@@ -1,13 +1,14 @@
 // Changes of the configuration (Raft thesis 4): checked when proposed, in force when applied.
 
 import { assert } from "../base/assert.ts";
-import { ID64_ZERO } from "../base/ids.ts";
+import { ID64_ZERO, id64Equal } from "../base/ids.ts";
 import { type ConfChange, confChangeEntryType, encodeConfChange, LEAVE_JOINT } from "./conf-change.ts";
 import { type ConfState, changedConfiguration } from "./configuration.ts";
 import { campaignIfOrdered } from "./election.ts";
-import { sendHeartbeats } from "./heartbeat.ts";
+import { sendHeartbeat, sendHeartbeats } from "./heartbeat.ts";
 import { abortTransfer, transferCandidate } from "./leader.ts";
 import { MESSAGE_TIMEOUT_NOW } from "./message.ts";
+import type { Progress } from "./progress.ts";
 import { confirmReads } from "./reads.ts";
 import { maybeCommit } from "./replication.ts";
 import { becomeFollower, joinAsLeader, resetElection, startLeaderTimers } from "./roles.ts";
@@ -25,7 +26,9 @@ export function checkChange(state: RaftState, change: ConfChange): Refusal {
 
 /** A change was applied: this is the configuration now. */
 export function applyConfiguration(state: RaftState, configuration: ConfState): void {
+  const before = state.tracker.members;
   setConfiguration(state, configuration);
+  if (state.role === "leader") tellRemoved(state, before);
   if (state.role === "leader") onLeaderConfigured(state);
   else {
     if (state.tracker.isSoleVoter(state.self)) resetElection(state);
@@ -36,6 +39,14 @@ export function applyConfiguration(state: RaftState, configuration: ConfState): 
 export function setConfiguration(state: RaftState, configuration: ConfState): void {
   state.tracker.configure(configuration, state.log.lastIndex);
   state.self = state.tracker.find(state.id.hi, state.id.lo);
+}
+
+/** Whoever belongs to it no more is told once that the change is committed; it gets nothing else from now on. */
+function tellRemoved(state: RaftState, before: readonly Progress[]): void {
+  for (const member of before) {
+    const isGone = !state.tracker.members.includes(member);
+    if (isGone && !id64Equal(member, state.id)) sendHeartbeat(state, member, 0);
+  }
 }
 
 function onLeaderConfigured(state: RaftState): void {

@@ -17,6 +17,7 @@ import {
   PeerError,
   beginFrame,
   endFrame,
+  isRemovedRefusal,
   parseGreeting,
   refusalOf,
   writeGreeting,
@@ -40,6 +41,8 @@ export interface PeerTransportOptions {
   readonly onFrame: (from: Id64, kind: number, bytes: Uint8Array, start: number, end: number) => void;
   readonly onConnected: (peer: Id64) => void;
   readonly onDisconnected: (peer: Id64) => void;
+  /** This peer refuses this member because it was removed from the cluster. */
+  readonly onRemoved?: (peer: Id64) => void;
   /** A connection that starts with an HTTP request, its first bytes given back to it. */
   readonly onHttp: (socket: net.Socket) => void;
   readonly warn: (message: string, fields: Readonly<Record<string, string>>) => void;
@@ -52,6 +55,9 @@ export class PeerTransport implements PeerLinks {
   /** The same, to walk over. */
   #peerList: readonly Peer[] = [];
   readonly #inbound = new Set<net.Socket>();
+  /** Whose connection each is that has passed its greeting. */
+  readonly #greeted = new Map<net.Socket, Id64>();
+  #isRemoved: (id: Id64) => boolean = () => false;
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -63,7 +69,9 @@ export class PeerTransport implements PeerLinks {
     for (const url of this.#options.listenUrls) await this.#listenOn(new URL(url));
   }
 
-  setPeers(peers: readonly PeerAddress[]): void {
+  setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean = () => false): void {
+    this.#isRemoved = isRemoved;
+    for (const [socket, id] of this.#greeted) if (isRemoved(id)) socket.destroy();
     const wanted = new Map(peers.map((peer) => [id64Hex(peer.id), peer]));
     for (const [hex, peer] of this.#peers) {
       const address = wanted.get(hex);
@@ -154,7 +162,7 @@ export class PeerTransport implements PeerLinks {
     const { clusterId, memberId, onFrame, onDisconnected, warn } = this.#options;
     try {
       const greeting = parseGreeting(bytes, 0);
-      const refusal = refusalOf(greeting, { clusterId, memberId });
+      const refusal = refusalOf(greeting, { clusterId, memberId, isRemoved: this.#isRemoved });
       const answer = new ByteWriter(128);
       if (refusal !== undefined) {
         const frame = beginFrame(answer, FRAME_REFUSAL);
@@ -168,6 +176,8 @@ export class PeerTransport implements PeerLinks {
       socket.write(answer.copy());
       const reader = new FrameReader(FRAME_SIZE_BYTES_MAX);
       const from = greeting.from;
+      this.#greeted.set(socket, from);
+      socket.on("close", () => this.#greeted.delete(socket));
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
       const receive = (chunk: Uint8Array, start: number): void => {
@@ -304,6 +314,7 @@ class Lane {
       if (this.#lane === LANE_CONTROL) this.#options.onConnected(this.#peerId);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
+      if (isRemovedRefusal(answer)) this.#options.onRemoved?.(this.#peerId);
       const reason =
         answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
       this.#options.warn("a peer refused the connection", { peer: id64Hex(this.#peerId), reason });

@@ -212,6 +212,7 @@ class ServerProcess implements RunningServer {
       onConnected: (peer) => this.member.onPeerConnected(peer),
       onDisconnected: (peer) => this.member.onPeerDisconnected(peer),
       onHttp: (socket) => peerHttp.emit("connection", socket),
+      onRemoved: (peer) => this.member.removal.told(peer),
       warn: (message, fields) => this.#log.warn(message, fields),
     });
   }

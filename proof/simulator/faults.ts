@@ -83,7 +83,7 @@ export class FaultInjector {
     for (const node of this.#world.nodes) {
       node.disk.failSyncAt = Number.POSITIVE_INFINITY;
       node.clock.setRate(1);
-      if (this.#world.operator.isWanted(node)) node.start();
+      node.start();
     }
   }
 
@@ -159,7 +159,8 @@ export class FaultInjector {
 
   #startLater(node: SimulatedNode, downUs: number): void {
     this.#world.scheduler.after(downUs, EVENT, () => {
-      if (node.isUp || !this.#world.operator.isWanted(node)) return;
+      // A removed one, too: whoever starts it again may not know.
+      if (node.isUp || node.hasStopped) return;
       this.#world.say(`member ${node.place} starts`);
       node.start();
     });

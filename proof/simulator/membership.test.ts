@@ -185,3 +185,90 @@ test("a member that is removed twice is not found the second time", () => {
   assert.equal(first.code, CODE.ok);
   assert.deepEqual(second, { code: CODE.notFound, text: "etcdserver: member not found" });
 });
+
+const REMOVED = "the member has been permanently removed from the cluster";
+
+function stops(cluster: SmallCluster, place: number): boolean {
+  return cluster.events.includes(`m${place} stopped: ${REMOVED}`);
+}
+
+test("a member that was away while it was removed stops when it comes back, and again when it is restarted", () => {
+  const cluster = clusterOf(3);
+  const { leader } = cluster;
+  const away = [0, 1, 2].find((place) => place !== leader)!;
+  isolate(cluster, away);
+  untilDone(cluster, () => remove(cluster, leader, away));
+  cluster.run(3_000);
+  assert.ok(!stops(cluster, away), "it cannot know yet");
+  cluster.network.heal();
+  assert.ok(cluster.runUntil(() => stops(cluster, away), 3_000) >= 0, "it stops");
+  assert.ok(cluster.events.some((line) => line.includes("data-dir used by this member must be removed")));
+  assert.ok(cluster.leader >= 0, "the others go on");
+  cluster.events.length = 0;
+  cluster.nodes[away]!.hasStopped = false;
+  cluster.nodes[away]!.start();
+  assert.ok(cluster.runUntil(() => stops(cluster, away), 3_000) >= 0, "it stops again");
+});
+
+test("a member that is removed while everybody is there stops soon, a leader that is removed hands over first", () => {
+  for (const removesLeader of [false, true]) {
+    const cluster = clusterOf(4);
+    const { leader } = cluster;
+    const removed = removesLeader ? leader : (leader + 1) % 4;
+    untilDone(cluster, () => remove(cluster, leader, removed));
+    assert.ok(cluster.runUntil(() => stops(cluster, removed), 1_000) >= 0, "it stops");
+    assert.ok(cluster.runUntil(() => cluster.leader >= 0, 100) >= 0, "and somebody leads");
+    untilDone(cluster, () => put(cluster, (removed + 1) % 4));
+  }
+});
+
+test("a member that is removed goes on voting until the others know that the change is committed", () => {
+  const cluster = clusterOf(4);
+  const { leader, network } = cluster;
+  const [removed, knowing, lagging] = [1, 2, 3].map((step) => (leader + step) % 4) as [
+    number,
+    number,
+    number,
+  ];
+  network.close(leader, lagging);
+  const before = cluster.member(leader).raft.lastIndex;
+  remove(cluster, leader, removed);
+  const has = (place: number): boolean => cluster.member(place).raft.durableIndex > before;
+  assert.ok(
+    runFinely(cluster, () => has(knowing)),
+    "the change is on its way to be committed",
+  );
+  network.close(leader, knowing);
+  assert.ok(
+    runFinely(cluster, () => cluster.member(removed).membership.size === 3),
+    "it is committed",
+  );
+  assert.equal(cluster.member(knowing).membership.size, 4, "and only two members know that");
+  kill(cluster, leader);
+  // Of the four that these two know one is dead: they need the vote of the one that was removed.
+  const isLed = (): boolean => [knowing, lagging].includes(cluster.leader);
+  assert.ok(cluster.runUntil(isLed, WAIT_MS) >= 0, "the others elect a leader");
+  untilDone(cluster, () => put(cluster, lagging));
+  assert.ok(cluster.runUntil(() => stops(cluster, removed), 1_000) >= 0, "then it stops");
+});
+
+test("a member that is removed and hears of nobody stops after some elections", () => {
+  const cluster = clusterOf(3);
+  const { leader } = cluster;
+  const others = [0, 1, 2].filter((place) => place !== leader);
+  const [removed, other] = others as [number, number];
+  untilDone(cluster, () => remove(cluster, leader, removed));
+  runFinely(cluster, () => cluster.member(removed).membership.size === 2);
+  isolate(cluster, removed);
+  kill(cluster, leader);
+  kill(cluster, other);
+  cluster.run(2_000);
+  assert.ok(!stops(cluster, removed), "somebody may still need it");
+  assert.ok(cluster.runUntil(() => stops(cluster, removed), 5_000) >= 0, "nobody came");
+});
+
+/** In steps that are shorter than a message is on its way. */
+function runFinely(cluster: SmallCluster, isTrue: () => boolean): boolean {
+  for (let step = 0; step < 10_000 && !isTrue(); step++) cluster.run(0.02);
+  return isTrue();
+}

@@ -71,6 +71,8 @@ export class SimulatedNode implements PeerPlace {
   member: Member | undefined = undefined;
   incarnation = 0;
   isPaused = false;
+  /** It said that it may not go on; nobody starts it again. */
+  hasStopped = false;
   /** Of a sync, microseconds: least and most. */
   syncUs: { least: number; most: number };
   /** Added to every turn: a slow or crowded processor. */
@@ -110,7 +112,7 @@ export class SimulatedNode implements PeerPlace {
   }
 
   start(): void {
-    if (this.member !== undefined) return;
+    if (this.member !== undefined || this.hasStopped) return;
     this.incarnation++;
     const incarnation = this.incarnation;
     this.#backlog = [];
@@ -189,6 +191,15 @@ export class SimulatedNode implements PeerPlace {
     this.input(() => this.member!.onPeerDisconnected(peer));
   }
 
+  peerRefused(peer: Id64): void {
+    this.input(() => this.member!.removal.told(peer));
+  }
+
+  /** Whether it dials the other one, or would if it ran. */
+  dials(other: SimulatedNode): boolean {
+    return this.#links?.dials(other.id) ?? false;
+  }
+
   #turn(): void {
     const { member } = this;
     if (member === undefined) return;
@@ -242,6 +253,7 @@ export class SimulatedNode implements PeerPlace {
   #stopByItself(): void {
     const reason = this.#stopReason;
     this.shutDown();
+    this.hasStopped = true;
     this.#options.hooks.stopped?.(this, reason);
   }
 

@@ -1,4 +1,4 @@
-// Who runs the cluster: adds members and starts them, promotes learners, removes members and stops their processes. What
+// Who runs the cluster: adds members and starts them, promotes learners, removes members, which stop by themselves. What
 // came of a request it sees in the committed log, so that an answer that was lost leaves nobody behind.
 
 import { id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
@@ -11,8 +11,6 @@ import type { World } from "./world.ts";
 
 const EVENT = { node: -1, kind: "operator" } as const;
 const PROMOTE_PERIOD_US = 300_000;
-/** A removed member stops by itself when it hears of it; after so long its process is stopped. */
-const REMOVED_STOP_US = 2_000_000;
 const TIMEOUT_MS = 3_000;
 /** Of all requests that go to two members: what the second has not applied yet, it does not know. */
 const ASKS_TWICE_SHARE = 0.3;
@@ -39,7 +37,7 @@ export class Operator {
     world.truth.onMembersChanged = () => this.#onMembersChanged();
   }
 
-  /** Whether this process is to run: false once the log has removed it. */
+  /** Whether this member belongs to the cluster: false once the log has removed it. */
   isWanted(node: SimulatedNode): boolean {
     return !this.#gone.has(id64Hex(node.id));
   }
@@ -85,7 +83,6 @@ export class Operator {
       if (!this.#known.has(hex) || truth.members.has(hex) || this.#gone.has(hex)) continue;
       this.#gone.add(hex);
       this.#world.say(`member ${node.place} is removed`);
-      this.#world.scheduler.after(REMOVED_STOP_US, EVENT, () => node.shutDown());
     }
   }
 

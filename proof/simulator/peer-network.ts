@@ -32,6 +32,8 @@ export interface PeerPlace {
   peerFrame(from: Id64, frame: Frame): void;
   peerConnected(peer: Id64): void;
   peerDisconnected(peer: Id64): void;
+  /** This peer refuses the connection, because this member was removed. */
+  peerRefused(peer: Id64): void;
 }
 
 export interface Frame {
@@ -67,6 +69,17 @@ export class PeerNetwork {
     for (const side of this.#sides) side?.otherStopped(place);
   }
 
+  /** Whether `to` refuses what `from` dials: it knows that `from` was removed. */
+  refuses(to: PeerPlace, from: PeerPlace): boolean {
+    return this.#sides[to.place]?.isRemoved(from.id) === true;
+  }
+
+  /** Closes what removed members have dialled to this one. */
+  closeRemoved(at: PeerPlace): void {
+    for (const side of this.#sides)
+      if (side !== undefined && this.refuses(at, side.place)) side.otherStopped(at);
+  }
+
   /** Breaks the connection that `from` dialled. */
   reset(from: number, to: number): void {
     this.#sides[from]?.reset(to);
@@ -86,19 +99,27 @@ export class PeerNetwork {
 /** What one member has dialled. */
 export class DialledPeers implements PeerLinks {
   readonly #network: PeerNetwork;
-  readonly #place: PeerPlace;
+  readonly place: PeerPlace;
   readonly #links = new Map<string, Link>();
+  isRemoved: (id: Id64) => boolean = () => false;
 
   constructor(network: PeerNetwork, place: PeerPlace) {
     this.#network = network;
-    this.#place = place;
+    this.place = place;
+  }
+
+  /** Whether it dials this one. */
+  dials(id: Id64): boolean {
+    return this.#links.has(id64Hex(id));
   }
 
   writer(to: Id64, lane: number): ByteWriter | undefined {
     return this.#links.get(id64Hex(to))?.writer(lane);
   }
 
-  setPeers(peers: readonly PeerAddress[]): void {
+  setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean): void {
+    this.isRemoved = isRemoved;
+    this.#network.closeRemoved(this.place);
     const wanted = new Set(peers.map((peer) => id64Hex(peer.id)));
     for (const [hex, link] of this.#links) {
       if (wanted.has(hex)) continue;
@@ -107,7 +128,7 @@ export class DialledPeers implements PeerLinks {
     }
     for (const { id } of peers) {
       const hex = id64Hex(id);
-      if (!this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.#place, hex));
+      if (!this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.place, hex));
     }
   }
 
@@ -216,7 +237,9 @@ class Link {
     network.scheduler.after(delayUs + tripUs, { node: from, kind: "peer-dial" }, () => {
       if (this.#stopped) return;
       const isOpen = to?.isUp === true && network.isOpen(from, to.place) && network.isOpen(to.place, from);
-      if (isOpen) return this.#connected(to);
+      const isRefused = isOpen && this.#peers.refuses(to, this.#from);
+      if (isOpen && !isRefused) return this.#connected(to);
+      if (isRefused) this.#from.peerRefused(to.id);
       this.#dial(Math.min(RETRY_US_MIN * 2 ** Math.min(this.#attempt++, 10), RETRY_US_MAX));
     });
   }

@@ -65,6 +65,7 @@ export class QuietEnd {
     world.runUntil(writtenUs + Math.max(SETTLE_US, LEASE_TTL_US_MAX * 1.1 + LEASE_SLACK_US));
     world.leases.checkExpired(writtenUs, LEASE_SLACK_US);
     this.#checkMembers();
+    this.#checkRemoved();
     for (const watcher of world.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
   }
 
@@ -135,6 +136,19 @@ export class QuietEnd {
       "equal-hashes",
       () => `the members' hashes differ at revision ${model.revision}: ${[...hashes].join(" ")}`,
     );
+  }
+
+  /** Members that were removed have stopped, unless they know nobody who could have told them. */
+  #checkRemoved(): void {
+    const members = this.#members;
+    for (const node of this.#world.nodes) {
+      if (this.#world.operator.isWanted(node) || !node.isUp) continue;
+      promise(
+        !members.some((member) => node.dials(member)),
+        "removed-stops",
+        () => `member ${node.place} was removed and still runs long after everything is well`,
+      );
+    }
   }
 
   /** Asks and waits; the answer goes to the oracles like any other. */
