@@ -124,7 +124,9 @@ export class Election {
       await this.resign();
       throw error;
     }
-    return place.header;
+    if (await isInQueue(this.#session.client, place)) return place.header;
+    this.#place = undefined;
+    throw new EtcdError(CODE.unknown, "election: session is expired");
   }
 
   /** Changes the value without an election. Unknown, "election: not leader", when the leadership is lost. */
@@ -217,6 +219,12 @@ async function enqueue(
   const holder = first?.kind === "get" ? first.kvs[0] : undefined;
   const isFirst = holder === undefined || holder.createRevision === createRevision;
   return { place: { key, createRevision, header: answer.header }, isFirst, hasExisted: !answer.succeeded };
+}
+
+/** Whoever waited may have lost its lease meanwhile, and with it its place (trap L3). */
+async function isInQueue(client: Client, place: Place): Promise<boolean> {
+  const { kvs } = await client.kv.get(place.key);
+  return kvs[0]?.createRevision === place.createRevision;
 }
 
 /** Waits until no key of the queue is older: for each in turn, the youngest of them, to be deleted. */
