@@ -16,6 +16,7 @@ import { KvMachine } from "../mvcc/kv-machine.ts";
 import type { HashDone } from "../mvcc/housekeeping.ts";
 import type { Store } from "../mvcc/store.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
+import type { ConfChange } from "../raft/conf-change.ts";
 import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
 import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
 import type { Raft } from "../raft/raft.ts";
@@ -34,9 +35,10 @@ import { notBuilt, onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { MemberInfo, Membership } from "./membership.ts";
+import { refusalOfChange } from "./membership-change.ts";
 import { MemberCounters, registerGauges } from "./counters.ts";
 import { Divergence } from "./divergence.ts";
-import { Formats } from "./format.ts";
+import { FORMAT_WITH_CHECKED_CHANGES, Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
@@ -167,6 +169,7 @@ export class Member {
     this.#applier = new Applier(this);
     this.#leaderlessSinceMs = this.nowMs;
     this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
+    this.raft.checkChangesWith((change) => this.#mayChange(change));
     this.peerList = new PeerList(this);
     this.removal = new Removal(this);
     this.#lookAtMembership();
@@ -625,6 +628,13 @@ export class Member {
         .map((info) => info.id),
     );
     this.housekeeping.membershipChanged();
+  }
+
+  // Members of an older format do as a change says, whatever that is; so the leader lets only those into the log that may be
+  // made. Later ones are refused where they are applied, and their callers hear why.
+  #mayChange(change: ConfChange): boolean {
+    if (this.formatVersion >= FORMAT_WITH_CHECKED_CHANGES) return true;
+    return refusalOfChange(this.membership, this.raft.confState, change) === undefined;
   }
 
   /** What another member says of the cluster. */

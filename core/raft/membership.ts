@@ -1,7 +1,7 @@
 // Changes of the configuration (Raft thesis 4): checked when proposed, in force when applied.
 
 import { assert } from "../base/assert.ts";
-import { ID64_ZERO, id64Equal } from "../base/ids.ts";
+import { ID64_ZERO } from "../base/ids.ts";
 import { type ConfChange, confChangeEntryType, encodeConfChange, LEAVE_JOINT } from "./conf-change.ts";
 import { type ConfState, changedConfiguration } from "./configuration.ts";
 import { campaignIfOrdered } from "./election.ts";
@@ -21,7 +21,7 @@ export function checkChange(state: RaftState, change: ConfChange): Refusal {
   // The thesis' erratum: before an entry of the own term is committed an older change may still be on its way (R15).
   if (state.commitIndex < state.termFirstIndex) return "notCommittedInTerm";
   if (typeof changedConfiguration(state.tracker.configuration, change) === "string") return "invalidChange";
-  return "none";
+  return state.mayChange(change) ? "none" : "invalidChange";
 }
 
 /** A change was applied: this is the configuration now. */
@@ -41,11 +41,12 @@ export function setConfiguration(state: RaftState, configuration: ConfState): vo
   state.self = state.tracker.find(state.id.hi, state.id.lo);
 }
 
-/** Whoever belongs to it no more is told once that the change is committed; it gets nothing else from now on. */
+/** Whoever belongs to it no more is told once that the change is committed, if it has not heard; it gets nothing else from now on. */
 function tellRemoved(state: RaftState, before: readonly Progress[]): void {
   for (const member of before) {
-    const isGone = !state.tracker.members.includes(member);
-    if (isGone && !id64Equal(member, state.id)) sendHeartbeat(state, member, 0);
+    const isGone = !state.tracker.members.includes(member) && !state.isSelf(member);
+    const isBehind = member.sentCommit < Math.min(state.commitIndex, member.match);
+    if (isGone && isBehind) sendHeartbeat(state, member, 0);
   }
 }
 

@@ -144,6 +144,14 @@ export class Raft {
     return state.log.append(confChangeEntryType(change), state.term, bytes, 0, bytes.length);
   }
 
+  /**
+   * What the driver has against a change, asked before one is appended, of this member's clients or another's; by then all
+   * changes before it are applied here.
+   */
+  checkChangesWith(mayChange: (change: ConfChange) => boolean): void {
+    this.#state.mayChange = mayChange;
+  }
+
   /** Asks for a linearizable read. The context comes back in `reads` or `readsAborted`. False: too many wait. */
   readIndex(context: number): boolean {
     return addRead(this.#state, context);

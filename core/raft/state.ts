@@ -12,6 +12,7 @@ import { RaftMessage } from "./message.ts";
 import type { HardState, ReadGroup, SnapshotMeta } from "./output.ts";
 import { Persistence } from "./persistence.ts";
 import type { Progress } from "./progress.ts";
+import type { ConfChange } from "./conf-change.ts";
 import { Tracker } from "./tracker.ts";
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
@@ -168,6 +169,8 @@ export class RaftState {
   forwardNumber = 0;
   /** Bytes forwarded since the last output. */
   forwardedBytes = 0;
+  /** What the driver has against a change that consensus itself would make. */
+  mayChange: (change: ConfChange) => boolean = () => true;
 
   // What goes into the next output.
   outbox: RaftMessage[] = [];

@@ -4,11 +4,6 @@
 import { hashBytes } from "../../core/base/bytes.ts";
 import { decodeUtf8 } from "../../core/base/utf8.ts";
 import { type Id64, id64Hex } from "../../core/base/ids.ts";
-import {
-  FORMAT_VERSION_FIRST,
-  FORMAT_WITH_CHECKED_CHANGES,
-  formatVersionOf,
-} from "../../core/member/format.ts";
 import { type MemberContext, parseMemberContext } from "../../core/member/membership.ts";
 import { ADD_LEARNER, decodeConfChange, REMOVE_MEMBER, UPDATE_MEMBER } from "../../core/raft/conf-change.ts";
 import { ENTRY_NORMAL, type RaftLog } from "../../core/raft/log.ts";
@@ -82,7 +77,6 @@ export class GroundTruth {
   readonly members = new Map<string, TrueMember>();
   readonly #removed = new Set<string>();
   #membersText = "";
-  #formatVersion = FORMAT_VERSION_FIRST;
   /** Told of every change of the members. */
   onMembersChanged: () => void = () => undefined;
   readonly #operations = new Map<number, CommittedOperation>();
@@ -154,7 +148,7 @@ export class GroundTruth {
       return true;
     }
     const context = parseMemberContext(id, decodeUtf8(change.context, 0, change.context.length));
-    if (this.#formatVersion >= FORMAT_WITH_CHECKED_CHANGES && !this.#mayPut(hex, type, context)) return false;
+    if (!this.#mayPut(hex, type, context)) return false;
     const peerUrl = context.isPromote ? known!.peerUrl : context.peerUrls[0]!;
     const isLearner = type === UPDATE_MEMBER ? known!.isLearner : type === ADD_LEARNER;
     this.members.set(hex, { id, peerUrl, isLearner });
@@ -209,9 +203,7 @@ export class GroundTruth {
       case REQUEST_KIND.leaseCheckpoint:
       case REQUEST_KIND.clusterVersionSet:
       case REQUEST_KIND.clusterMemberAttrSet:
-        return NOTHING;
       case FORMAT_VERSION_SET:
-        this.#formatVersion = Math.max(this.#formatVersion, formatVersionOf(bytes, start, end));
         return NOTHING;
       case REQUEST_KIND.alarm:
         return this.#alarm(decode(m.AlarmRequest, bytes, start, end));

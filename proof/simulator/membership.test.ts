@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { id64, id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
 import { Prng } from "../../core/base/prng.ts";
-import { FORMAT_VERSION } from "../../core/member/format.ts";
+import { FORMAT_VERSION, FORMAT_WITH_CHECKED_CHANGES } from "../../core/member/format.ts";
 import { MemberAddRequest, MemberRemoveRequest, PutRequest } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE } from "../../core/wire/status.ts";
@@ -116,15 +116,19 @@ test("a change of members that the leader refuses to a follower fails at once", 
 });
 
 /** A leader, and a follower that hears of everything much later than it can ask the leader. */
-function clusterWithLag(): {
+function clusterWithLag(format = FORMAT_VERSION): {
   readonly cluster: SmallCluster;
   readonly leader: number;
   readonly lagging: number;
 } {
-  const cluster = clusterOf(3);
+  const cluster = new SmallCluster({ memberCount: 3 });
+  for (const { formats } of [0, 1, 2].map((place) => cluster.member(place)))
+    (formats as { own: number }).own = format;
+  assert.ok(cluster.runUntil(() => cluster.leader >= 0, WAIT_MS) >= 0, "there is a leader");
+  cluster.run(1_000);
   const { leader } = cluster;
   const lagging = [0, 1, 2].find((place) => place !== leader)!;
-  assert.equal(cluster.member(lagging).formatVersion, FORMAT_VERSION);
+  assert.equal(cluster.member(lagging).formatVersion, format);
   cluster.network.slow(leader, lagging, 300_000);
   cluster.run(1_000);
   return { cluster, leader, lagging };
@@ -169,6 +173,22 @@ test("learners that are added at the same time are no more than there may be", (
   assert.equal(first.code, CODE.ok);
   const text = "etcdserver: too many learner members in cluster";
   assert.deepEqual(second, { code: CODE.failedPrecondition, text });
+  assertSameMembers(cluster, 4);
+});
+
+test("a cluster of an older format has no change in its log that may not be made", () => {
+  const { cluster, leader, lagging } = clusterWithLag(FORMAT_WITH_CHECKED_CHANGES - 1);
+  const first = add(cluster, leader, 3, true);
+  cluster.run(50);
+  const before = cluster.member(leader).raft.lastIndex;
+  const others = [add(cluster, lagging, 3), add(cluster, lagging, 4, true)];
+  cluster.run(1_000);
+  assert.equal(first.code, CODE.ok);
+  assert.deepEqual(
+    others.map(({ text }) => text),
+    Array(2).fill("etcdserver: leader changed"),
+  );
+  assert.equal(cluster.member(leader).raft.lastIndex, before);
   assertSameMembers(cluster, 4);
 });
 
