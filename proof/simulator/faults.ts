@@ -139,6 +139,8 @@ export class FaultInjector {
         return this.#world.operator.add(fault.asLearner, fault.startsAfterUs);
       case "removeMember":
         return this.#world.operator.remove(this.#node(fault.target));
+      case "moveMember":
+        return this.#world.operator.move(this.#node(fault.target));
     }
   }
 

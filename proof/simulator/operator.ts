@@ -1,5 +1,6 @@
-// Who runs the cluster: adds members and starts them, promotes learners, removes members, which stop by themselves. What
-// came of a request it sees in the committed log, so that an answer that was lost leaves nobody behind.
+// Who runs the cluster: adds members and starts them, promotes learners, gives members other addresses, and removes members,
+// which stop by themselves. What came of a request it sees in the committed log, so that an answer that was lost leaves nobody
+// behind.
 
 import { id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
@@ -14,6 +15,8 @@ const PROMOTE_PERIOD_US = 300_000;
 const TIMEOUT_MS = 3_000;
 /** Of all requests that go to two members: what the second has not applied yet, it does not know. */
 const ASKS_TWICE_SHARE = 0.3;
+/** Of all new addresses that some member, perhaps another one, has already. */
+const TAKEN_SHARE = 0.2;
 
 interface Added {
   readonly place: number;
@@ -30,6 +33,7 @@ export class Operator {
   readonly #known = new Set<string>();
   readonly #gone = new Set<string>();
   #addedCount = 0;
+  #moveCount = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -56,6 +60,16 @@ export class Operator {
     const voterCount = [...members.values()].filter((member) => !member.isLearner).length;
     if (!members.has(id64Hex(node.id)) || voterCount < 2) return;
     this.#ask(METHOD.memberRemove, { ID: id64ToBigInt(node.id) });
+  }
+
+  /** Gives a member another address, sometimes one that somebody else has, which must be refused. */
+  move(node: SimulatedNode): void {
+    const { members } = this.#world.truth;
+    if (!members.has(id64Hex(node.id))) return;
+    const other = this.#prng.pick([...members.values()]);
+    const isTaken = this.#prng.chance(TAKEN_SHARE);
+    const peerUrl = isTaken ? other.peerUrl : `http://m${node.place}-${++this.#moveCount}:2380`;
+    this.#ask(METHOD.memberUpdate, { ID: id64ToBigInt(node.id), peerURLs: [peerUrl] });
   }
 
   /** Promotes whoever is a learner, again and again. */
@@ -87,7 +101,7 @@ export class Operator {
   }
 
   #startLater(added: Added, hex: string): void {
-    const { place, peerUrl, startsAfterUs } = added;
+    const { place, startsAfterUs } = added;
     this.#world.say(`member ${place} is added as ${hex}`);
     this.#world.scheduler.after(startsAfterUs, EVENT, () => {
       const { members } = this.#world.truth;
@@ -101,7 +115,7 @@ export class Operator {
         isLearner: member.isLearner,
       }));
       const info = {
-        ...infos.find((one) => one.peerUrls[0] === peerUrl)!,
+        ...infos.find((one) => id64Hex(one.id) === hex)!,
         name: `m${place}`,
         clientUrls: [`http://m${place}:2379`],
       };

@@ -120,15 +120,14 @@ export class DialledPeers implements PeerLinks {
   setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean): void {
     this.isRemoved = isRemoved;
     this.#network.closeRemoved(this.place);
-    const wanted = new Set(peers.map((peer) => id64Hex(peer.id)));
+    const wanted = new Map(peers.map((peer) => [id64Hex(peer.id), peer.urls.join()]));
     for (const [hex, link] of this.#links) {
-      if (wanted.has(hex)) continue;
-      link.stop();
+      if (wanted.get(hex) === link.urls) continue;
+      link.hangUp();
       this.#links.delete(hex);
     }
-    for (const { id } of peers) {
-      const hex = id64Hex(id);
-      if (!this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.place, hex));
+    for (const [hex, urls] of wanted) {
+      if (!this.#links.has(hex)) this.#links.set(hex, new Link(this.#network, this.place, { hex, urls }));
     }
   }
 
@@ -156,6 +155,8 @@ class Link {
   readonly #peers: PeerNetwork;
   readonly #from: PeerPlace;
   readonly #toHex: string;
+  /** Where it is dialled: a connection to another address is another one. Whoever moves is found at both. */
+  readonly urls: string;
   /** Undefined until a member with this id exists: one that was just added is not started yet. */
   #to: PeerPlace | undefined;
   readonly #writers: ByteWriter[] = [];
@@ -166,10 +167,11 @@ class Link {
   #generation = 0;
   #stopped = false;
 
-  constructor(peers: PeerNetwork, from: PeerPlace, toHex: string) {
+  constructor(peers: PeerNetwork, from: PeerPlace, to: { readonly hex: string; readonly urls: string }) {
     this.#peers = peers;
     this.#from = from;
-    this.#toHex = toHex;
+    this.#toHex = to.hex;
+    this.urls = to.urls;
     for (let lane = 0; lane < LANE_COUNT; lane++) this.#writers.push(new ByteWriter(4096));
     this.#dial(0);
   }
@@ -193,6 +195,19 @@ class Link {
   stop(): void {
     this.#stopped = true;
     this.#end("dialler");
+  }
+
+  /** The member does not want this connection any more; it is told when it is closed, as of any other. */
+  hangUp(): void {
+    const from = this.#from;
+    const to = this.#to;
+    const isConnected = this.#pipes.length > 0;
+    this.stop();
+    if (!isConnected || to === undefined) return;
+    const { incarnation } = from;
+    this.#peers.network.scheduler.after(1, { node: from.place, kind: "peer-closed" }, () => {
+      if (from.isUp && from.incarnation === incarnation) from.peerDisconnected(to.id);
+    });
   }
 
   otherStopped(): void {

@@ -55,7 +55,8 @@ export type Fault =
     }
   | { readonly kind: "moveLeader" }
   | { readonly kind: "addMember"; readonly asLearner: boolean; readonly startsAfterUs: number }
-  | { readonly kind: "removeMember"; readonly target: Target };
+  | { readonly kind: "removeMember"; readonly target: Target }
+  | { readonly kind: "moveMember"; readonly target: Target };
 
 export type FaultKind = Fault["kind"];
 /** A promise on the wire: whoever gives it next loses its power soon after. */
@@ -118,6 +119,7 @@ const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
   moveLeader: 2,
   addMember: 1,
   removeMember: 1,
+  moveMember: 1,
 };
 
 /** What a profile may fix; the rest is drawn. */
@@ -187,8 +189,8 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   /** Members that are added, promoted and removed while leaders change. */
   members: {
-    memberCounts: [1, 3, 3, 5],
-    faultKinds: ["addMember", "removeMember", "kill", "isolate", "moveLeader", "pause"],
+    memberCounts: [1, 3, 3, 5, 7],
+    faultKinds: ["addMember", "removeMember", "moveMember", "kill", "isolate", "moveLeader", "pause"],
     faultCount: [10, 18],
   },
   /** Leases under wrong clocks and new leaders. */
@@ -208,7 +210,7 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     throw new Error(`Unknown profile ${profileName}: it is none of ${Object.keys(PROFILES).join(", ")}`);
   const prng = new Prng(seed);
   const shape = prng.split("shape");
-  const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 5, 5]);
+  const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 5, 5, 7]);
   const activeUs = 10_000_000;
   const faults = drawFaults(prng.split("faults"), profile, { memberCount, activeUs });
   return {
@@ -375,6 +377,7 @@ function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount 
     case "addMember":
       return { kind, asLearner: prng.chance(0.6), startsAfterUs: prng.below(500_000) };
     case "removeMember":
+    case "moveMember":
       return { kind, target };
   }
 }
