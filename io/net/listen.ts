@@ -9,6 +9,12 @@ export interface Listener {
   readonly address: string;
 }
 
+/** A URL that cannot be listened on; the text is for the operator. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code = "ELISTEN";
+}
+
 /** Binds what the URL names. `create` makes the server; it learns whether TLS is spoken. */
 export async function listenOn(url: string, create: (isTls: boolean) => net.Server): Promise<Listener> {
   const { scheme, isTls, target } = parseListenUrl(url);
@@ -16,7 +22,7 @@ export async function listenOn(url: string, create: (isTls: boolean) => net.Serv
   const server = create(isTls);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
-      reject(new Error(`Cannot listen on ${url}: ${cause.message}`, { cause })),
+      reject(new ListenError(`Cannot listen on ${url}: ${cause.message}`, { cause })),
     );
     server.listen(bound, () => resolve());
   });
@@ -32,7 +38,7 @@ async function resolved(url: string, target: net.ListenOptions): Promise<net.Lis
   try {
     return { ...target, host: (await lookup(host, { verbatim: false })).address };
   } catch (cause) {
-    throw new Error(`Cannot listen on ${url}: ${(cause as Error).message}`, { cause });
+    throw new ListenError(`Cannot listen on ${url}: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -44,7 +50,8 @@ interface ListenUrl {
 
 function parseListenUrl(url: string): ListenUrl {
   const match = /^(https?|unixs?):\/\/(.+)$/.exec(url);
-  if (match === null) throw new Error(`Cannot listen on ${url}: the URL needs http, https, unix or unixs`);
+  if (match === null)
+    throw new ListenError(`Cannot listen on ${url}: the URL needs http, https, unix or unixs`);
   const [, scheme, rest] = match as unknown as [string, string, string];
   const isTls = scheme === "https" || scheme === "unixs";
   if (scheme.startsWith("unix")) return { scheme, isTls, target: { path: rest } };
