@@ -1,6 +1,7 @@
 // From a listen URL to a bound server.
 
 import { lookup } from "node:dns/promises";
+import { rmSync, statSync } from "node:fs";
 import net from "node:net";
 
 export interface Listener {
@@ -19,6 +20,7 @@ export class ListenError extends Error {
 export async function listenOn(url: string, create: (isTls: boolean) => net.Server): Promise<Listener> {
   const { scheme, isTls, target } = parseListenUrl(url);
   const bound = await resolved(url, target);
+  if (target.path !== undefined) removeStaleSocket(target.path);
   const server = create(isTls);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
@@ -29,6 +31,11 @@ export async function listenOn(url: string, create: (isTls: boolean) => net.Serv
   server.removeAllListeners("error");
   server.on("error", () => undefined); // accepting failed (EMFILE); the next attempt may succeed
   return { server, address: `${scheme}://${describe(server, target)}` };
+}
+
+// What a process that was killed has left; etcd takes its place, too.
+function removeStaleSocket(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
 }
 
 /** A name as its IPv4 address where it has one, as Go does: clients of `localhost` mostly mean 127.0.0.1. */

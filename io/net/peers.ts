@@ -29,7 +29,7 @@ import { createTlsServer } from "./tls.ts";
 /** A frame larger than the largest append message and snapshot piece is damage or an attack. */
 const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 /** Unsent bytes of one connection above which messages to it are dropped. */
-const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
+export const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
 /** A connection that is not answered by then is tried anew: the system's own repetitions come minutes apart after a while. */
@@ -53,6 +53,8 @@ export interface PeerTransportOptions {
 
 export class PeerTransport implements PeerLinks {
   readonly #options: PeerTransportOptions;
+  /** What each listener is bound to, in the order of the URLs. */
+  readonly addresses: string[] = [];
   readonly #servers: net.Server[] = [];
   readonly #peers = new Map<string, Peer>();
   /** The same, to walk over. */
@@ -112,7 +114,8 @@ export class PeerTransport implements PeerLinks {
 
   async #listenOn(url: string): Promise<void> {
     const { warn } = this.#options;
-    const { server } = await listenOn(url, (isTls) => this.#createServer(isTls, url));
+    const { server, address } = await listenOn(url, (isTls) => this.#createServer(isTls, url));
+    this.addresses.push(address);
     server.on("error", (error: Error) => warn("peer listener failed", { error: error.message }));
     this.#servers.push(server);
   }
@@ -337,8 +340,9 @@ class Lane {
       if (this.#lane === LANE_CONTROL) this.#options.onConnected(this.#peerId);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      const reason =
-        answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
+      // A greeting begins with its magic, a frame with a length that is far below it.
+      const isRefusal = answer.length > 9 && answer[0] === 0 && answer[8] === FRAME_REFUSAL;
+      const reason = isRefusal ? answer.subarray(9).toString() : error.message;
       this.#complain("a peer refused the connection", reason);
       socket.destroy();
     }

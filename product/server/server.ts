@@ -111,9 +111,11 @@ export interface RunningServer {
 /** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
 export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
   const directory = await openDataDirectory(config.dataDirectory);
+  const server = new ServerProcess(config, log, directory);
   try {
-    return await new ServerProcess(config, log, directory).start();
+    return await server.start();
   } catch (error) {
+    server.abandon();
     await directory.close();
     throw error;
   }
@@ -331,6 +333,14 @@ class ServerProcess implements RunningServer {
     }
   }
 
+  /** Gives up a start that failed half way: a program that embeds members goes on. */
+  abandon(): void {
+    this.#net?.close();
+    this.#driver?.stop();
+    this.#peers?.close();
+    this.member?.close();
+  }
+
   async stop(): Promise<void> {
     await this.#handOver();
     this.member.stop();
@@ -437,7 +447,10 @@ function peerTlsOf(config: ServerConfig): { readonly tls: PeerTls } {
 function tlsOf(config: ServerConfig): { tls?: ServerTls } {
   const { certFile, keyFile, caFile, clientCertAuth } = config.clientTls;
   if (certFile === "") return {};
-  return { tls: { certFile, keyFile, ...(caFile === "" ? {} : { trustedCaFile: caFile }), clientCertAuth } };
+  // With a CA every client needs a certificate: etcd 3.6 has it so, whatever --client-cert-auth says.
+  const isRequired = clientCertAuth || caFile !== "";
+  const ca = caFile === "" ? {} : { trustedCaFile: caFile };
+  return { tls: { certFile, keyFile, ...ca, clientCertAuth: isRequired } };
 }
 
 function limitsOf(config: ServerConfig): Limits {
