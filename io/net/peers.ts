@@ -22,13 +22,19 @@ import {
   refusalOf,
   writeGreeting,
 } from "../../core/member/peer-frames.ts";
+import { parseEndpoint } from "./endpoint.ts";
+import { listenOn } from "./listen.ts";
+import { type PeerTls, peerClientTls, peerServerTls } from "./peer-tls.ts";
+import { createTlsServer } from "./tls.ts";
 
 /** A frame larger than the largest append message and snapshot piece is damage or an attack. */
 const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 /** Unsent bytes of one connection above which messages to it are dropped. */
-const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
+export const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
+/** A connection that is not answered by then is tried anew: the system's own repetitions come minutes apart after a while. */
+const CONNECT_TIMEOUT_MS = 3_000;
 const RECONNECT_DELAY_MS_MIN = 10;
 const RECONNECT_DELAY_MS_MAX = 500;
 
@@ -36,8 +42,8 @@ export interface PeerTransportOptions {
   readonly clusterId: Id64;
   readonly memberId: Id64;
   readonly listenUrls: readonly string[];
-  /** For https URLs: server and client side use the same certificate. */
-  readonly tls: tls.TlsOptions | undefined;
+  /** For https URLs. */
+  readonly tls?: PeerTls;
   readonly onFrame: (from: Id64, kind: number, bytes: Uint8Array, start: number, end: number) => void;
   readonly onConnected: (peer: Id64) => void;
   readonly onDisconnected: (peer: Id64) => void;
@@ -50,6 +56,8 @@ export interface PeerTransportOptions {
 
 export class PeerTransport implements PeerLinks {
   readonly #options: PeerTransportOptions;
+  /** What each listener is bound to, in the order of the URLs. */
+  readonly addresses: string[] = [];
   readonly #servers: net.Server[] = [];
   readonly #peers = new Map<string, Peer>();
   /** The same, to walk over. */
@@ -66,7 +74,7 @@ export class PeerTransport implements PeerLinks {
 
   /** Opens the listeners; rejects when one cannot be opened. */
   async listen(): Promise<void> {
-    for (const url of this.#options.listenUrls) await this.#listenOn(new URL(url));
+    for (const url of this.#options.listenUrls) await this.#listenOn(url);
   }
 
   setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean = () => false): void {
@@ -112,27 +120,37 @@ export class PeerTransport implements PeerLinks {
     this.#peerList = [];
   }
 
-  #listenOn(url: URL): Promise<void> {
-    const accept = (socket: net.Socket): void => this.#accept(socket);
-    const server =
-      url.protocol === "https:"
-        ? tls.createServer(this.#options.tls ?? {}, accept)
-        : net.createServer({ noDelay: true }, accept);
+  async #listenOn(url: string): Promise<void> {
+    const { warn } = this.#options;
+    const { server, address } = await listenOn(url, (isTls) => this.#createServer(isTls, url));
+    this.addresses.push(address);
+    server.on("error", (error: Error) => warn("peer listener failed", { error: error.message }));
     this.#servers.push(server);
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(Number(url.port), url.hostname.replace(/^\[|\]$/g, ""), () => {
-        server.off("error", reject);
-        server.on("error", (error: Error) =>
-          this.#options.warn("peer listener failed", { error: error.message }),
-        );
-        resolve();
-      });
+  }
+
+  #createServer(isTls: boolean, url: string): net.Server {
+    if (!isTls) return net.createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    return createTlsServer(peerServerTls(this.#options.tls, url), GREETING_TIMEOUT_MS, {
+      onConnection: (socket) => this.#hold(socket),
+      onSecure: (socket) => this.#accept(socket),
+      onRefused: (reason, { remoteAddress }) =>
+        this.#options.warn("rejected connection on peer endpoint", {
+          "remote-addr": remoteAddress ?? "",
+          error: reason,
+        }),
     });
   }
 
-  #accept(socket: net.Socket): void {
+  /** What is closed with this transport. */
+  #hold(socket: net.Socket): boolean {
     this.#inbound.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#inbound.delete(socket));
+    return true;
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#hold(socket);
     socket.setNoDelay(true);
     const timer = setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS);
     let held: Buffer = Buffer.alloc(0);
@@ -151,11 +169,7 @@ export class PeerTransport implements PeerLinks {
       }
     };
     socket.on("data", onData);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => {
-      clearTimeout(timer);
-      this.#inbound.delete(socket);
-    });
+    socket.on("close", () => clearTimeout(timer));
   }
 
   #greet(socket: net.Socket, bytes: Buffer): void {
@@ -238,7 +252,10 @@ class Lane {
   #ready = false;
   #output = new ByteWriter(64 * 1024);
   #attempt = 0;
-  #retry: NodeJS.Timeout | undefined;
+  /** Until the next attempt, or for the end of this one. */
+  #timer: NodeJS.Timeout | undefined;
+  /** The last complaint: the same one is not repeated with every attempt. */
+  #complaint = "";
   #closed = false;
 
   constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
@@ -268,21 +285,22 @@ class Lane {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retry);
+    clearTimeout(this.#timer);
     this.#socket?.destroy();
   }
 
   #connect(): void {
     if (this.#closed) return;
-    const url = new URL(this.#urls[this.#attempt % this.#urls.length]!);
-    const target = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port), noDelay: true };
-    const secure = url.protocol === "https:";
-    const socket = secure
-      ? tls.connect({ ...(this.#options.tls as tls.ConnectionOptions), ...target })
-      : net.connect(target);
+    let socket: net.Socket;
+    try {
+      socket = this.#open(this.#urls[this.#attempt % this.#urls.length]!);
+    } catch (error) {
+      // A certificate that cannot be read while it is exchanged.
+      this.#complain("cannot connect to a peer", (error as Error).message);
+      return this.#retryLater();
+    }
     this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.once(secure ? "secureConnect" : "connect", () => this.#sendGreeting(socket));
+    this.#timer = setTimeout(() => socket.destroy(), CONNECT_TIMEOUT_MS).unref();
     let answer: Buffer = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
       if (this.#ready) return;
@@ -294,8 +312,24 @@ class Lane {
         this.#onAnswer(socket, answer);
       }
     });
-    socket.on("error", () => socket.destroy());
+    socket.on("error", (error) => {
+      // Nobody there is an everyday thing; a certificate that does not fit is the operator's.
+      if (socket instanceof tls.TLSSocket && !isOfTheNetwork(error))
+        this.#complain("cannot connect to a peer", error.message);
+      socket.destroy();
+    });
     socket.once("close", () => this.#onClose(socket));
+  }
+
+  #open(url: string): net.Socket {
+    const { isTls, host, target } = parseEndpoint(url, false);
+    if (!isTls) {
+      const socket = net.connect(target);
+      return socket.setNoDelay(true).once("connect", () => this.#sendGreeting(socket));
+    }
+    const options = peerClientTls(this.#options.tls, host);
+    const socket = tls.connect({ ...options, ...(target as net.TcpNetConnectOpts) });
+    return socket.setNoDelay(true).once("secureConnect", () => this.#sendGreeting(socket));
   }
 
   #sendGreeting(socket: net.Socket): void {
@@ -309,15 +343,18 @@ class Lane {
     try {
       const greeting = parseGreeting(answer, 0);
       if (!id64Equal(greeting.from, this.#peerId)) throw new PeerError("another member answered");
+      clearTimeout(this.#timer);
       this.#ready = true;
       this.#attempt = 0;
+      this.#complaint = "";
       if (this.#lane === LANE_CONTROL) this.#options.onConnected(this.#peerId);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       if (isRemovedRefusal(answer)) this.#options.onRemoved?.(this.#peerId);
-      const reason =
-        answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
-      this.#options.warn("a peer refused the connection", { peer: id64Hex(this.#peerId), reason });
+      // A greeting begins with its magic, a frame with a length that is far below it.
+      const isRefusal = answer.length > 9 && answer[0] === 0 && answer[8] === FRAME_REFUSAL;
+      const reason = isRefusal ? answer.subarray(9).toString() : error.message;
+      this.#complain("a peer refused the connection", reason);
       socket.destroy();
     }
   }
@@ -329,12 +366,26 @@ class Lane {
     this.#socket = undefined;
     this.#output.reset();
     if (wasReady && this.#lane === LANE_CONTROL) this.#options.onDisconnected(this.#peerId);
-    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#retryLater();
+  }
+
+  #retryLater(): void {
     const delayMs = Math.min(
       RECONNECT_DELAY_MS_MIN * 2 ** Math.min(this.#attempt++, 10),
       RECONNECT_DELAY_MS_MAX,
     );
-    this.#retry = setTimeout(() => this.#connect(), delayMs);
-    this.#retry.unref();
+    this.#timer = setTimeout(() => this.#connect(), delayMs).unref();
   }
+
+  #complain(message: string, reason: string): void {
+    if (reason === this.#complaint) return;
+    this.#complaint = reason;
+    this.#options.warn(message, { peer: id64Hex(this.#peerId), reason });
+  }
+}
+
+/** ECONNREFUSED and its like, as opposed to what TLS has to say. */
+function isOfTheNetwork(error: Error): boolean {
+  return "syscall" in error || (error as NodeJS.ErrnoException).code === "ECONNRESET";
 }

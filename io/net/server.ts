@@ -15,7 +15,7 @@ import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { GrpcServerConnection } from "../../core/grpc/server.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { createHttp1Server } from "./http1.ts";
-import { type Listener, listenOn } from "./listen.ts";
+import { ListenError, type Listener, listenOn } from "./listen.ts";
 import { ServerSocket } from "./server-socket.ts";
 import { sniffProtocol } from "./sniff.ts";
 import { createTlsServer, type ServerTls } from "./tls.ts";
@@ -98,7 +98,8 @@ export class NetServer {
   #createServer(isTls: boolean, url: string): net.Server {
     if (!isTls) return net.createServer({ noDelay: true }, (socket) => this.#onConnection(socket));
     const tls = this.#options.tls;
-    if (tls === undefined) throw new Error(`Cannot listen on ${url}: TLS needs a certificate and a key`);
+    if (tls === undefined)
+      throw new ListenError(`Cannot listen on ${url}: TLS needs a certificate and a key`);
     return createTlsServer(tls, this.#limits.handshakeMs, {
       onConnection: (socket) => this.#accept(socket),
       onSecure: (socket, protocol, commonName) => this.#onSecure(socket, protocol, commonName),

@@ -128,6 +128,11 @@ function checkOwnEntry(config: ServerConfig): void {
 function urls(flag: string, list: string): string[] {
   const result: string[] = [];
   for (const item of list.split(",").filter((part) => part !== "")) {
+    // A socket in the file system is for clients on this machine; members are dialled.
+    if (/^unixs?:\/\/./.test(item) && /client|metrics/.test(flag)) {
+      result.push(item);
+      continue;
+    }
     const match = /^(https?):\/\/([^/]+)\/?$/.exec(item);
     if (match === null)
       throw new FlagError(
