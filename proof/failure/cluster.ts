@@ -108,11 +108,13 @@ export class Cluster {
 
   /** Resolves when the member answers on its client port; rejects when it does not until then. */
   async ready(member: MemberProcess, endMs: number): Promise<void> {
-    while (performance.now() < endMs) {
+    // An end by itself is told by itself; here it only ends the waiting.
+    while (performance.now() < endMs && member.process !== undefined) {
       if ((await httpGet(`http://${member.endpoint}/health?serializable=true`)) !== undefined) return;
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     }
-    throw new Error(`${member.name} does not answer, see ${member.logFile}`);
+    const what = member.process === undefined ? "has ended" : "does not answer";
+    throw new Error(`${member.name} ${what}, see ${member.logFile}`);
   }
 
   /** The member that says it leads, if any does now. */
@@ -144,8 +146,12 @@ export class Cluster {
   /** The data directories, for a report of a violation; those on small disks are copied to where they outlive the test. */
   keepData(): void {
     for (const { smallDisk, directory, name } of this.members) {
-      if (smallDisk === undefined || !fs.existsSync(directory)) continue;
-      fs.cpSync(directory, path.join(this.#options.directory, name), { recursive: true });
+      if (smallDisk === undefined) continue;
+      if (fs.existsSync(directory)) {
+        fs.cpSync(directory, path.join(this.#options.directory, name), { recursive: true });
+      }
+      execFileSync("umount", [smallDisk]);
+      fs.rmdirSync(smallDisk);
     }
   }
 

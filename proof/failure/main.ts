@@ -78,7 +78,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const result = await failureTest({
     ...asked,
     command: commandOf(asked.exec),
-    network: await networkFor(asked, sandbox.why),
+    makeNetwork: () => networkFor(asked, sandbox.why),
     tell: (line) => io.stderr.write(line),
   });
   if (asked.out !== undefined) fs.writeFileSync(asked.out, JSON.stringify(result, undefined, 2));

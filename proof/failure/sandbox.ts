@@ -30,7 +30,7 @@ export function findSandbox(): Sandbox {
   // unshare ends its child when it ends, setpriv ends unshare when we end.
   const command = ["setpriv", "--pdeathsig", "KILL", "unshare", ...namespaces];
   const [program, ...words] = [...command, "sh", "-c", PROBE];
-  const { status, stderr, error } = spawnSync(program!, words, { encoding: "utf8" });
+  const { status, stderr, error } = spawnSync(program!, words, { encoding: "utf8", env: withTools() });
   if (status === 0) return { kind: "possible", command };
   const said = error?.message ?? stderr.trim().split("\n")[0];
   return { kind: "impossible", why: said || `${program} ended with ${status}` };
@@ -41,7 +41,7 @@ export function runInSandbox(command: readonly string[], argv: readonly string[]
   const [program, ...words] = [...command, process.execPath, ...process.execArgv, process.argv[1]!, ...argv];
   const child = spawn(program!, words, {
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, [MARK]: "1" },
+    env: { ...withTools(), [MARK]: "1" },
   });
   const end = (): void => {
     child.kill("SIGKILL");
@@ -56,4 +56,9 @@ export function runInSandbox(command: readonly string[], argv: readonly string[]
       resolve(code ?? 130);
     });
   });
+}
+
+/** `ip` and `mount` are where not everybody looks. */
+function withTools(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` };
 }

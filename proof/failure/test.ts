@@ -32,7 +32,7 @@ export interface Options {
   readonly command: readonly string[];
   readonly seed: number;
   readonly clientsPerMember: number;
-  readonly network: Network;
+  readonly makeNetwork: () => Promise<Network>;
   /** Told of each fault when it begins. */
   readonly tell: (line: string) => void;
 }
@@ -63,6 +63,8 @@ class FailureTest {
   readonly #leftOut: string[] = [];
   #verdict: Verdict = { checkedOperations: 0, checkedEvents: 0, violations: [] };
   #hashes: readonly string[] = [];
+  #network: Network | undefined;
+  #cluster: Cluster | undefined;
   #load: Load | undefined;
   /** The cluster does not serve any more: no more faults, and short checks. */
   #isStuck = false;
@@ -73,24 +75,31 @@ class FailureTest {
   }
 
   async run(): Promise<FailureResult> {
-    const { memberCount, command, network } = this.#options;
-    const directory = this.#directory;
-    const cluster = new Cluster({ memberCount, directory, command, network });
-    try {
-      await cluster.start();
-      await this.#break(cluster);
-      await this.#check(cluster);
-    } catch (error) {
-      this.#violations.push(`the test could not go on: ${(error as Error).stack ?? String(error)}`);
-    }
-    this.#violations.push(...cluster.unexpectedEnds);
+    const fail = (error: unknown): void => {
+      this.#violations.push(`the test failed: ${(error as Error).stack ?? String(error)}`);
+    };
+    // Also what nobody waits for.
+    process.on("uncaughtException", fail);
+    await this.#breakAndCheck().catch(fail);
     this.#load?.close();
-    await cluster.stop();
+    await this.#cluster?.stop();
+    process.off("uncaughtException", fail);
+    this.#violations.push(...(this.#cluster?.unexpectedEnds ?? []));
     const result = this.#result();
-    if (result.violations.length > 0) cluster.keepData();
-    else cluster.removeData();
     fs.writeFileSync(result.resultFile, JSON.stringify(result, undefined, 2));
+    if (result.violations.length > 0) this.#cluster?.keepData();
+    else this.#cluster?.removeData();
     return result;
+  }
+
+  async #breakAndCheck(): Promise<void> {
+    const { memberCount, command, makeNetwork } = this.#options;
+    this.#network = await makeNetwork();
+    const cluster = new Cluster({ memberCount, directory: this.#directory, command, network: this.#network });
+    this.#cluster = cluster;
+    await cluster.start();
+    await this.#break(cluster);
+    await this.#check(cluster);
   }
 
   async #break(cluster: Cluster): Promise<void> {
@@ -193,7 +202,7 @@ class FailureTest {
   }
 
   #result(): FailureResult {
-    const { exec, memberCount, seed, network } = this.#options;
+    const { exec, memberCount, seed } = this.#options;
     const history = this.#history;
     const [gaps, writes] = [history.gaps(), writesOf(history)];
     assignGaps(this.#timeline, gaps);
@@ -202,9 +211,9 @@ class FailureTest {
       ...{ exec, members: memberCount, seed },
       seconds: Math.round((performance.now() - history.startedMs) / 1000),
       network:
-        network.kind === "namespaces"
-          ? "one of its own for each member"
-          : "loopback, a proxy before each member",
+        this.#network?.kind === "proxies"
+          ? "loopback, a proxy before each member"
+          : "one of its own for each member",
       timeline: this.#timeline,
       gapCdf: gapCdf(gaps),
       waitMs: waitQuantiles(gaps),
