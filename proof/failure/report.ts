@@ -21,6 +21,8 @@ export interface FailureResult {
   readonly seed: number;
   readonly seconds: number;
   readonly network: string;
+  /** The kinds of faults that can be made here. */
+  readonly kinds: readonly string[];
   readonly timeline: readonly TimelineItem[];
   /** Times without any acknowledged write of at least `atLeastMs`: how many, and their sum. */
   readonly gapCdf: readonly GapRow[];

@@ -61,6 +61,7 @@ class FailureTest {
   readonly #timeline: TimelineItem[] = [];
   readonly #violations: string[] = [];
   readonly #leftOut: string[] = [];
+  #kinds: readonly string[] = [];
   #verdict: Verdict = { checkedOperations: 0, checkedEvents: 0, violations: [] };
   #hashes: readonly string[] = [];
   #network: Network | undefined;
@@ -106,6 +107,7 @@ class FailureTest {
     const peers = await startPeerDrivers(cluster.endpoints);
     const { faults, leftOut } = faultsFor(cluster);
     this.#leftOut.push(...leftOut, ...peers.leftOut);
+    this.#kinds = faults.map((fault) => fault.name);
     const drivers = cluster.endpoints.flatMap((endpoint) =>
       Array.from({ length: this.#options.clientsPerMember }, () => new OurDriver(endpoint)),
     );
@@ -214,6 +216,7 @@ class FailureTest {
         this.#network?.kind === "proxies"
           ? "loopback, a proxy before each member"
           : "one of its own for each member",
+      kinds: this.#kinds,
       timeline: this.#timeline,
       gapCdf: gapCdf(gaps),
       waitMs: waitQuantiles(gaps),
