@@ -28,6 +28,15 @@ const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
+/**
+ * In election timeouts: how long a peer may take to answer a greeting, and how long it may be silent after something was
+ * sent to it, before the connection is made anew. After a partition the system tries an old connection again only as late
+ * as the partition was long (retransmissions back off, connecting, too): two members could then reach each other, and
+ * would not.
+ */
+const GREETING_PATIENCE = 1.5;
+const SILENCE_PATIENCE = 3;
+const LOOKS_PER_ELECTION = 4;
 const RECONNECT_DELAY_MS_MIN = 10;
 const RECONNECT_DELAY_MS_MAX = 500;
 
@@ -35,6 +44,8 @@ export interface PeerTransportOptions {
   readonly clusterId: Id64;
   readonly memberId: Id64;
   readonly listenUrls: readonly string[];
+  /** Election timeout: the measure of how long a peer may be silent. */
+  readonly electionMs: number;
   /** For https URLs: server and client side use the same certificate. */
   readonly tls: tls.TlsOptions | undefined;
   readonly onFrame: (from: Id64, kind: number, bytes: Uint8Array, start: number, end: number) => void;
@@ -52,6 +63,8 @@ export class PeerTransport implements PeerLinks {
   /** The same, to walk over. */
   #peerList: readonly Peer[] = [];
   readonly #inbound = new Set<net.Socket>();
+  /** The newest connection for control that each peer opened. */
+  readonly #control = new Map<string, net.Socket>();
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -102,6 +115,10 @@ export class PeerTransport implements PeerLinks {
     for (const socket of this.#inbound) socket.destroy();
     this.#peers.clear();
     this.#peerList = [];
+  }
+
+  #heard(from: Id64): void {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard();
   }
 
   #listenOn(url: URL): Promise<void> {
@@ -171,6 +188,7 @@ export class PeerTransport implements PeerLinks {
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
       const receive = (chunk: Uint8Array, start: number): void => {
+        this.#heard(from);
         try {
           reader.receive(chunk, start, chunk.length, deliver);
         } catch (error) {
@@ -179,7 +197,13 @@ export class PeerTransport implements PeerLinks {
           socket.destroy();
         }
       };
-      if (greeting.lane === LANE_CONTROL) socket.on("close", () => onDisconnected(from));
+      if (greeting.lane === LANE_CONTROL) {
+        this.#control.set(id64Hex(from), socket);
+        // The end of one that was given up may come long after the next one was opened.
+        socket.on("close", () => {
+          if (this.#control.get(id64Hex(from)) === socket) onDisconnected(from);
+        });
+      }
       socket.on("data", (chunk: Buffer) => receive(chunk, 0));
       if (bytes.length > GREETING_SIZE_BYTES) receive(bytes, GREETING_SIZE_BYTES);
     } catch (error) {
@@ -195,6 +219,9 @@ class Peer {
   readonly id: Id64;
   readonly urls: readonly string[];
   readonly #lanes: readonly Lane[];
+  readonly #looks: NodeJS.Timeout;
+  /** Looks since the last word from it after which it was silent although something had been sent to it. */
+  #silentLooks = 0;
 
   constructor(address: PeerAddress, options: PeerTransportOptions) {
     this.id = address.id;
@@ -203,6 +230,15 @@ class Peer {
       new Lane(this.id, this.urls, LANE_CONTROL, options),
       new Lane(this.id, this.urls, LANE_BULK, options),
     ];
+    // Counted in looks, not in time: after this process itself stood still it looks once, and then hears what has come.
+    this.#looks = setInterval(() => this.#look(), options.electionMs / LOOKS_PER_ELECTION);
+    this.#looks.unref();
+  }
+
+  /** Everything that members send each other is answered, if only by the next heartbeat. */
+  heard(): void {
+    this.#silentLooks = 0;
+    for (const lane of this.#lanes) lane.isUnanswered = false;
   }
 
   writer(lane: number): ByteWriter | undefined {
@@ -214,7 +250,16 @@ class Peer {
   }
 
   close(): void {
+    clearInterval(this.#looks);
     for (const lane of this.#lanes) lane.close();
+  }
+
+  #look(): void {
+    if (!this.#lanes.some((lane) => lane.isUnanswered)) this.#silentLooks = 0;
+    else if (++this.#silentLooks > SILENCE_PATIENCE * LOOKS_PER_ELECTION) {
+      this.heard();
+      for (const lane of this.#lanes) lane.renew();
+    }
   }
 }
 
@@ -230,6 +275,8 @@ class Lane {
   #attempt = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Something was sent since the peer was last heard. */
+  isUnanswered = false;
 
   constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
     this.#peerId = peerId;
@@ -246,6 +293,7 @@ class Lane {
 
   flush(): void {
     if (this.#output.position === 0 || this.#socket === undefined) return;
+    this.isUnanswered = true;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     if (this.#output.position <= 64 * 1024) {
       this.#socket.write(this.#output.copy());
@@ -260,6 +308,11 @@ class Lane {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#socket?.destroy();
+  }
+
+  /** Gives up a connection on which nothing seems to arrive, and makes another. */
+  renew(): void {
+    if (this.#ready) this.#socket?.destroy();
   }
 
   #connect(): void {
@@ -285,7 +338,14 @@ class Lane {
       }
     });
     socket.on("error", () => socket.destroy());
-    socket.once("close", () => this.#onClose(socket));
+    const unanswered = setTimeout(() => {
+      if (!this.#ready) socket.destroy();
+    }, GREETING_PATIENCE * this.#options.electionMs);
+    unanswered.unref();
+    socket.once("close", () => {
+      clearTimeout(unanswered);
+      this.#onClose(socket);
+    });
   }
 
   #sendGreeting(socket: net.Socket): void {
@@ -315,6 +375,7 @@ class Lane {
     if (this.#socket !== socket) return;
     const wasReady = this.#ready;
     this.#ready = false;
+    this.isUnanswered = false;
     this.#socket = undefined;
     this.#output.reset();
     if (wasReady && this.#lane === LANE_CONTROL) this.#options.onDisconnected(this.#peerId);

@@ -204,6 +204,7 @@ class ServerProcess implements RunningServer {
       clusterId: identity.clusterId,
       memberId: identity.memberId,
       listenUrls: config.listenPeerUrls,
+      electionMs: config.electionMs,
       tls: peerTlsOptions(config),
       onFrame: (from, kind, bytes, start, end) => {
         if (!this.#peers.knows(from)) this.#askWhereIs(from);
