@@ -63,6 +63,7 @@ async function open(memberId: Id64, options: PlaceOptions = {}): Promise<Place> 
   const warnings: string[] = [];
   const transport = new PeerTransport({
     clusterId: options.clusterId ?? CLUSTER,
+    electionMs: 1000,
     memberId,
     listenUrls: [`${options.isTls === true ? "https" : "http"}://127.0.0.1:0`],
     ...(options.tls === undefined ? {} : { tls: options.tls }),

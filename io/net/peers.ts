@@ -33,8 +33,15 @@ const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 export const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
-/** A connection that is not answered by then is tried anew: the system's own repetitions come minutes apart after a while. */
-const CONNECT_TIMEOUT_MS = 3_000;
+/**
+ * In election timeouts: how long a peer may take to answer a greeting, and how long it may be silent after something was
+ * sent to it, before the connection is made anew. After a partition the system tries an old connection again only as late
+ * as the partition was long (retransmissions back off, connecting, too): two members could then reach each other, and
+ * would not.
+ */
+const GREETING_PATIENCE = 1.5;
+const SILENCE_PATIENCE = 3;
+const LOOKS_PER_ELECTION = 4;
 const RECONNECT_DELAY_MS_MIN = 10;
 const RECONNECT_DELAY_MS_MAX = 500;
 
@@ -42,6 +49,8 @@ export interface PeerTransportOptions {
   readonly clusterId: Id64;
   readonly memberId: Id64;
   readonly listenUrls: readonly string[];
+  /** Election timeout: the measure of how long a peer may be silent. */
+  readonly electionMs: number;
   /** For https URLs. */
   readonly tls?: PeerTls;
   readonly onFrame: (from: Id64, kind: number, bytes: Uint8Array, start: number, end: number) => void;
@@ -66,6 +75,8 @@ export class PeerTransport implements PeerLinks {
   /** Whose connection each is that has passed its greeting. */
   readonly #greeted = new Map<net.Socket, Id64>();
   #isRemoved: (id: Id64) => boolean = () => false;
+  /** The newest connection for control that each peer opened. */
+  readonly #control = new Map<string, net.Socket>();
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -118,6 +129,10 @@ export class PeerTransport implements PeerLinks {
     for (const socket of this.#inbound) socket.destroy();
     this.#peers.clear();
     this.#peerList = [];
+  }
+
+  #heard(from: Id64): void {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard();
   }
 
   async #listenOn(url: string): Promise<void> {
@@ -195,6 +210,7 @@ export class PeerTransport implements PeerLinks {
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
       const receive = (chunk: Uint8Array, start: number): void => {
+        this.#heard(from);
         try {
           reader.receive(chunk, start, chunk.length, deliver);
         } catch (error) {
@@ -203,7 +219,13 @@ export class PeerTransport implements PeerLinks {
           socket.destroy();
         }
       };
-      if (greeting.lane === LANE_CONTROL) socket.on("close", () => onDisconnected(from));
+      if (greeting.lane === LANE_CONTROL) {
+        this.#control.set(id64Hex(from), socket);
+        // The end of one that was given up may come long after the next one was opened.
+        socket.on("close", () => {
+          if (this.#control.get(id64Hex(from)) === socket) onDisconnected(from);
+        });
+      }
       socket.on("data", (chunk: Buffer) => receive(chunk, 0));
       if (bytes.length > GREETING_SIZE_BYTES) receive(bytes, GREETING_SIZE_BYTES);
     } catch (error) {
@@ -219,6 +241,9 @@ class Peer {
   readonly id: Id64;
   readonly urls: readonly string[];
   readonly #lanes: readonly Lane[];
+  readonly #looks: NodeJS.Timeout;
+  /** Looks since the last word from it after which it was silent although something had been sent to it. */
+  #silentLooks = 0;
 
   constructor(address: PeerAddress, options: PeerTransportOptions) {
     this.id = address.id;
@@ -227,6 +252,15 @@ class Peer {
       new Lane(this.id, this.urls, LANE_CONTROL, options),
       new Lane(this.id, this.urls, LANE_BULK, options),
     ];
+    // Counted in looks, not in time: after this process itself stood still it looks once, and then hears what has come.
+    this.#looks = setInterval(() => this.#look(), options.electionMs / LOOKS_PER_ELECTION);
+    this.#looks.unref();
+  }
+
+  /** Everything that members send each other is answered, if only by the next heartbeat. */
+  heard(): void {
+    this.#silentLooks = 0;
+    for (const lane of this.#lanes) lane.isUnanswered = false;
   }
 
   writer(lane: number): ByteWriter | undefined {
@@ -238,7 +272,16 @@ class Peer {
   }
 
   close(): void {
+    clearInterval(this.#looks);
     for (const lane of this.#lanes) lane.close();
+  }
+
+  #look(): void {
+    if (!this.#lanes.some((lane) => lane.isUnanswered)) this.#silentLooks = 0;
+    else if (++this.#silentLooks > SILENCE_PATIENCE * LOOKS_PER_ELECTION) {
+      this.heard();
+      for (const lane of this.#lanes) lane.renew();
+    }
   }
 }
 
@@ -257,6 +300,8 @@ class Lane {
   /** The last complaint: the same one is not repeated with every attempt. */
   #complaint = "";
   #closed = false;
+  /** Something was sent since the peer was last heard. */
+  isUnanswered = false;
 
   constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
     this.#peerId = peerId;
@@ -273,6 +318,7 @@ class Lane {
 
   flush(): void {
     if (this.#output.position === 0 || this.#socket === undefined) return;
+    this.isUnanswered = true;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     if (this.#output.position <= 64 * 1024) {
       this.#socket.write(this.#output.copy());
@@ -289,6 +335,11 @@ class Lane {
     this.#socket?.destroy();
   }
 
+  /** Gives up a connection on which nothing seems to arrive, and makes another. */
+  renew(): void {
+    if (this.#ready) this.#socket?.destroy();
+  }
+
   #connect(): void {
     if (this.#closed) return;
     let socket: net.Socket;
@@ -300,7 +351,7 @@ class Lane {
       return this.#retryLater();
     }
     this.#socket = socket;
-    this.#timer = setTimeout(() => socket.destroy(), CONNECT_TIMEOUT_MS).unref();
+    this.#timer = setTimeout(() => socket.destroy(), GREETING_PATIENCE * this.#options.electionMs).unref();
     let answer: Buffer = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
       if (this.#ready) return;
@@ -363,6 +414,7 @@ class Lane {
     if (this.#socket !== socket) return;
     const wasReady = this.#ready;
     this.#ready = false;
+    this.isUnanswered = false;
     this.#socket = undefined;
     this.#output.reset();
     if (wasReady && this.#lane === LANE_CONTROL) this.#options.onDisconnected(this.#peerId);

@@ -214,6 +214,7 @@ class ServerProcess implements RunningServer {
       memberId: identity.memberId,
       listenUrls: config.listenPeerUrls,
       ...peerTlsOf(config),
+      electionMs: config.electionMs,
       onFrame: (from, kind, bytes, start, end) => {
         if (!this.#peers.knows(from)) this.#askWhereIs(from);
         if (this.#newcomer !== undefined && !this.#newcomer.admits(from)) return;
