@@ -31,6 +31,8 @@ export interface Limits {
   readonly walSegmentSizeBytes: number;
   /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
   readonly dataSegmentSizeBytes: number;
+  /** Superseded versions in memory, bytes; beyond it they are read from disk. Enough for watchers that lag and pages of lists. */
+  readonly supersededBytesMax: number;
   /** Records looked at by one slice of compaction, hashing or checkpointing. */
   readonly sliceRecordCount: number;
   /** HashKV and physical compactions that wait for their slices; each reads the whole store, so few are plenty. */
@@ -84,6 +86,7 @@ export const DEFAULT_LIMITS: Limits = {
   checkpointLogBytes: 16 * MIB,
   walSegmentSizeBytes: 16 * MIB,
   dataSegmentSizeBytes: 8 * MIB,
+  supersededBytesMax: 64 * MIB,
   sliceRecordCount: 2_000,
   housekeepingWaiterCountMax: 256,
   quotaBytes: 0,

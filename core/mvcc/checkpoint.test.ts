@@ -32,8 +32,8 @@ function newDisk(clock: SimulatedClock, seed: number): SimulatedDisk {
   return disk;
 }
 
-function load(disk: SimulatedDisk): LoadedCheckpoint | undefined {
-  return loadCheckpoint({ disk, directory: DIRECTORY, hashSeed: 99 });
+function load(disk: SimulatedDisk, supersededBytesMax = 0): LoadedCheckpoint | undefined {
+  return loadCheckpoint({ disk, directory: DIRECTORY, hashSeed: 99, supersededBytesMax });
 }
 
 /** Starts a checkpoint; `extra` is the revision, as a text. */
@@ -94,8 +94,13 @@ class World {
     this.prng = new Prng(seed);
     this.source = new RequestSource(this.prng, 4 + this.prng.below(40));
     const sliceRecordCount = 1 + this.prng.below(30);
-    this.bench = new TestBench({ dataSegmentSizeBytes: 1024 << this.prng.below(3), sliceRecordCount });
     this.disk = newDisk(this.clock, seed);
+    const limits = {
+      dataSegmentSizeBytes: 1024 << this.prng.below(3),
+      sliceRecordCount,
+      supersededBytesMax: this.prng.pick([0, 2000, 1 << 26]),
+    };
+    this.bench = new TestBench(limits, { disk: this.disk, directory: DIRECTORY });
     for (let lease = 1n; lease <= 3n; lease++) {
       this.model.leases.add(lease);
       this.bench.leases.keys.push(new Set());
@@ -132,8 +137,9 @@ function runWithReloads(seed: number): void {
     }
     if (prng.chance(0.5)) {
       take(bench, world.disk, clock);
-      const loaded = load(world.disk.copy())!;
-      if (prng.chance(0.5)) bench.adopt(loaded.store); // goes on as after a restart
+      const isRestart = prng.chance(0.5);
+      const loaded = load(isRestart ? world.disk : world.disk.copy(), bench.limits.supersededBytesMax)!;
+      if (isRestart) bench.adopt(loaded.store);
       else compareWhole(loaded, copyOf(model), `seed ${seed}, round ${round}`);
       continue;
     }
@@ -173,7 +179,7 @@ test("a loaded tree of thousands of keys takes further changes", () => {
     }
     if (round === 2) bench.compact(bench.store.revision);
     take(bench, world.disk, clock);
-    bench.adopt(load(world.disk.copy())!.store);
+    bench.adopt(load(world.disk)!.store);
     const answer = bench.range({ key: bytes("\0"), range_end: bytes("\0") }) as Answer;
     assert.deepEqual(
       answer.kvs!.map((kv) => kv.key),

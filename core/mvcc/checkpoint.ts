@@ -18,6 +18,7 @@ import {
   MANIFEST_NEW_NAME,
   MANIFEST_VERSION,
   PIECE_SIZE_BYTES,
+  WRITE_SIZE_BYTES,
   isOurName,
   segmentName,
 } from "./checkpoint-format.ts";
@@ -82,7 +83,7 @@ export class Checkpoint {
     this.#idCount = store.keys.idCount;
     const { slabs } = store;
     for (const segment of slabs.segments) {
-      if (segment === undefined) continue;
+      if (segment === undefined || segment.kind === "copies") continue;
       const { usedBytes, lastRevision, nextSlot } = segment;
       this.#parts.push({ segment, usedBytes, lastRevision, nextSlot });
     }
@@ -148,16 +149,16 @@ export class Checkpoint {
       this.#partIndex++;
       return this.#closeFile();
     }
-    const end = Math.min(usedBytes, start + PIECE_SIZE_BYTES);
+    const end = Math.min(usedBytes, start + WRITE_SIZE_BYTES);
     // A copy: marks in the segment may change while the disk reads.
-    if (this.#piece.length === 0) this.#piece = new Uint8Array(PIECE_SIZE_BYTES);
+    if (this.#piece.length === 0) this.#piece = new Uint8Array(WRITE_SIZE_BYTES);
     this.#piece.set(segment.bytes.subarray(start, end));
-    const crc = crc32cWords(this.#piece, new Uint32Array(this.#piece.buffer), 0, end - start);
+    const pieces = checkedPieces(this.#piece, end - start, start);
     this.#file ??= this.#openFile(segment);
     this.#isWaiting = true;
     this.#file.writeAndSync(this.#piece, 0, end - start, start, (error) => {
       if (error === undefined) {
-        segment.pieces.push(end, crc);
+        segment.pieces.push(...pieces);
         segment.persistedBytes = end;
         this.#writtenBytes += end - start;
       }
@@ -222,9 +223,9 @@ export class Checkpoint {
     assert(segment.persistedBytes === part.usedBytes, "a segment is durable before the manifest names it");
     manifest.varint(segment.slot);
     manifest.varint(segment.number);
-    manifest.varint(segment.bytes.length);
+    manifest.varint(segment.capacityBytes);
     manifest.varint(part.usedBytes);
-    manifest.varint(segment.isOld ? 1 : 0);
+    manifest.varint(segment.kind === "old" ? 1 : 0);
     manifest.varint(part.lastRevision);
     manifest.varint(part.nextSlot + 1);
     manifest.varint(segment.pieces.length / 2);
@@ -315,6 +316,7 @@ export class Checkpoint {
     for (const name of disk.list(directory)) {
       if (isOurName(name) && !named.has(name)) disk.remove(this.#pathOf(name));
     }
+    for (const { segment, usedBytes } of this.#parts) segment.coveredBytes = usedBytes;
     this.#end(undefined);
   }
 
@@ -332,4 +334,15 @@ export class Checkpoint {
     this.#closeFile();
     this.#options.done(error);
   }
+}
+
+/** Ends, in the segment, and checksums of the pieces of these bytes, which lie from `offset` on in it. */
+function checkedPieces(bytes: Uint8Array<ArrayBuffer>, sizeBytes: number, offset: number): number[] {
+  const words = new Uint32Array(bytes.buffer);
+  const pieces: number[] = [];
+  for (let start = 0; start < sizeBytes; start += PIECE_SIZE_BYTES) {
+    const end = Math.min(sizeBytes, start + PIECE_SIZE_BYTES);
+    pieces.push(offset + end, crc32cWords(bytes, words, start, end));
+  }
+  return pieces;
 }

@@ -21,6 +21,8 @@ const TOMBSTONE_MARK = 0x74;
 const TWO_32 = 4294967296;
 /** Rows are gathered up to this size, because the checksum is fastest over long runs. */
 const RUN_SIZE_BYTES = 32 * 1024;
+/** So many bytes (4 KiB) that are hashed take as long as looking at a record. */
+const BYTES_PER_UNIT_SHIFT = 12;
 
 export class HashJob {
   readonly #store: Store;
@@ -50,13 +52,14 @@ export class HashJob {
     let left = recordCount;
     if (this.#hasKeys < 0) left = this.#lookForKeys(left);
     if (this.#hasKeys < 0) return true;
-    while (left-- > 0) {
+    while (left > 0) {
       const ref = this.#nextRow();
       if (ref === 0) {
         this.#flush();
         return false;
       }
       this.#store.load(ref, this.#view);
+      left -= 1 + ((this.#view.valueEnd - this.#view.keyStart) >>> BYTES_PER_UNIT_SHIFT);
       if (this.#isIncluded(ref)) this.#writeRow();
     }
     return true;
@@ -96,7 +99,12 @@ export class HashJob {
     const view = this.#view;
     if (view.modRevision > this.compactedRevision) return true;
     if (view.modRevision === this.compactedRevision && view.isTombstone) return false;
-    return this.#hasKeys === 0 || this.#store.versionAt(view.keyId, this.revision) === ref;
+    return this.#hasKeys === 0 || this.#isNewestThen(view.keyId, ref);
+  }
+
+  #isNewestThen(keyId: number, ref: RecordRef): boolean {
+    const store = this.#store;
+    return store.originalOf(store.versionAt(keyId, this.revision)) === ref;
   }
 
   #writeRow(): void {

@@ -20,8 +20,7 @@ import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
 import { NumberList } from "./column.ts";
 import { KeyRange, collectAt, collectLive, countAt, countLive } from "./key-range.ts";
-import { keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
-import type { RecordRef } from "./record.ts";
+import { keyValueFieldSizeBytes, keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
 import { RecordView } from "./record.ts";
 import type { Store } from "./store.ts";
 
@@ -84,8 +83,19 @@ export class RangeQuery {
     const { slabs } = this.#store;
     for (let i = 0; i < refs.length; i++) {
       const ref = refs.get(i);
-      size += keyValueFieldSizeBytesAt(slabs.words[ref >>> slabs.unitShift]!, slabs.wordOf(ref), keysOnly);
+      const words = slabs.words[ref >>> slabs.unitShift]!;
+      if (words.length === 0) return this.#bodySizeBytesByView();
+      size += keyValueFieldSizeBytesAt(words, slabs.wordOf(ref), keysOnly);
     }
+    return size;
+  }
+
+  /** The same where some records are on disk only. */
+  #bodySizeBytesByView(): number {
+    let size = this.tailSizeBytes();
+    this.#store.visitAll(this.refs, this.#view, () => {
+      size += keyValueFieldSizeBytes(this.#view, this.keysOnly);
+    });
     return size;
   }
 
@@ -126,16 +136,16 @@ export class RangeQuery {
   #filter(fields: RangeFields): void {
     const { refs } = this;
     const view = this.#view;
+    this.#store.visitAll(refs, view, (index) => {
+      const isKept =
+        (fields.minModRevision === 0 || view.modRevision >= fields.minModRevision) &&
+        (fields.maxModRevision === 0 || view.modRevision <= fields.maxModRevision) &&
+        (fields.minCreateRevision === 0 || view.createRevision >= fields.minCreateRevision) &&
+        (fields.maxCreateRevision === 0 || view.createRevision <= fields.maxCreateRevision);
+      if (!isKept) refs.set(index, 0);
+    });
     let kept = 0;
-    for (let i = 0; i < refs.length; i++) {
-      const ref = refs.get(i);
-      this.#store.load(ref, view);
-      if (fields.minModRevision !== 0 && view.modRevision < fields.minModRevision) continue;
-      if (fields.maxModRevision !== 0 && view.modRevision > fields.maxModRevision) continue;
-      if (fields.minCreateRevision !== 0 && view.createRevision < fields.minCreateRevision) continue;
-      if (fields.maxCreateRevision !== 0 && view.createRevision > fields.maxCreateRevision) continue;
-      refs.set(kept++, ref);
-    }
+    for (let i = 0; i < refs.length; i++) if (refs.get(i) !== 0) refs.set(kept++, refs.get(i));
     refs.truncate(kept);
   }
 
@@ -152,7 +162,8 @@ export class RangeQuery {
     const indexes = Array.from({ length: refs.length }, (_, i) => i);
     const sign = isDescending ? -1 : 1;
     if (target === SORT_BY_VALUE) {
-      indexes.sort((a, b) => sign * this.#compareValues(refs.get(a), refs.get(b)));
+      const views = this.#viewsOfCold();
+      indexes.sort((a, b) => sign * this.#compareValues(a, b, views));
     } else {
       const numbers = this.#sortNumbers(target);
       indexes.sort((a, b) => sign * (numbers[a]! - numbers[b]!));
@@ -166,20 +177,31 @@ export class RangeQuery {
     const { refs } = this;
     const view = this.#view;
     const numbers = new Float64Array(refs.length);
-    for (let i = 0; i < refs.length; i++) {
-      this.#store.load(refs.get(i), view);
-      if (target === SORT_BY_CREATE) numbers[i] = view.createRevision;
-      else if (target === SORT_BY_MOD) numbers[i] = view.modRevision;
-      else numbers[i] = view.version;
-    }
+    this.#store.visitAll(refs, view, (index) => {
+      if (target === SORT_BY_CREATE) numbers[index] = view.createRevision;
+      else if (target === SORT_BY_MOD) numbers[index] = view.modRevision;
+      else numbers[index] = view.version;
+    });
     return numbers;
   }
 
-  #compareValues(a: RecordRef, b: RecordRef): number {
-    const view = this.#view;
-    const other = this.#other;
-    this.#store.load(a, view);
-    this.#store.load(b, other);
+  /** By index, the records of the answer that are on disk only: read once, not per comparison. */
+  #viewsOfCold(): (RecordView | undefined)[] {
+    const store = this.#store;
+    const { refs } = this;
+    const views: (RecordView | undefined)[] = [];
+    store.visitAll(refs, this.#view, (index) => {
+      if (store.coldOf(refs.get(index)) !== undefined)
+        views[index] = Object.assign(new RecordView(), this.#view);
+    });
+    return views;
+  }
+
+  #compareValues(a: number, b: number, views: readonly (RecordView | undefined)[]): number {
+    const view = views[a] ?? this.#view;
+    const other = views[b] ?? this.#other;
+    if (views[a] === undefined) this.#store.load(this.refs.get(a), view);
+    if (views[b] === undefined) this.#store.load(this.refs.get(b), other);
     return compareBytes(
       view.bytes,
       view.valueStart,

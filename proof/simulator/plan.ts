@@ -183,6 +183,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       checkpointLogBytes: 16 * KIB,
       sliceRecordCount: 10,
       dataSegmentSizeBytes: 128 * KIB,
+      supersededBytesMax: 0,
     },
   },
   /** Members that are added, promoted and removed while leaders change. */
@@ -259,6 +260,7 @@ function drawLimits(prng: Prng): Limits {
     watchBatchBytes: prng.pick([512, 16 * KIB, 1024 * KIB]),
     watchGroupCount: prng.pick([1, 8, 512]),
     watchPassRevisionCount: prng.pick([5, 100, 1_000]),
+    supersededBytesMax: prng.pick([0, 64 * KIB, 64 * 1024 * KIB]),
   };
 }
 
