@@ -18,6 +18,10 @@ export interface Limits {
   readonly connectionOutputBytesMax: number;
   /** A connection whose peer takes nothing for so long while output waits is closed, milliseconds. */
   readonly stalledReaderMs: number;
+  /** A large answer that its reader has not taken after so long is ended, milliseconds: 2 GiB at 7 MB/s. */
+  readonly largeAnswerMsMax: number;
+  /** Memory that only readers of large answers hold, bytes; beyond it the oldest answer is ended. */
+  readonly pinnedBytesMax: number;
   /** Entries after which a checkpoint is due. */
   readonly checkpointEntryCount: number;
   /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
@@ -81,6 +85,8 @@ export const DEFAULT_LIMITS: Limits = {
   streamCountMax: 100_000,
   connectionOutputBytesMax: 4 * MIB,
   stalledReaderMs: 30_000,
+  largeAnswerMsMax: 300_000,
+  pinnedBytesMax: 256 * MIB,
   checkpointEntryCount: 50_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,

@@ -42,7 +42,8 @@ import type { MemberOptions } from "./options.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
 import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
-import { Reading, StreamedRange } from "./reading.ts";
+import { PulledRange, StreamedRange } from "./large-answers.ts";
+import { Reading } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { sendFormat } from "./state-frames.ts";
@@ -264,7 +265,7 @@ export class Member {
 
   onCancel(call: Call): void {
     if (call.method === METHOD.watch) this.hub.close(call);
-    else if (call.state instanceof StreamedRange) call.state.abandon();
+    else if (call.state instanceof PulledRange || call.state instanceof StreamedRange) call.state.cancel();
     else if (call.state instanceof KeepAliveStream) call.state.end(STATUS.contextCanceled);
     // Unary calls are finished by what they wait for: a proposal cannot be taken back.
   }
@@ -471,6 +472,7 @@ export class Member {
     received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
   ): void {
     assert(state.appliedIndex >= this.appliedIndex, "a snapshot never goes back");
+    this.housekeeping.largeAnswers.endAll(STATUS.leaderChanged);
     this.store = state.store;
     this.lessor = received.lessor;
     this.membership = state.membership;

@@ -30,7 +30,7 @@ export const TAG_KVS = 0x12;
 export class RangeQuery {
   readonly #store: Store;
   /** The records of the answer, in its order. */
-  refs: NumberList = new NumberList();
+  readonly refs: NumberList = new NumberList();
   count = 0;
   more = false;
   keysOnly = false;
@@ -126,10 +126,12 @@ export class RangeQuery {
     return (this.more ? 2 : 0) + (this.count > 0 ? 1 + varintSizeBytes(this.count) : 0);
   }
 
-  /** Gives the records away to somebody who keeps them over turns. */
-  takeRefs(): NumberList {
-    const taken = this.refs;
-    this.refs = new NumberList();
+  /** The records, for somebody who keeps them over turns. */
+  takeRefs(): Uint32Array {
+    const { refs } = this;
+    const taken = new Uint32Array(refs.length);
+    for (let i = 0; i < taken.length; i++) taken[i] = refs.get(i);
+    refs.clear();
     return taken;
   }
 

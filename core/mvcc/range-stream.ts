@@ -82,6 +82,7 @@ export class RangeStream {
     if (size * 2 <= this.#chunkSizeBytes) this.#chunkKeyCount *= 2;
     else if (size > this.#chunkSizeBytes && this.#chunkKeyCount > 1) this.#chunkKeyCount >>>= 1;
     if (!isLast) return false;
+    records.release();
     if (this.#more) {
       reply.byte(0x18);
       reply.byte(1);

@@ -61,6 +61,9 @@ export class Segment {
   coveredBytes = 0;
   /** Ends and checksums of the pieces in which the file was written, in pairs. */
   readonly pieces: number[] = [];
+  /** Readers that hold its memory, and how much that is once it is only theirs. */
+  pinCount = 0;
+  strayBytes = 0;
 
   constructor(slot: number, number: number, sizeBytes: number, kind: SegmentKind) {
     // Not shared: copies from and to shared memory go byte by byte when source and target are not aligned alike
@@ -95,6 +98,8 @@ export class Slabs {
   /** Bytes in segments that are not cold, copies included, and of these the newest versions of keys. */
   memoryBytes = 0;
   newestBytes = 0;
+  /** Memory that is there only because somebody still reads it. */
+  pinnedBytes = 0;
   /** Reads cold segments; without it there are none. */
   reader: ColdReader | undefined = undefined;
   readonly fields: RecordFields = new RecordFields();
@@ -238,6 +243,7 @@ export class Slabs {
     assert(segment.coveredBytes === segment.usedBytes, "a cold segment is durable as a whole");
     assert(segment.newestBytes === 0, "the newest versions of keys stay in memory");
     this.memoryBytes -= segment.usedBytes;
+    this.#stray(segment);
     segment.cold = cold;
     segment.bytes = this.bytes[segment.slot] = NO_BYTES;
     segment.words = this.words[segment.slot] = NO_WORDS;
@@ -251,6 +257,25 @@ export class Slabs {
     return segment.nextSlot < 0 ? 0 : this.firstOf(segment.nextSlot);
   }
 
+  /** Somebody reads the segment over several turns. */
+  pin(segment: Segment): void {
+    segment.pinCount++;
+  }
+
+  unpin(segment: Segment): void {
+    assert(segment.pinCount > 0, "what is let go of was pinned");
+    if (--segment.pinCount > 0) return;
+    this.pinnedBytes -= segment.strayBytes;
+    segment.strayBytes = 0;
+  }
+
+  /** The store lets a segment's memory go; readers may not have. */
+  #stray(segment: Segment): void {
+    if (segment.pinCount === 0) return;
+    segment.strayBytes = segment.bytes.length;
+    this.pinnedBytes += segment.strayBytes;
+  }
+
   /** Gives a segment back. Its file, if any, goes when no checkpoint names it any more. */
   free(segment: Segment): void {
     assert(this.segments[segment.slot] === segment, "a segment is freed once");
@@ -258,8 +283,10 @@ export class Slabs {
     if (segment.kind !== "copies") this.sizeBytes -= segment.usedBytes;
     this.liveBytes -= segment.liveBytes;
     this.newestBytes -= segment.newestBytes;
-    if (segment.cold === undefined) this.memoryBytes -= segment.usedBytes;
-    else this.reader!.retire(segment.cold);
+    if (segment.cold === undefined) {
+      this.memoryBytes -= segment.usedBytes;
+      this.#stray(segment);
+    } else this.reader!.retire(segment.cold);
     if (segment === this.#old) this.#old = undefined;
     if (segment === this.#copies) this.#copies = undefined;
     this.segments[segment.slot] = undefined;
