@@ -146,7 +146,7 @@ function runWithReloads(seed: number): void {
     // A checkpoint while changes go on holds what was there when it began; so may a compaction that is only due.
     if (prng.chance(0.5) || bench.housekeeping.compaction.isRunning) bench.finish();
     const before = copyOf(model);
-    assert.ok(begin(bench, world.disk, (error) => assert.equal(error, undefined)));
+    while (!begin(bench, world.disk, (error) => assert.equal(error, undefined))) bench.housekeeping.slice();
     while (bench.housekeeping.isCheckpointing) {
       if (prng.chance(0.5)) world.change();
       if (!bench.housekeeping.slice()) clock.step();
@@ -245,6 +245,36 @@ test("power may be lost before any call: the newest durable checkpoint is there"
     crashRun({ prng: new Prng(call), survivors: "none", tear: "sector" }, call);
     crashRun({ prng: new Prng(call), survivors: "random", tear: "sector" }, call);
     crashRun({ prng: new Prng(call), survivors: "random", tear: "byte" }, call);
+  }
+});
+
+test("power may be lost before any call of a start: what an unfinished checkpoint left is removed, never more", () => {
+  const world = new World(99);
+  for (let i = 0; i < 40; i++) world.change();
+  take(world.bench, world.disk, world.clock);
+  const model = copyOf(world.model);
+  for (let i = 0; i < 40; i++) world.change();
+  world.bench.finish();
+  // Ends before the rename, with new segments and a new manifest that nobody names.
+  assert.ok(begin(world.bench, world.disk, () => undefined));
+  while (!world.disk.exists(`${DIRECTORY}/manifest.new`))
+    if (!world.bench.housekeeping.slice()) world.clock.step();
+  const left = world.disk.afterPowerLoss({ prng: new Prng(1), survivors: "all", tear: "sector" });
+  const whole = left.copy();
+  compareWhole(load(whole)!, model, "without a crash");
+  assert.ok(whole.list(DIRECTORY).length < left.list(DIRECTORY).length, "something was removed");
+  const callCount = whole.callCount - left.callCount;
+  assert.ok(callCount > 0, `${callCount} calls`);
+  for (let call = 1; call <= callCount; call++) {
+    for (const survivors of ["all", "none", "random"] as const) {
+      const disk = left.copy();
+      disk.crashBefore = disk.callCount + call;
+      assert.throws(() => load(disk), PowerLossError);
+      const after = disk.afterPowerLoss({ prng: new Prng(call), survivors, tear: "sector" });
+      const where = `crash before call ${call} of the start, ${survivors}`;
+      compareWhole(load(after)!, model, where);
+      assert.deepEqual(after.list(DIRECTORY), whole.list(DIRECTORY), where);
+    }
   }
 });
 

@@ -63,6 +63,10 @@ export class RecordLoader {
   readonly names: Set<string> = new Set();
   /** Those that are read and wholly below the base. */
   readonly #below: Segment[] = [];
+  /** By slot, a bit for each unit of 8 bytes at which a record below the base begins. */
+  readonly #starts = new Map<number, Uint8Array>();
+  /** The first record that is not below the base, 0 without. */
+  #firstRef: RecordRef = 0;
   /** By key id. */
   #states = new Uint8Array(0);
   #keyCount = 0;
@@ -91,6 +95,8 @@ export class RecordLoader {
     const firsts = reader.differences(reader.varint());
     if (firsts.length !== head.revision + 1 - head.base) this.#contradicts("revisions and their number");
     for (let i = 0; i < firsts.length; i++) revisions.firsts.push(firsts.get(i));
+    for (let revision = head.base; this.#firstRef === 0 && revision < revisions.next; revision++)
+      this.#firstRef = revisions.first(revision);
     const ids = reader.differences(reader.rest());
     this.#checkIds(ids);
     keys.idCount = head.idCount;
@@ -186,14 +192,28 @@ export class RecordLoader {
   /** Marks every record below the base; survivors are called back to life afterwards. True when that is all of them. */
   #markDead(segment: Segment): boolean {
     const { words } = segment;
+    let starts: Uint8Array | undefined;
     for (let offset = SEGMENT_HEAD_BYTES; offset < segment.usedBytes;) {
       const at = offset >>> 2;
       const size = this.#checkedSize(segment, offset);
-      if (modRevisionAt(words, at) >= this.#manifest.head.base) return false;
+      if (modRevisionAt(words, at) >= this.#manifest.head.base) {
+        if (segment.kind === "main" && this.#isPlaceOfBase(segment, offset)) return false;
+        this.#contradicts("revisions and their segments");
+      }
+      if (starts === undefined) {
+        starts = new Uint8Array(Math.ceil(segment.usedBytes / 64));
+        this.#starts.set(segment.slot, starts);
+      }
+      starts[offset >>> 6]! |= 1 << ((offset >>> 3) & 7);
       words[at + WORD_KEY_SIZE]! |= FLAG_DEAD;
       offset += size;
     }
     return true;
+  }
+
+  /** Whether records from the base on may begin at this offset: at the first of them, or where a segment begins. */
+  #isPlaceOfBase(segment: Segment, offset: number): boolean {
+    return offset === SEGMENT_HEAD_BYTES || this.#store.slabs.refAt(segment.slot, offset) === this.#firstRef;
   }
 
   /** The size of the record at an offset, which lies in the segment as a whole. */
@@ -226,13 +246,17 @@ export class RecordLoader {
     for (let i = 0; i < survivors.length; i++) {
       const ref = survivors.get(i);
       const segment = this.#segment(slabs.slotOf(ref));
-      this.#checkedSize(segment, (ref & slabs.unitMask) * 8);
+      const unit = ref & slabs.unitMask;
+      const starts = this.#starts.get(segment.slot);
+      if (starts === undefined || (starts[unit >>> 3]! & (1 << (unit & 7))) === 0)
+        this.#contradicts("a location");
       const at = slabs.wordOf(ref);
       const flags = segment.words[at + WORD_KEY_SIZE]!;
       if (!this.#isNext(segment.words, at) || this.#lastMod >= revisions.base || flags & FLAG_TOMBSTONE)
         this.#contradicts("the records that compaction left");
       this.#link(ref);
     }
+    this.#starts.clear();
     for (const segment of this.#below) this.#cover(segment);
     this.#cool();
   }
@@ -240,9 +264,7 @@ export class RecordLoader {
   #walkRevisions(): void {
     const store = this.#store;
     const { slabs, revisions } = store;
-    let ref: RecordRef = 0;
-    for (let revision = revisions.base; ref === 0 && revision < revisions.next; revision++)
-      ref = revisions.first(revision);
+    let ref = this.#firstRef;
     let slot = ref === 0 ? -1 : slabs.slotOf(ref);
     while (ref !== 0) {
       const segment = this.#segment(slot);
