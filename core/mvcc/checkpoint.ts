@@ -5,7 +5,7 @@
 //   segments    what the files do not have yet, in pieces of at most 1 MiB, each durable before the next
 //   manifest    survivors, revisions, keys in order, into "manifest.new"
 //   rename      directory synced, manifest renamed, directory synced again: from here on it is the checkpoint
-//   remove      files that it does not name
+//   remove      files that it does not name, one by one
 //
 // A crash before the rename leaves the previous checkpoint, whose files are untouched: segments only grow.
 
@@ -40,8 +40,20 @@ export interface CheckpointOptions {
   readonly wake: () => void;
 }
 
-type Phase = "segments" | "head" | "survivors" | "firsts" | "keys" | "last" | "rename" | "ended";
+type Phase =
+  | "segments"
+  | "head"
+  | "parts"
+  | "survivors"
+  | "firsts"
+  | "keys"
+  | "last"
+  | "rename"
+  | "remove"
+  | "ended";
 
+/** Entries of segments, with some 500 checksums each. */
+const PARTS_PER_SLICE = 20;
 /** A number in a list costs much less than a record that is read. */
 const NUMBERS_PER_RECORD = 8;
 
@@ -74,6 +86,8 @@ export class Checkpoint {
   #index = 0;
   #keyId = -1;
   #writtenBytes = 0;
+  /** Files to be removed. */
+  #unnamed: string[] = [];
 
   constructor(store: Store, options: CheckpointOptions) {
     this.#store = store;
@@ -108,7 +122,8 @@ export class Checkpoint {
     try {
       this.#step(recordCount);
     } catch (error) {
-      if (!(error instanceof DiskFailure)) throw error;
+      // Once it is the checkpoint, no error undoes that; a disk that does not remove files is for the member to end by.
+      if (!(error instanceof DiskFailure) || (this.#phase as Phase) === "remove") throw error;
       this.#end(error);
     }
     return (this.#phase as Phase) !== "ended";
@@ -120,6 +135,8 @@ export class Checkpoint {
         return this.#writePiece();
       case "head":
         return this.#writeHead();
+      case "parts":
+        return this.#writeParts();
       case "survivors":
         return this.#writeSurvivors(recordCount * NUMBERS_PER_RECORD);
       case "firsts":
@@ -130,6 +147,8 @@ export class Checkpoint {
         return this.#writeLast();
       case "rename":
         return this.#rename();
+      case "remove":
+        return this.#remove();
       case "ended":
         return undefined;
     }
@@ -211,11 +230,22 @@ export class Checkpoint {
     }
     manifest.raw(extra);
     manifest.varint(this.#parts.length);
-    for (const part of this.#parts) this.#writePart(manifest, part);
-    manifest.varint(store.revisions.survivors.length - store.revisions.survivorsDead);
-    manifest.beginDifferences();
     this.#index = 0;
-    this.#phase = "survivors";
+    this.#phase = "parts";
+  }
+
+  #writeParts(): void {
+    const manifest = this.#manifest!;
+    for (let left = PARTS_PER_SLICE; left > 0 && this.#index < this.#parts.length && !manifest.isFull; left--)
+      this.#writePart(manifest, this.#parts[this.#index++]!);
+    if (this.#index === this.#parts.length) {
+      const { survivors, survivorsDead } = this.#store.revisions;
+      manifest.varint(survivors.length - survivorsDead);
+      manifest.beginDifferences();
+      this.#index = 0;
+      this.#phase = "survivors";
+    }
+    this.#flush();
   }
 
   #writePart(manifest: ManifestWriter, part: Part): void {
@@ -312,12 +342,18 @@ export class Checkpoint {
     disk.syncDirectory(directory);
     disk.rename(this.#pathOf(MANIFEST_NEW_NAME), this.#pathOf(MANIFEST_NAME));
     disk.syncDirectory(directory);
-    const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
-    for (const name of disk.list(directory)) {
-      if (isOurName(name) && !named.has(name)) disk.remove(this.#pathOf(name));
-    }
     for (const { segment, usedBytes } of this.#parts) segment.coveredBytes = usedBytes;
-    this.#end(undefined);
+    const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
+    this.#unnamed = disk.list(directory).filter((name) => isOurName(name) && !named.has(name));
+    this.#phase = "remove";
+    this.#options.done(undefined);
+  }
+
+  /** One file at a time: giving megabytes back takes a file system a while. */
+  #remove(): void {
+    const name = this.#unnamed.pop();
+    if (name === undefined) this.#phase = "ended";
+    else this.#options.disk.remove(this.#pathOf(name));
   }
 
   /** The disk has ended an operation. */

@@ -46,7 +46,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 /** Takes a checkpoint; returns how long the longest slice of what followed from it took, milliseconds. */
 async function checkpoint(): Promise<number> {
   let isDone = false;
-  const done = (error: unknown): void => {
+  const done = (error: Error | undefined): void => {
     if (error !== undefined) throw error;
     isDone = true;
   };
@@ -99,4 +99,4 @@ async function run(): Promise<void> {
   process.exit(0);
 }
 
-void run();
+await run();
