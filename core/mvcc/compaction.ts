@@ -12,6 +12,7 @@
 // revision, and no such record is touched. Whoever reads survivors (hash, checkpoint) excludes compaction meanwhile.
 
 import { assert } from "../base/assert.ts";
+import { COLD_READ_UNITS } from "./cold-reader.ts";
 import { NumberList } from "./column.ts";
 import type { RecordRef } from "./record.ts";
 import { FLAG_DEAD, WORD_KEY_ID, WORD_KEY_SIZE, modRevisionAt, subRevisionAt } from "./record.ts";
@@ -146,7 +147,9 @@ export class Compaction {
       if (!store.isDead(ref)) {
         if (!store.isTombstone(ref)) revisions.survivors.push(ref);
         else {
+          const readCount = store.coldReadCount;
           const id = store.keyIdOf(ref);
+          left -= (store.coldReadCount - readCount) * COLD_READ_UNITS;
           if (store.originalOf(keys.newest.get(id)) === ref) store.forgetKey(id);
           else store.redirect(id, ref, 0); // its successor lies above the goal
           store.kill(ref);
@@ -205,9 +208,11 @@ export class Compaction {
     let left = budget;
     if (segment.liveBytes > 0) {
       while (this.#offset < segment.usedBytes && left > 0) {
+        const readCount = this.#store.coldReadCount;
         const size = this.#moveRecord(segment, this.#offset);
         this.#offset += size;
         left -= 1 + (size >>> BYTES_PER_UNIT_SHIFT);
+        left -= (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
       }
       if (this.#offset < segment.usedBytes) return left;
     }

@@ -10,6 +10,7 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { crc32c } from "../base/crc32c.ts";
+import { COLD_READ_UNITS } from "./cold-reader.ts";
 import { writeKeyValue } from "./key-value.ts";
 import type { RecordRef } from "./record.ts";
 import { RecordView } from "./record.ts";
@@ -52,7 +53,7 @@ export class HashJob {
     let left = recordCount;
     if (this.#hasKeys < 0) left = this.#lookForKeys(left);
     if (this.#hasKeys < 0) return true;
-    while (left > 0) {
+    for (let readCount = this.#store.coldReadCount; left > 0; readCount = this.#store.coldReadCount) {
       const ref = this.#nextRow();
       if (ref === 0) {
         this.#flush();
@@ -60,6 +61,7 @@ export class HashJob {
       }
       this.#store.load(ref, this.#view);
       left -= 1 + ((this.#view.valueEnd - this.#view.keyStart) >>> BYTES_PER_UNIT_SHIFT);
+      left -= (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
       if (this.#isIncluded(ref)) this.#writeRow();
     }
     return true;

@@ -37,6 +37,11 @@ export class PinnedRecords {
     return this.#refs.length;
   }
 
+  /** Reads from disk, ever. */
+  get readCount(): number {
+    return this.#slabs.reader?.readCount ?? 0;
+  }
+
   load(index: number, view: RecordView): void {
     const slabs = this.#slabs;
     const ref = this.#refs[index]!;

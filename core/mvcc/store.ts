@@ -93,6 +93,11 @@ export class Store {
     return this.#changeCount > 0;
   }
 
+  /** Reads from disk, ever. A slice counts each as COLD_READ_UNITS records. */
+  get coldReadCount(): number {
+    return this.slabs.reader?.readCount ?? 0;
+  }
+
   // ---- writing
 
   beginRevision(): void {

@@ -48,6 +48,7 @@ export class SmallCluster {
     const limits = {
       ...DEFAULT_LIMITS,
       dataSegmentSizeBytes: 64 * KIB,
+      supersededBytesMax: 0,
       walSegmentSizeBytes: 256 * KIB,
       ...options.limits,
     };
