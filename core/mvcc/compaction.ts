@@ -26,6 +26,8 @@ type Phase = "idle" | "mark" | "collect" | "filter" | "clean";
 const CLEAN_BELOW = 0.5;
 /** So many bytes (4 KiB) that are copied take as long as looking at a record. */
 const BYTES_PER_UNIT_SHIFT = 12;
+/** A record that moves is looked for among the survivors, and what leads to it is found. */
+const MOVE_UNITS = 6;
 /** When an operator asks for it, a little gain is worth the work. */
 const DEFRAGMENT_BELOW = 0.95;
 
@@ -208,11 +210,13 @@ export class Compaction {
     let left = budget;
     if (segment.liveBytes > 0) {
       while (this.#offset < segment.usedBytes && left > 0) {
-        const readCount = this.#store.coldReadCount;
+        const store = this.#store;
+        const { coldReadCount } = store;
+        const isAlive = !store.isDead(slabs.refAt(segment.slot, this.#offset));
         const size = this.#moveRecord(segment, this.#offset);
         this.#offset += size;
-        left -= 1 + (size >>> BYTES_PER_UNIT_SHIFT);
-        left -= (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
+        left -= isAlive ? MOVE_UNITS + (size >>> BYTES_PER_UNIT_SHIFT) : 1;
+        left -= (store.coldReadCount - coldReadCount) * COLD_READ_UNITS;
       }
       if (this.#offset < segment.usedBytes) return left;
     }

@@ -22,6 +22,7 @@ import { NumberList } from "./column.ts";
 import { KeyRange, collectAt, collectLive, countAt, countLive } from "./key-range.ts";
 import { keyValueFieldSizeBytes, keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
 import { RecordView } from "./record.ts";
+import { stableOrder } from "./stable-order.ts";
 import type { Store } from "./store.ts";
 
 export const TAG_KVS = 0x12;
@@ -161,17 +162,28 @@ export class RangeQuery {
       if (isDescending) reverse(refs);
       return;
     }
-    const indexes = Array.from({ length: refs.length }, (_, i) => i);
-    const sign = isDescending ? -1 : 1;
-    if (target === SORT_BY_VALUE) {
-      const views = this.#viewsOfCold();
-      indexes.sort((a, b) => sign * this.#compareValues(a, b, views));
-    } else {
-      const numbers = this.#sortNumbers(target);
-      indexes.sort((a, b) => sign * (numbers[a]! - numbers[b]!));
-    }
-    const sorted = indexes.map((index) => refs.get(index));
+    const indexes =
+      target === SORT_BY_VALUE
+        ? this.#orderOfValues(isDescending)
+        : this.#orderOfNumbers(target, isDescending);
+    const sorted = new Uint32Array(indexes.length);
+    for (let i = 0; i < indexes.length; i++) sorted[i] = refs.get(indexes[i]!);
     for (let i = 0; i < sorted.length; i++) refs.set(i, sorted[i]!);
+  }
+
+  #orderOfValues(isDescending: boolean): number[] {
+    const indexes = Array.from({ length: this.refs.length }, (_, i) => i);
+    const sign = isDescending ? -1 : 1;
+    const views = this.#viewsOfCold();
+    return indexes.sort((a, b) => sign * this.#compareValues(a, b, views));
+  }
+
+  #orderOfNumbers(target: number, isDescending: boolean): Uint32Array {
+    const numbers = this.#sortNumbers(target);
+    // Also in descending order equal ones stay as they are.
+    if (isDescending)
+      for (let i = 0; i < numbers.length; i++) numbers[i] = Number.MAX_SAFE_INTEGER - numbers[i]!;
+    return stableOrder(numbers);
   }
 
   /** What to sort by, per record: read once, not per comparison. */
