@@ -18,6 +18,10 @@ export interface Limits {
   readonly connectionOutputBytesMax: number;
   /** A connection whose peer takes nothing for so long while output waits is closed, milliseconds. */
   readonly stalledReaderMs: number;
+  /** A large answer that its reader has not taken after so long is ended, milliseconds: 2 GiB at 7 MB/s. */
+  readonly largeAnswerMsMax: number;
+  /** Memory that only readers of large answers hold, bytes; beyond it the oldest answer is ended. */
+  readonly pinnedBytesMax: number;
   /** Entries after which a checkpoint is due. */
   readonly checkpointEntryCount: number;
   /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
@@ -31,6 +35,8 @@ export interface Limits {
   readonly walSegmentSizeBytes: number;
   /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
   readonly dataSegmentSizeBytes: number;
+  /** Superseded versions in memory, bytes; beyond it they are read from disk. Enough for watchers that lag and pages of lists. */
+  readonly supersededBytesMax: number;
   /** Records looked at by one slice of compaction, hashing or checkpointing. */
   readonly sliceRecordCount: number;
   /** HashKV and physical compactions that wait for their slices; each reads the whole store, so few are plenty. */
@@ -84,11 +90,14 @@ export const DEFAULT_LIMITS: Limits = {
   streamCountMax: 100_000,
   connectionOutputBytesMax: 4 * MIB,
   stalledReaderMs: 30_000,
+  largeAnswerMsMax: 300_000,
+  pinnedBytesMax: 256 * MIB,
   checkpointEntryCount: 50_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
   walSegmentSizeBytes: 16 * MIB,
   dataSegmentSizeBytes: 8 * MIB,
+  supersededBytesMax: 64 * MIB,
   sliceRecordCount: 2_000,
   housekeepingWaiterCountMax: 256,
   quotaBytes: 0,

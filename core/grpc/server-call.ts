@@ -27,6 +27,7 @@ export interface CallHost {
   endMessage(call: ServerCall): void;
   sendLarge(call: ServerCall, sizeBytes: number, producer: Producer): void;
   isWritable(call: ServerCall): boolean;
+  dropOutput(call: ServerCall): void;
   /** The handler is done with the call, whose `code` and `text` are set. */
   finishCall(call: ServerCall): void;
   keepBytes(change: number): boolean;
@@ -139,6 +140,12 @@ export class ServerCall implements MessageSink {
 
   fail(status: Status): void {
     this.failWith(status.code, status.text);
+  }
+
+  /** The same, but what the client has not taken is dropped: a client that takes nothing would never see the end. */
+  abort(status: Status): void {
+    this.#host.dropOutput(this);
+    this.fail(status);
   }
 
   failWith(code: number, text: string): void {

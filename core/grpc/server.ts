@@ -327,6 +327,10 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     return this.#http2.output.isWritable(call.stream);
   }
 
+  dropOutput(call: ServerCall): void {
+    this.#http2.output.drop(call.stream);
+  }
+
   finishCall(call: ServerCall): void {
     this.#options.onCallEnd?.(call.method.id, call.cancelled ? CODE.canceled : call.code);
     if (!call.cancelled) {

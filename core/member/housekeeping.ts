@@ -14,6 +14,7 @@ import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ForwardDone } from "./forwarding.ts";
+import { LargeAnswers } from "./large-answers.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
@@ -34,6 +35,7 @@ export class Housekeeping {
   readonly checkpointer: Checkpointer;
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
   past: PastHousekeeping;
+  readonly largeAnswers: LargeAnswers;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
@@ -46,6 +48,7 @@ export class Housekeeping {
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
     this.checkpointer = new Checkpointer(member);
+    this.largeAnswers = new LargeAnswers(member.limits, () => member.store.slabs);
     this.sender = new SnapshotSender(member);
     this.receiver = new SnapshotReceiver(member);
     this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
@@ -54,6 +57,7 @@ export class Housekeeping {
   turn(nowMs: number): void {
     const member = this.#member;
     if (!this.#parking.isEmpty) this.#unpark(nowMs);
+    this.largeAnswers.turn(nowMs);
     member.rejoin.turn(nowMs);
     member.divergence.turn(nowMs);
     // What a leader would do for others, and what would be kept, comes from a state that is wrong.
@@ -93,6 +97,7 @@ export class Housekeeping {
       this.#leases.nextDeadlineMs(),
       this.#autoCompaction.nextDeadlineMs(),
       this.#parking.nextDeadlineMs(),
+      this.largeAnswers.nextDeadlineMs(),
       hub.nextDeadlineMs(),
       this.sender.nextDeadlineMs(),
       this.#member.divergence.nextDeadlineMs(),

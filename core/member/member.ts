@@ -45,7 +45,8 @@ import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL }
 import { PeerList } from "./peer-list.ts";
 import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
-import { Reading, StreamedRange } from "./reading.ts";
+import { PulledRange, StreamedRange } from "./large-answers.ts";
+import { Reading } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { Removal } from "./removal.ts";
@@ -270,7 +271,7 @@ export class Member {
 
   onCancel(call: Call): void {
     if (call.method === METHOD.watch) this.hub.close(call);
-    else if (call.state instanceof StreamedRange) call.state.abandon();
+    else if (call.state instanceof PulledRange || call.state instanceof StreamedRange) call.state.cancel();
     else if (call.state instanceof KeepAliveStream) call.state.end(STATUS.contextCanceled);
     // Unary calls are finished by what they wait for: a proposal cannot be taken back.
   }
@@ -486,6 +487,7 @@ export class Member {
     received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
   ): void {
     assert(state.appliedIndex >= this.appliedIndex, "a snapshot never goes back");
+    this.housekeeping.largeAnswers.endAll(STATUS.leaderChanged);
     this.store = state.store;
     this.lessor = received.lessor;
     this.membership = state.membership;

@@ -2,52 +2,27 @@
 // for more; otherwise once the leader is confirmed (reads.ts).
 
 import { ByteWriter } from "../base/byte-writer.ts";
+import type { RangeSink } from "../mvcc/kv-machine.ts";
 import { RangeStream } from "../mvcc/range-stream.ts";
 import { RangeFields } from "../wire/hot.ts";
 import { MemberListRequest } from "../wire/messages.ts";
 import { decode } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
-import type { Call } from "./call.ts";
+import type { Call, Producer } from "./call.ts";
 import { memberList as answerMemberList } from "./cluster-api.ts";
+import { PulledRange, StreamedRange } from "./large-answers.ts";
 import type { Member } from "./member.ts";
 import type { ReadProbe, ReadQueue } from "./reads.ts";
 
 const RANGE_STREAM_ASKED = Symbol("range stream asked");
-
-/** A range that goes out in several messages, as fast as its reader takes them. */
-export class StreamedRange {
-  readonly #call: Call;
-  readonly #stream: RangeStream;
-  #ended = false;
-
-  constructor(call: Call, stream: RangeStream) {
-    this.#call = call;
-    this.#stream = stream;
-  }
-
-  /** Sends what the reader takes now. */
-  go(): void {
-    while (!this.#ended && this.#call.writable) {
-      this.#ended = this.#stream.next(this.#call.beginMessage());
-      this.#call.endMessage();
-      if (this.#ended) this.#call.finish();
-    }
-  }
-
-  /** The reader is gone. */
-  abandon(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#call.finish();
-  }
-}
 
 export class Reading {
   readonly #member: Member;
   readonly #queue: ReadQueue;
   readonly #rangeFields = new RangeFields();
   readonly #scratch = new ByteWriter(4096);
+  readonly #sink: AnswerSink;
   /** What was applied in an earlier life of this member lies in the log that it came back with. */
   readonly #pastIndex: number;
   #isPastApplied = false;
@@ -56,6 +31,7 @@ export class Reading {
     this.#member = member;
     this.#queue = queue;
     this.#pastIndex = member.raft.lastIndex;
+    this.#sink = new AnswerSink(member);
   }
 
   range(call: Call, bytes: Uint8Array, start: number, end: number): void {
@@ -117,19 +93,24 @@ export class Reading {
   serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.method === METHOD.memberList) return answerMemberList(this.#member, call);
     if (call.method === METHOD.rangeStream) return this.#serveStream(call, bytes, start, end);
-    const failure =
-      call.method === METHOD.range
-        ? this.#member.kv.range(bytes, start, end, call)
-        : this.#readTxn(call, bytes, start, end);
-    if (failure === undefined) call.finish();
-    else call.fail(failure);
+    if (call.method !== METHOD.range) {
+      const failure = this.#readTxn(call, bytes, start, end);
+      return failure === undefined ? call.finish() : call.fail(failure);
+    }
+    const sink = this.#sink;
+    sink.call = call;
+    sink.isLarge = false;
+    const failure = this.#member.kv.range(bytes, start, end, sink);
+    if (failure !== undefined) call.fail(failure);
+    else if (!sink.isLarge) call.finish();
   }
 
   #serveStream(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.cancelled) return call.finish();
     const opened = this.#member.kv.rangeStream(bytes, start, end);
     if (!(opened instanceof RangeStream)) return call.fail(opened);
-    const streamed = new StreamedRange(call, opened);
+    const { largeAnswers } = this.#member.housekeeping;
+    const streamed = new StreamedRange(call, opened, largeAnswers, this.#member.nowMs);
     call.state = streamed;
     streamed.go();
   }
@@ -158,5 +139,30 @@ export class Reading {
     this.linearizableRead((failure) =>
       probe(failure ?? (this.#member.isLeader ? undefined : STATUS.notPrimaryLessor)),
     );
+  }
+}
+
+/** Where the answer of a Range goes: a small one to the call at once, a large one while its reader takes it. Reused. */
+class AnswerSink implements RangeSink {
+  readonly #member: Member;
+  call: Call | undefined = undefined;
+  isLarge = false;
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  beginMessage(): ByteWriter {
+    return this.call!.beginMessage();
+  }
+
+  endMessage(): void {
+    this.call!.endMessage();
+  }
+
+  sendLarge(sizeBytes: number, producer: Producer): void {
+    this.isLarge = true;
+    const { housekeeping, nowMs } = this.#member;
+    new PulledRange(this.call!, producer, housekeeping.largeAnswers).start(sizeBytes, nowMs);
   }
 }

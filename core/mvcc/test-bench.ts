@@ -23,7 +23,7 @@ import type {
 } from "./slow-model.ts";
 import { RecordView } from "./record.ts";
 import { text } from "./slow-model.ts";
-import { Store } from "./store.ts";
+import { Store, type StoreOptions } from "./store.ts";
 
 export function bytes(chars: string): Uint8Array {
   return Uint8Array.from(chars, (char) => char.charCodeAt(0));
@@ -60,9 +60,10 @@ export class TestBench {
   /** Whether the last answer of a range came through a producer. */
   wasLarge = false;
 
-  constructor(limits: Partial<Limits> = {}) {
+  constructor(limits: Partial<Limits> = {}, files?: StoreOptions["files"]) {
     this.limits = { ...DEFAULT_LIMITS, dataSegmentSizeBytes: 1024, ...limits };
-    this.store = new Store({ segmentSizeBytes: this.limits.dataSegmentSizeBytes, hashSeed: 7 });
+    const segmentSizeBytes = this.limits.dataSegmentSizeBytes;
+    this.store = new Store({ segmentSizeBytes, hashSeed: 7, ...(files === undefined ? {} : { files }) });
     this.store.leases = this.leases;
     this.machine = this.#machineOf(this.store);
     this.housekeeping = new Housekeeping(this.store, this.limits);

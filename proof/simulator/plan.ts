@@ -185,6 +185,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       checkpointLogBytes: 16 * KIB,
       sliceRecordCount: 10,
       dataSegmentSizeBytes: 128 * KIB,
+      supersededBytesMax: 0,
     },
   },
   /** Members that are added, promoted and removed while leaders change. */
@@ -262,6 +263,7 @@ function drawLimits(prng: Prng): Limits {
     commitNoticeDelayMs: prng.pick([0, 1, 1, 10]),
     watchGroupCount: prng.pick([1, 8, 512]),
     watchPassRevisionCount: prng.pick([5, 100, 1_000]),
+    supersededBytesMax: prng.pick([0, 64 * KIB, 64 * 1024 * KIB]),
   };
 }
 

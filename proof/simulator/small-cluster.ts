@@ -11,6 +11,7 @@ import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { encode, type Input, type Schema } from "../../core/wire/schema.ts";
 import type { Method } from "../../core/wire/service.ts";
+import type { Status } from "../../core/wire/status.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
 import { PeerNetwork } from "./peer-network.ts";
@@ -82,6 +83,7 @@ export class SmallCluster {
     const limits = {
       ...DEFAULT_LIMITS,
       dataSegmentSizeBytes: 64 * KIB,
+      supersededBytesMax: 0,
       walSegmentSizeBytes: 256 * KIB,
       ...this.#options.limits,
     };
@@ -169,6 +171,10 @@ function memberInfo(place: number, id?: Id64): MemberInfo {
 
 function plainCall(method: Method, outcome: Outcome): Call {
   const writer = new ByteWriter(256);
+  const fail = (status: Status): void => {
+    outcome.code = status.code;
+    outcome.text = status.text;
+  };
   return {
     method,
     slot: 0,
@@ -180,11 +186,11 @@ function plainCall(method: Method, outcome: Outcome): Call {
     metadata: () => undefined,
     beginMessage: () => writer,
     endMessage: () => undefined,
-    sendLarge: () => undefined,
-    finish: () => void (outcome.code = 0),
-    fail: (status) => {
-      outcome.code = status.code;
-      outcome.text = status.text;
+    sendLarge: (sizeBytes, producer) => {
+      while (!producer.pull(writer, sizeBytes));
     },
+    finish: () => void (outcome.code = 0),
+    fail,
+    abort: fail,
   };
 }
