@@ -354,10 +354,20 @@ export class Member {
   }
 
   transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void {
-    if (this.#transfer !== undefined || !this.raft.transferLeader(target))
+    if (this.#transfer !== undefined || !this.raft.mayTransferTo(target))
       return done(STATUS.badLeaderTransferee);
-    this.#transfer = { target, done, deadlineMs: this.nowMs + this.requestTimeoutMs };
+    const nowMs = this.clock.now();
+    this.#transfer = { target, done, deadlineMs: nowMs + this.requestTimeoutMs };
+    // No proposal is taken once Raft hands over, so what leases have left is written down before.
+    this.housekeeping.leases.beforeHandOver(nowMs, () => this.#handOverTo(target));
     this.options.waker.wake();
+  }
+
+  #handOverTo(target: Id64): void {
+    const transfer = this.#transfer;
+    if (transfer === undefined || this.raft.transferLeader(target)) return;
+    this.#transfer = undefined;
+    transfer.done(STATUS.badLeaderTransferee);
   }
 
   /** Calls back when the next entry that concerns leases is applied. */
@@ -576,6 +586,7 @@ export class Member {
 
   #stepDown(): void {
     this.#wasLeader = false;
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
     this.#wakeLeaseWaiters(STATUS.notPrimaryLessor);
     this.options.events.info("stepped down", { term: this.raft.term });
@@ -685,6 +696,7 @@ export class Member {
   /** The state is wrong: whoever waits is told to go to another member, and leases do not end here. */
   stopServing(): void {
     this.#endCalls(STATUS.stateDiverged);
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
   }
 
