@@ -11,7 +11,7 @@ import type { MemberOptions } from "./options.ts";
 
 /** Leases in one entry. Small, because applying an entry is not interrupted: about 1 ms of work with a key each. */
 const PORTION_COUNT = 500;
-/** After an unplaced revocation (no room in the log, hand-over), tried again so much later. */
+/** After what could not be proposed (no room in the log, hand-over), tried again so much later. */
 const RETRY_MS = 100;
 
 /** Before a hand-over remainders are proposed for at most so long: a quarter of what a stopping server allows for it. */
@@ -46,11 +46,11 @@ export class LeaseKeeper {
 
   /**
    * Writes down what leases have left, so that the next leader need not start them anew, and calls back: at once when there
-   * is nothing to write, and after HAND_OVER_MS_MAX however much there is.
+   * is nothing to write or no proposal is taken, and after HAND_OVER_MS_MAX however much there is.
    */
   beforeHandOver(nowMs: number, handOverNow: () => void): void {
-    const { lessor } = this.#member;
-    if (!lessor.isPrimary || lessor.count === 0) return handOverNow();
+    const { lessor, raft } = this.#member;
+    if (!lessor.isPrimary || lessor.count === 0 || raft.isTransferring) return handOverNow();
     lessor.beginHandOver();
     this.#handOverNow = handOverNow;
     this.#handOverDeadlineMs = nowMs + HAND_OVER_MS_MAX;
@@ -64,14 +64,17 @@ export class LeaseKeeper {
 
   /** One portion of each kind. */
   turn(nowMs: number): void {
-    const { lessor } = this.#member;
+    const { lessor, raft } = this.#member;
     if (this.#handOverNow !== undefined) this.#handOver(nowMs, this.#handOverNow);
     if (!lessor.isPrimary || nowMs < this.#retryAtMs) return;
     if (this.clearsWanted) this.#proposeClears();
     if (nowMs < lessor.nextDeadlineMs()) return;
     lessor.takeExpired(nowMs, this.#ids);
     if (this.#ids.count > 0) this.#proposeRevocations(nowMs);
-    if (lessor.checkpointDue(nowMs)) {
+    if (!lessor.checkpointDue(nowMs)) return;
+    // A round that finds no room in the log would be lost until the next one is due.
+    if (raft.isTransferring) this.#retryAtMs = nowMs + RETRY_MS;
+    else {
       lessor.takeCheckpoint(nowMs, this.#ids);
       if (this.#ids.count > 0) this.#proposeCheckpoint();
     }

@@ -173,6 +173,11 @@ export class Raft {
     return transferLeader(this.#state, id);
   }
 
+  /** Leader: it is handing over, and takes no proposals. */
+  get isTransferring(): boolean {
+    return this.#state.transferTarget !== undefined;
+  }
+
   /** Leader: whether this member may take over. */
   mayTransferTo(id: Id64): boolean {
     return transferRefusal(this.#state, id) === "none";
