@@ -46,6 +46,7 @@ import { Reading, StreamedRange } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { sendFormat } from "./state-frames.ts";
+import { WatchGate } from "./watch-gate.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
 export interface MemberParts {
@@ -86,6 +87,7 @@ export class Member {
   readonly reads: ReadQueue;
   readonly proposals: Proposals;
   readonly reading: Reading;
+  readonly watchGate: WatchGate;
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
@@ -162,6 +164,7 @@ export class Member {
     this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
     this.reading = new Reading(this, this.reads);
+    this.watchGate = new WatchGate(this);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
     this.formats = new Formats(this);
@@ -243,7 +246,7 @@ export class Member {
 
   onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
-    if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
+    if (call.method === METHOD.watch) this.watchGate.onMessage(call, bytes, start, end);
     else if (call.method === METHOD.rangeStream) this.reading.rangeStream(call, bytes, start, end);
     else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
     this.options.waker.wake();
@@ -402,6 +405,7 @@ export class Member {
     this.#askReads(nowMs);
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
+    this.watchGate.turn();
     this.#expire(nowMs);
     this.housekeeping.turn(nowMs);
     // Housekeeping proposes, too.
