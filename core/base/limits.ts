@@ -43,6 +43,11 @@ export interface Limits {
   readonly housekeepingWaiterCountMax: number;
   /** Quota on the data's size, bytes; 0 means etcd's 2 GiB, negative none. */
   readonly quotaBytes: number;
+  /**
+   * Between two checkpoints of what leases have left, milliseconds: a change of leader prolongs a lease that nobody renews by
+   * as much. etcd's 5 minutes, shortened, since only leases that were not renewed meanwhile are written.
+   */
+  readonly leaseCheckpointMs: number;
   /** Keep-alives of one stream that wait for their answer. */
   readonly keepAliveCountMax: number;
   /** Nesting of protobuf messages and transactions. */
@@ -101,6 +106,7 @@ export const DEFAULT_LIMITS: Limits = {
   sliceRecordCount: 2_000,
   housekeepingWaiterCountMax: 256,
   quotaBytes: 0,
+  leaseCheckpointMs: 60_000,
   keepAliveCountMax: 100_000,
   nestingDepthMax: 32,
   raftAppendBytesMax: MIB,

@@ -30,7 +30,7 @@ const ALARM_RETRY_MS = 1_000;
 export class Housekeeping {
   readonly #member: Member;
   readonly #announcements: Announcements;
-  readonly #leases: LeaseKeeper;
+  readonly leases: LeaseKeeper;
   readonly #autoCompaction: AutoCompaction;
   readonly checkpointer: Checkpointer;
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
@@ -44,7 +44,7 @@ export class Housekeeping {
   constructor(member: Member) {
     this.#member = member;
     this.#announcements = new Announcements(member);
-    this.#leases = new LeaseKeeper(member);
+    this.leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
     this.checkpointer = new Checkpointer(member);
@@ -66,7 +66,7 @@ export class Housekeeping {
       member.formats.turn(nowMs);
       member.promoteLessorWhenReady();
       this.#announcements.proposeClusterVersion();
-      this.#leases.turn(nowMs);
+      this.leases.turn(nowMs);
       this.#autoCompaction.turn(nowMs);
     }
     this.#announcements.publishAttributes(nowMs);
@@ -94,7 +94,7 @@ export class Housekeeping {
   nextDeadlineMs(): number {
     const { hub } = this.#member;
     return Math.min(
-      this.#leases.nextDeadlineMs(),
+      this.leases.nextDeadlineMs(),
       this.#autoCompaction.nextDeadlineMs(),
       this.#parking.nextDeadlineMs(),
       this.largeAnswers.nextDeadlineMs(),
@@ -126,7 +126,7 @@ export class Housekeeping {
 
   /** A renewal waits for an entry that clears a remainder. */
   wantClears(): void {
-    this.#leases.clearsWanted = true;
+    this.leases.clearsWanted = true;
   }
 
   raiseNoSpace(): void {

@@ -29,6 +29,8 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
       timeToLive: () => log.push(isApplied ? "time to live" : "unknown"),
     },
     reading: {
+      showsItsPast: true,
+      afterPast: (probe: (failure: undefined) => void) => probe(undefined),
       confirmLeadership: (probe: (failure: undefined) => void) => probe(undefined),
       linearizableRead: (probe: (failure: undefined) => void) => probes.push(() => probe(undefined)),
     },

@@ -31,7 +31,7 @@ export function leaseTimeToLive(
 ): void {
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
   fields.parse(bytes, start, end);
-  if (member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0)
+  if (member.reading.showsItsPast && member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0)
     return answerTimeToLive(member, call, bytes, start, end);
   // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
   const copy = bytes.slice(start, end);
@@ -49,9 +49,12 @@ function answerTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: 
 
 /** Local and without a leader, as etcd has it. */
 export function leaseLeases(member: Member, call: Call): void {
-  member.leases.leases(member.nowMs, call.beginMessage());
-  call.endMessage();
-  call.finish();
+  member.reading.afterPast((failure) => {
+    if (failure !== undefined) return call.fail(failure);
+    member.leases.leases(member.nowMs, call.beginMessage());
+    call.endMessage();
+    call.finish();
+  });
 }
 
 /** A keep-alive that another member forwarded. */
@@ -128,7 +131,15 @@ export class KeepAliveStream {
     });
   }
 
+  // The lease was renewed at the leader; this member's header may have to wait.
   #answer(number: number, hi: number, lo: number, ttlSeconds: number): void {
+    this.#member.reading.afterPast((failure) => {
+      if (failure !== undefined) this.end(failure);
+      else this.#write(number, hi, lo, ttlSeconds);
+    });
+  }
+
+  #write(number: number, hi: number, lo: number, ttlSeconds: number): void {
     if (this.#ended) return;
     this.#answers[number - this.#first] = { hi, lo, ttlSeconds };
     while (this.#answers.length > 0 && this.#answers[0] !== undefined) {

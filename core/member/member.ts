@@ -51,6 +51,7 @@ import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { Removal } from "./removal.ts";
 import { sendFormat } from "./state-frames.ts";
+import { WatchGate } from "./watch-gate.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
 export interface MemberParts {
@@ -88,6 +89,7 @@ export class Member {
   readonly reads: ReadQueue;
   readonly proposals: Proposals;
   readonly reading: Reading;
+  readonly watchGate: WatchGate;
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
@@ -161,6 +163,7 @@ export class Member {
     this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
     this.reading = new Reading(this, this.reads);
+    this.watchGate = new WatchGate(this);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
     this.formats = new Formats(this);
@@ -250,7 +253,7 @@ export class Member {
 
   onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
-    if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
+    if (call.method === METHOD.watch) this.watchGate.onMessage(call, bytes, start, end);
     else if (call.method === METHOD.rangeStream) this.reading.rangeStream(call, bytes, start, end);
     else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
     this.options.waker.wake();
@@ -362,10 +365,20 @@ export class Member {
   }
 
   transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void {
-    if (this.#transfer !== undefined || !this.raft.transferLeader(target))
+    if (this.#transfer !== undefined || !this.raft.mayTransferTo(target))
       return done(STATUS.badLeaderTransferee);
-    this.#transfer = { target, done, deadlineMs: this.nowMs + this.requestTimeoutMs };
+    const nowMs = this.clock.now();
+    this.#transfer = { target, done, deadlineMs: nowMs + this.requestTimeoutMs };
+    // No proposal is taken once Raft hands over, so what leases have left is written down before.
+    this.housekeeping.leases.beforeHandOver(nowMs, () => this.#handOverTo(target));
     this.options.waker.wake();
+  }
+
+  #handOverTo(target: Id64): void {
+    const transfer = this.#transfer;
+    if (transfer === undefined || this.raft.transferLeader(target)) return;
+    this.#transfer = undefined;
+    transfer.done(STATUS.badLeaderTransferee);
   }
 
   /** Calls back when the next entry that concerns leases is applied. */
@@ -401,6 +414,7 @@ export class Member {
     this.#askReads(nowMs);
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
+    this.watchGate.turn();
     this.#expire(nowMs);
     this.removal.turn(nowMs);
   }
@@ -591,6 +605,7 @@ export class Member {
 
   #stepDown(): void {
     this.#wasLeader = false;
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
     this.#wakeLeaseWaiters(STATUS.notPrimaryLessor);
     this.options.events.info("stepped down", { term: this.raft.term });
@@ -681,6 +696,7 @@ export class Member {
   /** The state is wrong: whoever waits is told to go to another member, and leases do not end here. */
   stopServing(): void {
     this.#endCalls(STATUS.stateDiverged);
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
   }
 

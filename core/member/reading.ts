@@ -62,14 +62,17 @@ export class Reading {
 
   // (call, bytes, start, end) and the flag: every read passes here.
   #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
-    if ((serializable && this.#showsItsPast) || this.#canReadNow) return this.serve(call, bytes, start, end);
+    if ((serializable && this.showsItsPast) || this.#canReadNow) return this.serve(call, bytes, start, end);
     if (!this.#queue.hasRoom) return call.fail(STATUS.tooManyRequests);
     this.#queue.add(call, bytes, start, end);
   }
 
-  // Revisions never go back on one member, not even over its restart: until all that this member may have shown before it
-  // is applied again, a serializable read is confirmed like any other. Without a leader it waits.
-  get #showsItsPast(): boolean {
+  /**
+   * Revisions never go back on one member, not even over its restart: until all that this member may have shown before it is
+   * applied again, what needs no leader otherwise (serializable reads, hashes, lists of leases, new watches) is confirmed
+   * like any other read. Without a leader it waits.
+   */
+  get showsItsPast(): boolean {
     if (!this.#isPastApplied) this.#isPastApplied = this.#member.appliedIndex >= this.#pastIndex;
     return this.#isPastApplied;
   }
@@ -124,6 +127,15 @@ export class Reading {
     call.beginMessage().raw(reply.bytes, 0, reply.position);
     call.endMessage();
     return undefined;
+  }
+
+  /** Calls back once this member's state is no older than any that it has shown, or with why that cannot be known. */
+  afterPast(probe: ReadProbe): void {
+    if (this.showsItsPast) return probe(undefined);
+    this.linearizableRead((failure) => {
+      if (failure === undefined) this.#isPastApplied = true;
+      probe(failure);
+    });
   }
 
   /** Calls back once this member's state is known to be the latest, or with why it cannot be known. */

@@ -13,7 +13,6 @@ import { assert } from "../base/assert.ts";
 import { type Id64, id64, id64Equal, id64Hex, parseId64Hex } from "../base/ids.ts";
 import type { Disk } from "../base/ports.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
 import { damagedCheckpoint, MANIFEST_NAME } from "../mvcc/checkpoint-format.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
@@ -32,6 +31,7 @@ import {
 } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
+import { makeLessor } from "./lease-keeper.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
@@ -75,11 +75,7 @@ export function openMember(options: MemberOptions): Member {
   disk.makeDirectory(DATA_DIRECTORY_PREFIX);
   const isFirstStart = storedIdentity(disk) === undefined;
   const bootCounter = nextBoot(disk, isFirstStart);
-  const lessor = new Lessor({
-    ...DEFAULT_LESSOR_OPTIONS,
-    ttlSecondsMin: Math.ceil((1.5 * options.electionMs) / 1000),
-    seed: options.prng.uint32(),
-  });
+  const lessor = makeLessor(options);
   const pointer = readDataPointer(disk);
   const state = loadState(options, pointer.directory, lessor);
   const { raft, wal } = openLog(options, { state, bootCounter, isFirstStart, ...pointer });

@@ -117,6 +117,7 @@ class Life {
         sendLarge: () => undefined,
         finish: () => void (outcome = ""),
         fail: (status) => void (outcome = status.text),
+        abort: (status) => void (outcome = status.text),
       },
       writer.bytes,
       0,
