@@ -1,6 +1,7 @@
 // The rows of goals.md that are a load on running stores, measured in turns.
 
 import { Prng } from "../../core/base/prng.ts";
+import type { ServerTls } from "./launch.ts";
 import { inTurns, loadOn, type RowContext, type Running, withAll } from "./contenders.ts";
 import { type Demands, type FigurePlan, figureResult, type FigureResult } from "./figures.ts";
 import type { WorkloadName } from "./options.ts";
@@ -29,7 +30,9 @@ export interface LoadRow {
   readonly sharedKeys?: boolean;
   /** Stores without etcd's API cannot take part. */
   readonly etcdOnly?: boolean;
-  readonly tls?: boolean;
+  readonly tls?: "server" | "mutual";
+  /** Said beside the figures. */
+  readonly note?: string;
 }
 
 const ratio = (gate: number, target: number, stretch?: number): Demands => ({
@@ -86,6 +89,14 @@ const extra = (
   ...figure,
   from: (result) => result.extras[from] ?? Number.NaN,
 });
+
+/** Rows P1, P4 and P9 with certificates on both sides, against the targets they have without. */
+const MUTUAL = {
+  members: 1,
+  etcdOnly: true,
+  tls: "mutual",
+  note: "the half with auth is not measured: the bench compares no users and roles yet",
+} as const;
 
 export const LOAD_ROWS: readonly LoadRow[] = [
   {
@@ -257,8 +268,42 @@ export const LOAD_ROWS: readonly LoadRow[] = [
     workload: "put",
     flags: ["--clients", "100", "--conns", "10"],
     etcdOnly: true,
-    tls: true,
+    tls: "server",
     figures: [rate(ratio(2.5, 4)), latency("p99", ratio(0.5, 0.4))],
+  },
+  {
+    id: "P29b",
+    what: "mutual TLS: put p50, 1 client",
+    ...MUTUAL,
+    workload: "put",
+    flags: ["--clients", "1"],
+    figures: [latency("p50", { target: { ratio: 0.6 } })],
+  },
+  {
+    id: "P29c",
+    what: "mutual TLS: put/s, 100 clients on 10 connections",
+    ...MUTUAL,
+    workload: "put",
+    flags: ["--clients", "100", "--conns", "10"],
+    figures: [rate({ target: { ratio: 3 }, stretch: { ratio: 4 } })],
+  },
+  {
+    id: "P29d",
+    what: "mutual TLS: linearizable get p50, 1 client",
+    ...MUTUAL,
+    workload: "range",
+    flags: ["--clients", "1"],
+    sharedKeys: true,
+    figures: [latency("p50", { target: { ratio: 0.45 } })],
+  },
+  {
+    id: "P29e",
+    what: "mutual TLS: linearizable get/s, 100 clients on 10 connections",
+    ...MUTUAL,
+    workload: "range",
+    flags: ["--clients", "100", "--conns", "10"],
+    sharedKeys: true,
+    figures: [rate({ target: { ratio: 4 } })],
   },
 ];
 
@@ -266,7 +311,7 @@ export const LOAD_ROWS: readonly LoadRow[] = [
 export function loadGroups(rows: readonly LoadRow[]): LoadRow[][] {
   const groups = new Map<string, LoadRow[]>();
   for (const row of rows) {
-    const load = JSON.stringify([row.members, row.workload, row.flags, row.tls ?? false]);
+    const load = JSON.stringify([row.members, row.workload, row.flags, row.tls ?? null]);
     groups.set(load, [...(groups.get(load) ?? []), row]);
   }
   return [...groups.values()];
@@ -281,7 +326,7 @@ export interface LoadGroupResult {
 export async function runLoadGroup(
   context: RowContext,
   row: LoadRow,
-  tls: TlsMaterial | undefined,
+  tls: ServerTls | undefined,
 ): Promise<LoadGroupResult> {
   const { options } = context;
   const rivals = row.etcdOnly ? options.rivals.filter((one) => one.kind === "etcd") : options.rivals;
@@ -297,15 +342,9 @@ export async function runLoadGroup(
         return loadOn(inner, target, row.workload, sliceFlags(inner, row, round));
       });
     },
-    row.tls && tls ? { tls } : {},
+    tls ? { tls } : {},
   );
   return { results, limits };
-}
-
-export interface TlsMaterial {
-  readonly caFile: string;
-  readonly certFile: string;
-  readonly keyFile: string;
 }
 
 const DISK_PROBES = 100;

@@ -149,7 +149,7 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
         ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
         : describeComparison(result),
     );
-    return 0;
+    return result.rows.some((row) => row.figures.length > 0) ? 0 : EXIT_BROKEN;
   });
 }
 
