@@ -162,7 +162,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
   const startedAt = new Date();
   const collector = new Collector(options, hooks);
   try {
-    const limits = await measureLimits(options.directory);
+    const limits = await measureLimits(options.directory, 1);
     if (isWanted(options, "P0") && (options.rows || options.suite === "full")) await collector.deck();
     for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id))))
       await collector.load(group);
