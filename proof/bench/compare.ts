@@ -47,6 +47,13 @@ const OTHER_ROWS: readonly ProcessRow[] = [
   ...FAILURE_ROWS,
 ];
 
+/** Rows that some measurement of this program is for, in order. */
+export function measuredRows(): string[] {
+  const others = OTHER_ROWS.flatMap((row) => [row.id, ...Object.keys(row.shares ?? {})]);
+  const known = new Set(["P0", ...LOAD_ROWS.map((row) => row.id), ...others].map(rowOf));
+  return [...known].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+}
+
 const DECK_WHAT = "the deck's run: 3 members, 1 client, distinct keys of 64 bytes, values of 256";
 
 export interface CompareResult {
@@ -79,6 +86,7 @@ const FLAGS = {
   rounds: text,
   slice: text,
   keys: text,
+  minutes: text,
   seed: text,
   ours: text,
   "ours-endpoints": text,
@@ -96,6 +104,11 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     typeof values[name] === "string" ? values[name] : undefined;
   const number = (name: keyof typeof FLAGS, byDefault: number): number =>
     read(name) === undefined ? byDefault : parseCount(read(name)!);
+  const positive = (name: keyof typeof FLAGS): number => {
+    const value = number(name, 0);
+    if (!(value > 0)) throw new UsageError(`--${name} is ${read(name)}: it must be above 0`);
+    return value;
+  };
   const suite = read("suite") ?? "quick";
   if (suite !== "quick" && suite !== "full")
     throw new UsageError(`--suite is ${suite}: it must be quick or full`);
@@ -122,7 +135,8 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
       .map((row) => row.trim().toUpperCase()),
     rounds: number("rounds", 5),
     sliceSeconds: number("slice", suite === "full" ? 10 : 3),
-    keys: read("keys") === undefined ? undefined : number("keys", 0),
+    keys: read("keys") === undefined ? undefined : positive("keys"),
+    minutes: read("minutes") === undefined ? undefined : positive("minutes"),
     seed: number("seed", 1),
     directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
     json: read("write-out") === "json",
@@ -270,7 +284,8 @@ class Collector {
         await row.run(context, values);
       } catch (error) {
         failed = true;
-        context.notes.push(`not measured to its end: ${(error as Error).message}`);
+        const how = values.isEmpty ? "not measured" : "not measured to its end";
+        context.notes.push(`${how}: ${(error as Error).message}`);
       }
       const figures = values.isEmpty ? [] : processFigures(context, row, { values, failed });
       return rows.map(({ id }) =>
@@ -289,14 +304,9 @@ class Collector {
     return ids.map((id) => {
       const found = this.#parts.filter((part) => rowOf(part.id) === id);
       const parts = found.length > 0 ? found : [notMeasured(id)];
-      const names = parts.map((part) => partName(part.what));
-      const figures = parts.flatMap((part, i) => {
-        const isOnly = names.filter((name) => name === names[i]).length === 1;
-        const name = isOnly ? names[i] : part.what;
-        return part.figures.map((figure) =>
-          parts.length > 1 ? { ...figure, name: `${figure.name} (${name})` } : figure,
-        );
-      });
+      const figures = parts.flatMap((part) =>
+        part.figures.map((figure) => ({ ...figure, name: nameAmong(parts, part, figure.name) })),
+      );
       const rivals = this.#options.rivals.map((one) => one.name).join(",");
       const frame = {
         row: id,
@@ -346,9 +356,16 @@ function notMeasured(id: string): Part {
   return { id, what: row?.what ?? (id === "P0" ? DECK_WHAT : ""), figures: [], notes, seconds: 0 };
 }
 
-/** What tells one part of a row from another: "100 clients on 10 connections". */
-function partName(what: string): string {
-  return /\d[\d,]* clients?(?: on \d+ connections)?/.exec(what)?.[0] ?? what;
+/** A figure's name, with what tells its part of the row from the others: "p50 (100 clients on 10 connections)". */
+function nameAmong(parts: readonly Part[], part: Part, name: string): string {
+  if (parts.length === 1) return name;
+  const load = (of: Part): string | undefined =>
+    /\d[\d,]* clients?(?: on \d+ connections)?/.exec(of.what)?.[0];
+  const namesakes = parts.filter(
+    (other) => other !== part && other.figures.some((figure) => figure.name === name),
+  );
+  if (namesakes.some((other) => load(other) === load(part))) return `${name} (${part.what})`;
+  return load(part) === undefined ? name : `${name} (${load(part)})`;
 }
 
 /** A certificate for 127.0.0.1, made by openssl, for the TLS rows. */

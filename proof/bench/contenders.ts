@@ -36,6 +36,8 @@ export interface CompareOptions {
   /** Length of one turn of one store. */
   readonly sliceSeconds: number;
   readonly keys: number | undefined;
+  /** P0 ends by then, with fewer keys. */
+  readonly minutes: number | undefined;
   readonly seed: number;
   /** Where data directories go. */
   readonly directory: string;

@@ -144,7 +144,7 @@ const VERSIONS: ProcessRow = {
         }
         const half = passes / 2;
         const perVersion = (from: number, to: number): number =>
-          (after[to - 1]! - after[from - 1]!) / ((to - from) * keys);
+          Math.max(0, after[to - 1]! - after[from - 1]!) / ((to - from) * keys);
         values.add("bytes a version", who.name, perVersion(half, passes));
         context.notes.push(
           `${who.name}: ${Math.round(perVersion(1, half))} bytes a version in the first half; ${Math.round(after.at(-1)! / MB)} MB at the end`,
