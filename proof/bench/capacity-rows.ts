@@ -53,6 +53,8 @@ const OVERLOAD_PUTS = 10;
 const OVERLOAD_CLIENTS = [100, 1000];
 /** What a client of an overloaded store may wait before it gives up. */
 const OVERLOAD_TIMEOUT = "2s";
+/** The default of 2 GiB is full after a minute of this. */
+const OVERLOAD_QUOTA_BYTES = 8 * 2 ** 30;
 const OVERLOAD_ROUNDS = { full: 3, quick: 2 };
 
 const OVERLOAD: ProcessRow = {
@@ -63,11 +65,11 @@ const OVERLOAD: ProcessRow = {
     lower("admitted p99", "us", { target: { value: P99_US_MAX } }),
   ],
   run: async (context, values) => {
-    for (const who of etcdLike(context.options)) {
-      await withOne(context, who, async (_cluster, target) => {
-        for (let round = 0; round < OVERLOAD_ROUNDS[context.options.suite]; round++)
-          await overload(context, target, values);
-      });
+    for (let round = 0; round < OVERLOAD_ROUNDS[context.options.suite]; round++) {
+      for (const who of etcdLike(context.options))
+        await withOne(context, who, async (_cluster, target) => overload(context, target, values), {
+          flags: ["--quota-backend-bytes", String(OVERLOAD_QUOTA_BYTES)],
+        });
     }
   },
 };
