@@ -104,7 +104,7 @@ function figuresOf(lines: readonly Line[], ours: string, seed: number): FigureRe
 const BUDGET_SHARE = 0.97;
 /** A turn of fewer keys than this is not worth its start. */
 const TURN_KEYS_MIN = 500;
-const PROGRESS_EVERY_SECONDS = 5;
+const PROGRESS_EVERY_SECONDS = 10;
 
 /** The run itself: turns of one slice for each store. */
 class Deck {
@@ -188,20 +188,25 @@ class Deck {
     }
   }
 
-  /** Says how far it is and how long it will take, from what the turns before took. */
+  /** Says how far it is, and how long it will take at the pace so far. */
   #progress(name: string, keys: { first: number; count: number }): (live: Live) => void {
     let done = 0;
+    const say = (): void => {
+      const key = keys.first + Math.min(keys.count, done);
+      const all = this.#plan.keys.toLocaleString("en");
+      this.#context.say(
+        `${name}: key ${key.toLocaleString("en")} of ${all}${this.#left(this.#doneKeys + key - keys.first)}`,
+      );
+    };
+    say();
     return (live) => {
       done += live.ended;
-      if (live.second % PROGRESS_EVERY_SECONDS !== 0) return;
-      const at = Math.min(keys.count, done);
-      this.#context.say(
-        `${name}: key ${(keys.first + at).toLocaleString("en")} of ${this.#plan.keys.toLocaleString("en")}${this.#left(this.#doneKeys + at)}`,
-      );
+      if (live.second % PROGRESS_EVERY_SECONDS === 0) say();
     };
   }
 
   #left(doneKeys: number): string {
+    if (doneKeys === 0) return "";
     const elapsedMs = Date.now() - this.#startedMs;
     const allKeys = this.#plan.keys * this.#running.length;
     const leftMs = (elapsedMs / doneKeys) * (allKeys - doneKeys);

@@ -96,8 +96,12 @@ class Upkeep {
     this.#context.notes.push(
       `${who.name}, quiet: put p99 ${formatDuration(this.#quietP99Us)}, longest ${formatDuration(quiet.maxUs)}`,
     );
+    const before = await checkpointCount(this.#setting.cluster);
     // So many puts make one due.
     await this.#during("checkpoint", async () => sleep((entries / PUTS_PER_SECOND + 1) * 1000));
+    // Not asked for meanwhile: the page itself costs the store some milliseconds.
+    if ((await checkpointCount(this.#setting.cluster)) === before)
+      throw new Error(`${who.name} took no checkpoint within ${entries} puts`);
     await this.#during("compaction", async () => this.#compact());
     let levelMs = Number.NaN;
     const joining = await this.#during("snapshot to a new member", async () => {
@@ -185,6 +189,12 @@ class Upkeep {
     });
     await cluster.stopMember(SPARE, "SIGKILL");
   }
+}
+
+/** Checkpoints of Holdfast, commits of etcd's backend. */
+async function checkpointCount(cluster: Cluster): Promise<number> {
+  const page = await (await fetch(`http://${cluster.endpointOf(0)}/metrics`)).text();
+  return Number(/^etcd_disk_backend_commit_duration_seconds_count (\d+)/m.exec(page)?.[1]);
 }
 
 const SPARE = 1;
