@@ -95,8 +95,9 @@ async function overload(context: RowContext, target: Running, values: Values): P
   const patience = ["--timeout", `${OVERLOAD_TIMEOUT_SECONDS}s`, "--inflight", slots];
   const result = await txns(["--rate", String(rate), ...patience]);
   values.add("work done / peak", name, result.operations / seconds / peak);
-  // What the client started late says nothing of the store.
-  values.add("admitted p99", name, result.published ? admittedOf(result).quantile(0.99) : Number.NaN);
+  // What the client started late says nothing of the store, and nothing has no p99.
+  const isKnown = result.published && result.operations > 0;
+  values.add("admitted p99", name, isKnown ? admittedOf(result).quantile(0.99) : Number.NaN);
   context.notes.push(overloadNote(name, peak, result));
 }
 

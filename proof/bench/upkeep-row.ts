@@ -28,6 +28,8 @@ const LOAD = { rate: 1250, reads: 0.2 };
 const PUTS_PER_TXN = 20;
 /** Entries between checkpoints: etcd 3.6's default, and fewer where fewer keys are loaded. */
 const CHECKPOINT_ENTRIES = { full: 10_000, quick: 3000 };
+/** After the load a store still flushes, and so does the disk. */
+const SETTLE_MS = 3000;
 const WORK_TIMEOUT_MS = 600_000;
 
 const WORKS = ["checkpoint", "compaction", "snapshot to a new member", "defragmentation"] as const;
@@ -90,6 +92,7 @@ class Upkeep {
     await this.#fill("sequential", keys);
     // A fifth of them again, so that a compaction finds something.
     await this.#fill("uniform", keys / 5);
+    await sleep(SETTLE_MS);
     this.#say("quiet");
     const quiet = await this.#beside(async () => sleep(this.#context.options.sliceSeconds * 1000));
     this.#quietP99Us = putsOf(quiet).p99Us;
