@@ -30,9 +30,9 @@ export function describeComparison(result: CompareResult): string {
 }
 
 function figureLine(figure: FigureResult): string {
-  const against = figure.against.map(
-    (one) =>
-      `${one.rival} ${formatFigure(one.value, figure.unit)}, ratio ${threeDigits(one.ratio)} [${threeDigits(one.interval[0])}, ${threeDigits(one.interval[1])}]`,
-  );
+  const against = figure.against.map((one) => {
+    const interval = one.interval?.map(threeDigits).join(", ") ?? "one sample";
+    return `${one.rival} ${formatFigure(one.value, figure.unit)}, ratio ${threeDigits(one.ratio)} [${interval}]`;
+  });
   return `${figure.name.padEnd(22)} ${formatFigure(figure.ours, figure.unit).padStart(9)}   ${against.join("   ")}   ${figure.met ?? "not met"}`;
 }

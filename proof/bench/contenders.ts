@@ -12,6 +12,7 @@ import {
   prepareCluster,
   type StoreKind,
 } from "./launch.ts";
+import type { Live } from "./load.ts";
 import { parseRun, type RunOptions, type WorkloadName } from "./options.ts";
 import type { RunResult } from "./result.ts";
 import { runOnce } from "./run.ts";
@@ -35,6 +36,8 @@ export interface CompareOptions {
   /** Length of one turn of one store. */
   readonly sliceSeconds: number;
   readonly keys: number | undefined;
+  /** P0 ends by then, with fewer keys. */
+  readonly minutes: number | undefined;
   readonly seed: number;
   /** Where data directories go. */
   readonly directory: string;
@@ -51,6 +54,10 @@ export interface RowContext {
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
   readonly notes: string[];
+  /** Hears of the load that runs. */
+  readonly onSecond?: (live: Live) => void;
+  /** A load has begun. */
+  readonly onRunning?: () => void;
 }
 
 export function contender(
@@ -125,10 +132,35 @@ async function start(
 }
 
 /** One fresh, not yet started store. */
-export async function prepare(context: RowContext, who: Contender, members: number): Promise<Cluster> {
+export async function prepare(
+  context: RowContext,
+  who: Contender,
+  members: number,
+  more: Partial<LaunchOptions> = {},
+): Promise<Cluster> {
   if (who.endpoints)
     throw new Error("this row starts and stops stores itself, so it cannot use given endpoints");
-  return prepareCluster(who.installed, launchOptions(context, who, members));
+  return prepareCluster(who.installed, launchOptions(context, who, members, more));
+}
+
+/** One fresh store of one member, started when asked to, and stopped whatever happens in `body`. */
+export async function withOne(
+  context: RowContext,
+  who: Contender,
+  body: (cluster: Cluster, target: Running) => Promise<void>,
+  more: Partial<LaunchOptions> & { start?: boolean } = {},
+): Promise<void> {
+  const { start: starts = true, ...options } = more;
+  const cluster = await prepare(context, who, 1, options);
+  try {
+    if (starts) {
+      cluster.startMember(0);
+      await cluster.ready();
+    }
+    await body(cluster, { contender: who, cluster, endpoint: cluster.endpoints[0]!, tls: cluster.tls });
+  } finally {
+    await cluster.stop();
+  }
 }
 
 /** Runs a load on one store. `flags` are those of `holdfast bench WORKLOAD`. */
@@ -154,7 +186,53 @@ export async function loadOn(
     seed: context.options.seed,
   };
   if (context.signal.aborted) throw new Error("interrupted");
-  return runOnce(options, { signal: context.signal, onSecond: () => {}, onPhase: () => {} });
+  return runOnce(options, {
+    signal: context.signal,
+    onSecond: context.onSecond ?? (() => {}),
+    onPhase: (phase) => {
+      if (phase.endsWith("running")) context.onRunning?.();
+    },
+  });
+}
+
+/** Before it, and after it, the load goes on for a moment: what an event does to it may begin early or end late. */
+const BESIDE_MS = 300;
+
+/** The load that goes on while `body` runs, from a moment before to a moment after it. */
+export async function loadBeside(
+  context: RowContext,
+  target: Running,
+  load: { readonly workload: WorkloadName; readonly flags: readonly string[] },
+  body: () => Promise<void>,
+): Promise<RunResult> {
+  const own = new AbortController();
+  const signal = AbortSignal.any([context.signal, own.signal]);
+  let onRunning = (): void => {};
+  const running = new Promise<void>((resolve) => (onRunning = resolve));
+  const result = loadOn({ ...context, signal, onRunning }, target, load.workload, [
+    ...load.flags,
+    ...["--duration", "3600s", "--warmup", `${BESIDE_MS}ms`, "--timeout", "120s"],
+  ]);
+  // Awaited below, unless `body` fails first.
+  result.catch(() => {});
+  try {
+    await Promise.race([running, result]);
+    await sleep(2 * BESIDE_MS);
+    await body();
+    await sleep(BESIDE_MS);
+  } finally {
+    own.abort();
+  }
+  return result;
+}
+
+export async function sleep(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Those that speak etcd's API: rows of watches, leases and members mean nothing to others. */
+export function etcdLike(options: CompareOptions): Contender[] {
+  return all(options).filter((one) => one.kind === "holdfast" || one.kind === "etcd");
 }
 
 /** The same load on each in turn, `rounds` times: A B A B. The order turns round, so that nobody is always first. */
@@ -190,4 +268,9 @@ export function addNoteOnce(notes: string[], note: string): void {
 
 export function makeDirectory(directory: string): void {
   fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
+
+/** Keys of the rows that ask for a million; the quick suite takes a tenth, and says so. */
+export function massKeys(context: RowContext): number {
+  return context.options.keys ?? (context.options.suite === "full" ? 1_000_000 : 100_000);
 }

@@ -149,7 +149,7 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
         ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
         : describeComparison(result),
     );
-    return 0;
+    return result.rows.some((row) => row.figures.length > 0) ? 0 : EXIT_BROKEN;
   });
 }
 
@@ -236,8 +236,16 @@ Verdict and report
   --report F.html  a page to look at;  --save F.json  for the page and for diff
   --pid N          sample this process too;  --profile  the server's profile on the page
 
+Compare: rows of the goals, stores side by side, in turns
+  compare --rival etcd,zookeeper,consul --suite quick|full --rows P0,P1
+  --rounds N (5) --slice S (3, full 10) --keys N --dir DIR     DIR must lie on the disk that is meant
+  --ours 'node dist/holdfast.js server' --endpoints H:P,… --rival-endpoints H:P,…
+  --minutes N      P0 ends by then with fewer keys, and says how many; without it about 70 min for 1,000,000 keys
+  Minutes against one rival, quick and full: a load (P1 to P7, P9, P10, P13, P25, P29) 0.6, 2; P8 1, 5; P11 with P18
+  and P27 1, 6; P12 0.5, 2; P14 0.3; P15 0.5, 1; P16 0.7, 3; P17 0.3; P19 0.7, 3; P20 1; P21 with P22 0.8, 4; P23 1.6;
+  P24 0.8, 22; P26 5, 10; P28 0.3; P30 0.7, 4; P31 (from 8 cores) 0.8, 2
+
 Others
-  compare --rival etcd,zookeeper --suite quick|full --rows P0,P1   side by side, in turns
   diff OLD NEW     two result files
   growth --of keys|watchers|leases|value-size|clients              how cost grows
   --etcd-style …   the words of etcd's own benchmark tool

@@ -69,6 +69,8 @@ export interface RunResult extends Percentiles {
   readonly heat: readonly (readonly (readonly number[])[])[];
   readonly marks: readonly Mark[];
   readonly histogram: readonly (readonly number[])[];
+  /** The part of the histogram that is errors. */
+  readonly errorHistogram: readonly (readonly number[])[];
   readonly samples: readonly Sample[];
   readonly machine: Machine;
   readonly startedAt: string;
@@ -163,6 +165,7 @@ export function resultOf(facts: RunFacts): RunResult {
     heat: load.series.heat(),
     marks: facts.marks,
     histogram: toPairs(load.latencies),
+    errorHistogram: toPairs(load.errorLatencies),
     samples: facts.samples,
     machine: thisMachine(),
     startedAt: facts.startedAt.toISOString(),
