@@ -5,8 +5,9 @@ import { Control, statusOf } from "./control.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { DistinctCounter, KeyChooser, KeySpace } from "./keys.ts";
 import { KubernetesWorkload } from "./kubernetes-workload.ts";
-import { LeaseWorkload, LockWorkload } from "./lease-workload.ts";
+import { LeaseWorkload } from "./lease-workload.ts";
 import { type Live, Load, type LoadResult, type LoopMode } from "./load.ts";
+import { LockWorkload } from "./lock-workload.ts";
 import type { RunOptions } from "./options.ts";
 import { PointWorkload } from "./point-workload.ts";
 import { ProcessSampler } from "./process-sampler.ts";
@@ -60,12 +61,13 @@ async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Prom
   const startedAt = new Date();
   const result = await load.run(workload);
   const servers = await sampler.stop();
+  const extras = workload.extras();
   await workload.finish();
   return resultOf({
     options,
     load: result,
     distinctKeys: material.written.count,
-    extras: workload.extras(),
+    extras,
     serverVersion: opened.version,
     servers,
     samples: sampler.samples,
