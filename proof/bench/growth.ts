@@ -99,7 +99,8 @@ export interface Growth {
     readonly rate: number;
     readonly p99Us: number;
     readonly residentBytes: number;
-    readonly gcShare: number;
+    /** Null: the store does not say. */
+    readonly gcShare: number | null;
   }[];
 }
 
@@ -194,7 +195,9 @@ function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number]
     rate: result.rate,
     p99Us: result.p99Us,
     residentBytes: sum((server) => server.rssBytes),
-    gcShare: sum((server) => server.gcSeconds) / result.seconds,
+    gcShare: result.servers.some((server) => server.gcSeconds === null)
+      ? null
+      : sum((server) => server.gcSeconds ?? 0) / result.seconds,
   };
 }
 
@@ -204,7 +207,7 @@ export function describeGrowth(found: Growth): string {
   ];
   for (const point of found.points) {
     lines.push(
-      `  ${formatCount(point.n).padStart(10)} ${formatDuration(point.costUs).padStart(12)} ${formatCount(point.rate).padStart(9)}/s ${formatDuration(point.p99Us).padStart(9)} ${formatBytes(point.residentBytes).padStart(9)}  ${threeDigits(100 * point.gcShare)} %`,
+      `  ${formatCount(point.n).padStart(10)} ${formatDuration(point.costUs).padStart(12)} ${formatCount(point.rate).padStart(9)}/s ${formatDuration(point.p99Us).padStart(9)} ${formatBytes(point.residentBytes).padStart(9)}  ${point.gcShare === null ? "?" : `${threeDigits(100 * point.gcShare)} %`}`,
     );
   }
   const { exponent } = found;

@@ -131,9 +131,13 @@ function useLines(result: RunResult): string[] {
   const operations = Math.max(1, result.operations);
   for (const server of result.servers) {
     const perOperation = `${threeDigits((server.cpuSeconds * 1e6) / operations)} us and ${formatBytes(server.writtenBytes / operations)} written an operation`;
-    const syncs = server.fsyncs > 0 ? `, ${formatCount(server.fsyncs)} log syncs` : "";
+    const syncs = server.fsyncs === null ? "" : `, ${formatCount(server.fsyncs)} log syncs`;
+    const collection =
+      server.gcSeconds === null
+        ? ""
+        : `, ${threeDigits((100 * server.gcSeconds) / result.seconds)} % of the time in garbage collection`;
     lines.push(
-      `  server      ${server.name} ${server.pid}: ${Math.round((100 * server.cpuSeconds) / result.seconds)} % of a core, ${perOperation}, ${formatBytes(server.rssBytesMax)} resident${syncs}`,
+      `  server      ${server.name} ${server.pid}: ${Math.round((100 * server.cpuSeconds) / result.seconds)} % of a core, ${perOperation}, ${formatBytes(server.rssBytesMax)} resident${syncs}${collection}`,
     );
   }
   return lines;

@@ -51,7 +51,10 @@ export async function runOnce(options: RunOptions, hooks: RunHooks): Promise<Run
 
 async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Promise<RunResult> {
   if (options.preload) await preload(opened, options, hooks);
-  const sampler = new ProcessSampler({ metricsEverySecond: options.reportFile !== undefined });
+  const sampler = new ProcessSampler({
+    metricsEverySecond: options.reportFile !== undefined,
+    tls: options.tls,
+  });
   const load = newLoad(options, hooks, () => sampler.begin());
   const material = materialOf(options, (slot, failure) => load.done(slot, failure));
   const workload = workloadOf(opened, options, material, load.slots);
@@ -59,6 +62,7 @@ async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Prom
   await sampler.find(options.endpoints, options.pids);
   hooks.onPhase(`${options.workload}: running`);
   const startedAt = new Date();
+  sampler.warmUp(options.warmupUs / 1000);
   const result = await load.run(workload);
   const servers = await sampler.stop();
   const extras = workload.extras();
