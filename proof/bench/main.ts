@@ -20,7 +20,7 @@ import { writePage } from "./report/page.ts";
 import type { Page } from "./report/sections.ts";
 import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
-import { type RunHooks, runOnce } from "./run.ts";
+import { leaderOf, type RunHooks, runOnce } from "./run.ts";
 
 /** What a program gives to a command. */
 export interface CommandIo {
@@ -70,9 +70,12 @@ async function benchWorkload(
   const options = parseRun(workload, argv, io.env);
   return withHooks(io, options, async (hooks) => {
     if (options.rates.length > 0) return benchLadder(options, hooks, io);
-    const profile = options.profile ? profileOf(options) : undefined;
-    const result = await runOnce(options, hooks);
-    const sections = (await profile) ?? [];
+    const profiles: Promise<Page["sections"]>[] = [];
+    const onLoad = (): void => {
+      if (options.profile) profiles.push(profileOf(options));
+    };
+    const result = await runOnce(options, { ...hooks, onLoad });
+    const sections = (await Promise.all(profiles)).flat();
     hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined)
@@ -84,16 +87,15 @@ async function benchWorkload(
   });
 }
 
-/** Of the middle of the load, from the first endpoint's server; loaded only when asked for. */
+/** Of the middle of the load, from the leader; loaded only when asked for. */
 async function profileOf(options: RunOptions): Promise<Page["sections"]> {
-  if (options.reportFile === undefined)
-    throw new UsageError("--profile is drawn on a page: it needs --report");
   const { profileBeside } = await import("../profile/main.ts");
   const seconds = Math.max(
     1,
     Math.min(30, Number.isFinite(options.durationUs) ? options.durationUs / 1e6 - 1 : 5),
   );
-  return profileBeside(options.endpoints[0]!, { waitMs: options.warmupUs / 1000 + 500, seconds });
+  const waitMs = options.warmupUs / 1000 + 500;
+  return profileBeside(await leaderOf(options), { waitMs, seconds });
 }
 
 function withSections(page: Page, sections: Page["sections"]): Page {

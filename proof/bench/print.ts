@@ -80,7 +80,9 @@ export function describeRun(result: RunResult): string {
   lines.push(
     `  operations  ${formatCount(result.operations)} in ${threeDigits(result.seconds)} s, ${formatCount(result.errors)} errors`,
   );
-  lines.push(`  keys        ${formatCount(result.distinctKeys)} distinct ones written`);
+  lines.push(
+    `  keys        ${formatCount(result.distinctKeys)} distinct ones written${timesWritten(result)}`,
+  );
   const count = result.operations + result.errors;
   const latencies = PERCENTILES.map(
     ([name, share, field]) =>
@@ -112,6 +114,12 @@ function headline(result: RunResult): string {
     result.loop === "closed" ? `${result.clients} ${result.clients === 1 ? "client" : "clients"} on ` : "";
   const connections = `${result.connections} ${result.connections === 1 ? "connection" : "connections"}`;
   return `${result.workload}: keys of ${result.keySize}, values of ${result.valueSize} bytes, ${clients}${connections}, ${loop}; ${result.store} ${result.serverVersion} at ${result.endpoints.join(",")}, seed ${result.seed}`;
+}
+
+/** Writing a key again is another load than writing a new one. */
+function timesWritten(result: RunResult): string {
+  const times = result.workload === "put" ? result.operations / Math.max(1, result.distinctKeys) : 1;
+  return times > 1.5 ? `, each about ${threeDigits(times)} times` : "";
 }
 
 function kindLine(kind: RunResult["kinds"][number]): string {

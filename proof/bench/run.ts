@@ -25,6 +25,8 @@ export interface RunHooks {
   readonly signal: AbortSignal;
   readonly onSecond: (live: Live) => void;
   readonly onPhase: (text: string) => void;
+  /** Keys are there and the load begins, with its warm-up. */
+  readonly onLoad?: () => void;
 }
 
 /** Slots of the preload: enough to fill any store's batches. */
@@ -63,6 +65,7 @@ async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Prom
   hooks.onPhase(`${options.workload}: running`);
   const startedAt = new Date();
   sampler.warmUp(options.warmupUs / 1000);
+  hooks.onLoad?.();
   const result = await load.run(workload);
   const servers = await sampler.stop();
   const extras = workload.extras();
@@ -100,6 +103,27 @@ async function open(options: RunOptions): Promise<Opened> {
   const store = new EtcdStore(rpc, { serializable: options.serializable });
   store.attach();
   return { rpc, control, store, version };
+}
+
+/** The endpoint of the leader; the first one when none of them is, or says so. */
+export async function leaderOf(options: RunOptions): Promise<string> {
+  const { endpoints, tls, user } = options;
+  if (endpoints.length === 1 || options.store !== "etcd") return endpoints[0]!;
+  for (const endpoint of endpoints) {
+    // A member that is down leads nothing.
+    const leads = await isLeader({ endpoints: [endpoint], tls, user }).catch(() => false);
+    if (leads) return endpoint;
+  }
+  return endpoints[0]!;
+}
+
+async function isLeader(one: Pick<RunOptions, "endpoints" | "tls" | "user">): Promise<boolean> {
+  const control = new Control(await openRpc({ ...one, connectionCount: 1, slotCount: 1 }), 1);
+  try {
+    return (await statusOf(control)).isLeader;
+  } finally {
+    await control.close();
+  }
 }
 
 function slotsOf(options: RunOptions): number {
