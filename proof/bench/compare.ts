@@ -8,6 +8,7 @@ import { type Picture, runDeck } from "./deck-row.ts";
 import { FAILURE_ROWS } from "./failure-rows.ts";
 import { LEASE_ROW } from "./lease-row.ts";
 import { type FigureResult, rowResult, type RowResult } from "./figures.ts";
+import { HIGHEST_RATE } from "./highest-rate-row.ts";
 import type { StoreKind } from "./launch.ts";
 import {
   type Limits,
@@ -19,7 +20,7 @@ import {
   runLoadGroup,
   type TlsMaterial,
 } from "./load-rows.ts";
-import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
+import { assertWritable, ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
 import { PROCESS_ROWS, processFigures } from "./process-rows.ts";
 import { isInMemory } from "./probes.ts";
 import { type Machine, type RunResult, thisMachine } from "./result.ts";
@@ -70,6 +71,7 @@ const FLAGS = {
   ours: text,
   "ours-endpoints": text,
   "rival-endpoints": text,
+  "zookeeper-client": text,
   dir: text,
   report: text,
   save: text,
@@ -94,6 +96,10 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
   const given = read("rival-endpoints");
   if (given !== undefined && rivals.length > 1)
     throw new UsageError("--rival-endpoints goes with one --rival");
+  const zooKeeperClient = read("zookeeper-client") ?? "light";
+  if (zooKeeperClient !== "npm" && zooKeeperClient !== "light")
+    throw new UsageError(`--zookeeper-client is ${zooKeeperClient}: it must be npm or light`);
+  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
     ours: contender("holdfast", {
@@ -117,6 +123,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     saveFile: read("save"),
     quiet: values["quiet"] === true,
     tls: tlsOf(read, values["insecure-skip-tls-verify"] === true),
+    zooKeeperClient,
   };
 }
 
@@ -151,7 +158,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
     if (isWanted(options, "P0") && (options.rows || options.suite === "full")) await collector.deck();
     for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id))))
       await collector.load(group);
-    for (const row of [...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS])
+    for (const row of [HIGHEST_RATE, ...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS])
       if (isWanted(options, row.id)) await collector.process(row);
     return {
       format: 1,
@@ -179,7 +186,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
 
 function checkRows(options: CompareOptions): void {
   const known = new Set(
-    [...LOAD_ROWS, ...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS]
+    [...LOAD_ROWS, HIGHEST_RATE, ...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS]
       .map((row) => rowOf(row.id))
       .concat("P0", "P18", "P27"),
   );

@@ -345,50 +345,6 @@ const WRITTEN: ProcessRow = {
   },
 };
 
-const LADDER_RATES = [2000, 4000, 6000, 8000, 12_000, 16_000, 20_000, 24_000, 32_000, 40_000];
-const LADDER_P99_US = 25_000;
-
-const HIGHEST_RATE: ProcessRow = {
-  id: "P8b",
-  what: "highest open-loop rate with p99 <= 25 ms, 1 member",
-  figures: [
-    {
-      name: "highest rate",
-      unit: "/s",
-      better: "higher",
-      demands: { gate: { ratio: 2 }, target: { ratio: 4 } },
-    },
-  ],
-  run: async (context) => {
-    const values = new Values();
-    for (const who of all(context.options)) {
-      await withOne(context, who, async (cluster, target) => {
-        cluster.startMember(0);
-        await cluster.ready();
-        let highest = 0;
-        for (const rate of LADDER_RATES) {
-          context.say(`${who.name} at ${rate}/s`);
-          const flags = [
-            "--rate",
-            String(rate),
-            "--duration",
-            `${context.options.sliceSeconds}s`,
-            "--prefix",
-            `l${rate}/`,
-            "--keys",
-            "1000000",
-          ];
-          const result = await loadOn(context, target, "put", flags);
-          if (result.p99Us > LADDER_P99_US || result.errors > 0) break;
-          highest = rate;
-        }
-        values.add("highest rate", who.name, Math.max(1, highest));
-      });
-    }
-    return values;
-  },
-};
-
 const IDLE_WATCHERS = 20_000;
 
 const WATCHERS: ProcessRow = {
@@ -521,12 +477,4 @@ async function checkPerf(
   return { passed: verdicts.at(-1) === "PASS", words: verdicts.join("; ") || "no verdict" };
 }
 
-export const PROCESS_ROWS: readonly ProcessRow[] = [
-  HIGHEST_RATE,
-  MASS,
-  START,
-  WRITTEN,
-  CHECK_PERF,
-  WATCHERS,
-  IDLE,
-];
+export const PROCESS_ROWS: readonly ProcessRow[] = [MASS, START, WRITTEN, CHECK_PERF, WATCHERS, IDLE];
