@@ -40,18 +40,43 @@ interface Opened {
   readonly version: string;
 }
 
-/** Runs the workload to its end, or until `signal`; rejects when the store cannot be reached or refuses the set-up. */
-export async function runOnce(options: RunOptions, hooks: RunHooks): Promise<RunResult> {
+/** What a workload is made of that is none of the bench's own. */
+export interface WorkloadParts {
+  readonly rpc: Rpc;
+  readonly control: Control;
+  readonly material: Material;
+  readonly store: KeyValueStore;
+}
+
+/**
+ * Runs the workload to its end, or until `signal`; rejects when the store cannot be reached or refuses the set-up. Another
+ * workload than the options name runs under the same load with `make`.
+ */
+export async function runOnce(
+  options: RunOptions,
+  hooks: RunHooks,
+  make?: (parts: WorkloadParts) => Workload,
+): Promise<RunResult> {
   const opened = await open(options);
+  const { rpc, control, store } = opened;
   try {
-    return await runOn(opened, options, hooks);
+    return await runOn(opened, { options, hooks }, (material, slots) => {
+      if (!make) return workloadOf(opened, options, material, slots);
+      if (!rpc || !control) throw new Error("This load needs a store that speaks etcd's API");
+      return make({ rpc, control, material, store });
+    });
   } finally {
     await opened.control?.close();
     await opened.store.close();
   }
 }
 
-async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Promise<RunResult> {
+async function runOn(
+  opened: Opened,
+  run: { readonly options: RunOptions; readonly hooks: RunHooks },
+  make: (material: Material, slots: number) => Workload,
+): Promise<RunResult> {
+  const { options, hooks } = run;
   if (options.preload) await preload(opened, options, hooks);
   const sampler = new ProcessSampler({
     metricsEverySecond: options.reportFile !== undefined,
@@ -59,7 +84,7 @@ async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Prom
   });
   const load = newLoad(options, hooks, () => sampler.begin());
   const material = materialOf(options, (slot, failure) => load.done(slot, failure));
-  const workload = workloadOf(opened, options, material, load.slots);
+  const workload = make(material, load.slots);
   await workload.prepare();
   await sampler.find(options.endpoints, options.pids);
   hooks.onPhase(`${options.workload}: running`);
