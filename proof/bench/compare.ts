@@ -59,8 +59,10 @@ export interface CompareResult {
 }
 
 const text = { type: "string" } as const;
-const FLAGS = {
-  ...ENDPOINT_FLAGS,
+/** Stores that are started here have no users. */
+const { user: _user, ...GIVEN_FLAGS } = ENDPOINT_FLAGS;
+export const COMPARE_FLAGS = {
+  ...GIVEN_FLAGS,
   rival: text,
   suite: text,
   rows: text,
@@ -80,10 +82,10 @@ const FLAGS = {
 } as const;
 
 export function parseCompare(argv: readonly string[]): CompareOptions {
-  const values = parseFlags(argv, FLAGS);
-  const read = (name: keyof typeof FLAGS): string | undefined =>
+  const values = parseFlags(argv, COMPARE_FLAGS);
+  const read = (name: keyof typeof COMPARE_FLAGS): string | undefined =>
     typeof values[name] === "string" ? values[name] : undefined;
-  const number = (name: keyof typeof FLAGS, byDefault: number): number =>
+  const number = (name: keyof typeof COMPARE_FLAGS, byDefault: number): number =>
     read(name) === undefined ? byDefault : parseCount(read(name)!);
   const suite = read("suite") ?? "quick";
   if (suite !== "quick" && suite !== "full")

@@ -48,7 +48,7 @@ export const ENDPOINT_FLAGS = {
   user: text,
 } as const;
 
-const RUN_FLAGS = {
+export const RUN_FLAGS = {
   ...ENDPOINT_FLAGS,
   store: text,
   clients: text,

@@ -35,6 +35,7 @@ export interface ProcessUse {
   /** Null: the process does not say. */
   readonly fsyncs: number | null;
   readonly gcSeconds: number | null;
+  readonly allocatedBytes: number | null;
 }
 
 export interface Reading {
@@ -290,8 +291,11 @@ export function ratesBetween(
 export function saidBetween(
   before: ServerMetrics | undefined,
   after: ServerMetrics | undefined,
-): Pick<ProcessUse, "fsyncs" | "gcSeconds"> {
+): Pick<ProcessUse, "fsyncs" | "gcSeconds" | "allocatedBytes"> {
+  const allocated = [before?.allocatedBytes, after?.allocatedBytes];
   return {
+    allocatedBytes:
+      allocated[0] === undefined || allocated[1] === undefined ? null : allocated[1] - allocated[0],
     fsyncs: before?.syncs && after?.syncs ? after.syncs.count - before.syncs.count : null,
     gcSeconds:
       before?.collections && after?.collections

@@ -103,9 +103,9 @@ test("metrics: compactions and elections are marked, and a page that appears lat
 
 test("metrics: what a page does not have is no figure, rather than none", () => {
   const nothing = parseServerMetrics("");
-  assert.deepEqual(saidBetween(nothing, nothing), { fsyncs: null, gcSeconds: null });
+  assert.deepEqual(saidBetween(nothing, nothing), { fsyncs: null, gcSeconds: null, allocatedBytes: null });
   const one = parseServerMetrics(histogram(FSYNC, { ...quiet, "0.001": 4 }, 0.1));
-  assert.deepEqual(saidBetween(one, one), { fsyncs: 0, gcSeconds: null });
+  assert.deepEqual(saidBetween(one, one), { fsyncs: 0, gcSeconds: null, allocatedBytes: null });
 });
 
 test("sampler: amounts are for a second, however long the interval was", () => {

@@ -27,6 +27,8 @@ export interface ServerMetrics {
   readonly compactions: Distribution | undefined;
   readonly compactedRevision: number | undefined;
   readonly leaderChanges: number | undefined;
+  /** Since the start, freed or not: Go counts it. */
+  readonly allocatedBytes: number | undefined;
   /** bbolt commits ten times a second, which is no event; a Holdfast checkpoint is. */
   readonly commitsAreEvents: boolean;
 }
@@ -104,6 +106,7 @@ export function parseServerMetrics(text: string): ServerMetrics {
       first(["etcd_debugging_mvcc_db_compaction_total_duration_milliseconds"], 1e-3),
     compactedRevision: page.values.get("etcd_debugging_mvcc_compact_revision"),
     leaderChanges: page.values.get("etcd_server_leader_changes_seen_total"),
+    allocatedBytes: page.values.get("go_memstats_alloc_bytes_total"),
     commitsAreEvents: holdfast,
   };
 }
