@@ -34,6 +34,7 @@ class FakeStore implements ServerHandler {
   puts = 0;
   /** Of the status; 2 is this one. */
   leader = 2n;
+  cancelsWatches = false;
   readonly keys = new Set<string>();
   readonly #watchers: { call: ServerCall; id: number }[] = [];
   #nextWatch = 0;
@@ -80,6 +81,8 @@ class FakeStore implements ServerHandler {
     const id = this.#nextWatch++;
     this.#watchers.push({ call, id });
     send(call, WatchResponse, { header: HEADER, watch_id: BigInt(id), created: true });
+    if (this.cancelsWatches)
+      send(call, WatchResponse, { header: HEADER, watch_id: BigInt(id), canceled: true });
   }
 
   onStreamHalfClose(call: ServerCall): void {
@@ -215,6 +218,16 @@ test("bench: gets, transactions and compare-and-set run", async () => {
 test("bench watch-latency: an operation ends when the last watcher has its event", async () => {
   const { result, err } = await bench("watch-latency", "--watchers", "5", "--total", "40", "-w", "json");
   assert.deepEqual([result.operations, result.errors, result.extras["events"]], [40, 0, 200], err);
+});
+
+test("bench kubernetes: a watch that the store cancels makes the operations after it fail", async () => {
+  const flags = ["--total", "40", "--keys", "20", "--no-preload", "-w", "json"];
+  const whole = await bench("kubernetes", ...flags);
+  assert.deepEqual([whole.result.operations, whole.result.errors], [40, 0], whole.err);
+  store.cancelsWatches = true;
+  const { result } = await bench("kubernetes", ...flags);
+  store.cancelsWatches = false;
+  assert.deepEqual(Object.keys(result.errorTexts), ["a watch was cancelled"]);
 });
 
 test("bench: the text report names the figures, and the page and the saved result are written", async () => {

@@ -138,33 +138,39 @@ export interface BuildDiff {
   readonly notes: readonly string[];
 }
 
+/**
+ * Each round starts both afresh: what two processes differ in by luck (their memory, where a checkpoint falls) would
+ * otherwise be the same in all rounds of a build, and pass for the build's.
+ */
 export async function diffBuilds(
   options: BuildDiffOptions,
   hooks: { readonly signal: AbortSignal; readonly say: (text: string) => void },
 ): Promise<BuildDiff> {
   const before = contenderOf("old", options.oldBuild);
   const after = contenderOf("new", options.newBuild);
-  const context: RowContext = {
-    options: compareOptions(options, { before, after }),
-    signal: hooks.signal,
-    say: hooks.say,
-    notes: [],
-  };
+  const notes: string[] = [];
   fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   if (isInMemory(options.directory))
-    context.notes.push(`${options.directory} lies in memory: syncs cost nothing there (--dir)`);
+    notes.push(`${options.directory} lies in memory: syncs cost nothing there (--dir)`);
   const old: RunResult[] = [];
   const now: RunResult[] = [];
   try {
     for (const group of loadGroups(options.rows)) {
       const label = group.map((row) => row.id).join(", ");
-      const said = { ...context, say: (words: string) => hooks.say(`${label}: ${words}`) };
-      // Both speak etcd's API, whatever rivals a row is for.
-      const { results } = await runLoadGroup(said, { ...group[0]!, etcdOnly: false }, undefined);
-      const named = (name: string): RunResult[] =>
-        (results.get(name) ?? []).map((run) => ({ ...run, workload: `${label} ${run.workload}` }));
-      old.push(...named("old"));
-      now.push(...named("new"));
+      for (let round = 0; round < options.rounds; round++) {
+        const context: RowContext = {
+          options: compareOptions(options, round % 2 === 0 ? [before, after] : [after, before]),
+          signal: hooks.signal,
+          say: (words) => hooks.say(`${label}, ${round + 1} of ${options.rounds}: ${words}`),
+          notes,
+        };
+        // Both speak etcd's API, whatever rivals a row is for.
+        const { results } = await runLoadGroup(context, { ...group[0]!, etcdOnly: false }, undefined);
+        const named = (name: string): RunResult[] =>
+          (results.get(name) ?? []).map((run) => ({ ...run, workload: `${label} ${run.workload}` }));
+        old.push(...named("old"));
+        now.push(...named("new"));
+      }
     }
   } finally {
     fs.rmSync(options.directory, { recursive: true, force: true });
@@ -181,7 +187,7 @@ export async function diffBuilds(
     rounds: options.rounds,
     sliceSeconds: options.sliceSeconds,
     lines: diffResults(old, now),
-    notes: context.notes,
+    notes,
   };
 }
 
@@ -203,16 +209,17 @@ function contenderOf(name: string, program: string): Contender {
   return { name, kind: "holdfast", installed, endpoints: undefined };
 }
 
+/** One turn of each, in this order. */
 function compareOptions(
   options: BuildDiffOptions,
-  both: { readonly before: Contender; readonly after: Contender },
+  [first, second]: readonly [Contender, Contender],
 ): CompareOptions {
   return {
-    ours: both.after,
-    rivals: [both.before],
+    ours: first,
+    rivals: [second],
     suite: "quick",
     rows: undefined,
-    rounds: options.rounds,
+    rounds: 1,
     sliceSeconds: options.sliceSeconds,
     keys: undefined,
     seed: options.seed,
