@@ -101,6 +101,24 @@ test("metrics: compactions and elections are marked, and a page that appears lat
   ]);
 });
 
+test("metrics: Holdfast's own histograms come before etcd's names, and what is under way is marked", () => {
+  const fine = "holdfast_wal_fsync_duration_seconds";
+  const page = (slow: number, running: number): string =>
+    histogram(FSYNC, { ...quiet, "0.256": slow }, 0) +
+    histogram(fine, { "0.02": 0, "0.025": slow }, 0) +
+    `holdfast_checkpoint_running ${running}\nholdfast_compaction_running ${running}\n`;
+  assert.deepEqual(textsBetween(page(0, 0), page(1, 1)), [
+    "fsync: the slowest of 1 syncs took 20.0 ms to 25.0 ms",
+    "checkpoint: a checkpoint is under way",
+    "compaction: a compaction is under way",
+  ]);
+  const checkpoint = "holdfast_checkpoint_duration_seconds";
+  assert.deepEqual(
+    textsBetween(histogram(checkpoint, quiet, 0), histogram(checkpoint, { ...quiet, "0.256": 1 }, 0.1)),
+    ["checkpoint: a checkpoint took 64.0 ms to 256 ms"],
+  );
+});
+
 test("metrics: what a page does not have is no figure, rather than none", () => {
   const nothing = parseServerMetrics("");
   assert.deepEqual(saidBetween(nothing, nothing), { fsyncs: null, gcSeconds: null, allocatedBytes: null });

@@ -26,6 +26,9 @@ export interface ServerMetrics {
   readonly checkpoints: Distribution | undefined;
   readonly compactions: Distribution | undefined;
   readonly compactedRevision: number | undefined;
+  /** 1 while one is under way: it holds up others before it has ended and is counted. */
+  readonly checkpointsRunning: number | undefined;
+  readonly compactionsRunning: number | undefined;
   readonly leaderChanges: number | undefined;
   /** Since the start, freed or not: Go counts it. */
   readonly allocatedBytes: number | undefined;
@@ -91,7 +94,8 @@ export function parseServerMetrics(text: string): ServerMetrics {
     [...page.values.keys()].flatMap((name) => pattern.exec(name)?.[1] ?? []);
   const lag = matching(/^(nodejs_eventloop_\w*max_seconds)$/)[0];
   return {
-    syncs: first(["etcd_disk_wal_fsync_duration_seconds"]),
+    // Holdfast has finer buckets under a name of its own.
+    syncs: first(["holdfast_wal_fsync_duration_seconds", "etcd_disk_wal_fsync_duration_seconds"]),
     collections: first(["nodejs_gc_duration_seconds", "go_gc_duration_seconds"]),
     loopStalls: first(
       matching(/^((?:nodejs_eventloop|holdfast_event_?loop|holdfast_loop)\w*_seconds)_count$/),
@@ -104,6 +108,8 @@ export function parseServerMetrics(text: string): ServerMetrics {
     compactions:
       first(matching(/^(holdfast_\w*compaction\w*_seconds)_count$/)) ??
       first(["etcd_debugging_mvcc_db_compaction_total_duration_milliseconds"], 1e-3),
+    checkpointsRunning: page.values.get("holdfast_checkpoint_running"),
+    compactionsRunning: page.values.get("holdfast_compaction_running"),
     compactedRevision: page.values.get("etcd_debugging_mvcc_compact_revision"),
     leaderChanges: page.values.get("etcd_server_leader_changes_seen_total"),
     allocatedBytes: page.values.get("go_memstats_alloc_bytes_total"),
@@ -197,10 +203,12 @@ export function eventsBetween(
   const checkpoints = grown("checkpoints");
   if (checkpoints && (after.commitsAreEvents || checkpoints.above >= MARK_SECONDS.checkpoint))
     mark("checkpoint", `${after.commitsAreEvents ? "a checkpoint" : "a commit"} ${took(checkpoints)}`);
+  else if ((after.checkpointsRunning ?? 0) > 0) mark("checkpoint", "a checkpoint is under way");
   if ((after.compactedRevision ?? 0) > (before.compactedRevision ?? Number.POSITIVE_INFINITY))
     mark("compaction", `compacted to revision ${after.compactedRevision}`);
   const compactions = grown("compactions");
   if (compactions) mark("compaction", `a compaction ended after ${duration(compactions.seconds)}`);
+  else if ((after.compactionsRunning ?? 0) > 0) mark("compaction", "a compaction is under way");
   if ((after.leaderChanges ?? 0) > (before.leaderChanges ?? Number.POSITIVE_INFINITY))
     mark("election", "a change of leader");
   return events;
