@@ -200,6 +200,10 @@ function checkRows(options: CompareOptions): void {
 
 function machineNotes(options: CompareOptions): string[] {
   const notes = options.rivals.flatMap((one) => (one.installed.note ? [one.installed.note] : []));
+  if (options.zooKeeperClient === "npm" && options.rivals.some((one) => one.kind === "zookeeper"))
+    notes.push(
+      "zookeeper is loaded by node-zookeeper-client, which costs the client more than the others' do",
+    );
   if (options.rounds < 5) notes.push(`${options.rounds} rounds; the goals ask for five or more`);
   if (isInMemory(options.directory))
     notes.push(
