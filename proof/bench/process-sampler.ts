@@ -227,23 +227,28 @@ export class ProcessSampler {
   async #readFirstPages(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    for (const one of this.#watched) {
-      const page = await this.#page(one.endpoint);
-      if (page === undefined) continue;
-      one.firstPage = page;
-      one.lastPage = page;
-    }
+    // Side by side, here and below: one server's slow page must not delay another's sample.
+    await Promise.all(
+      this.#watched.map(async (one) => {
+        const page = await this.#page(one.endpoint);
+        if (page === undefined) return;
+        one.firstPage = page;
+        one.lastPage = page;
+      }),
+    );
     this.#busy = false;
   }
 
   async #tick(last = false): Promise<void> {
     if (this.#busy) return; // the next one covers this second, too
     this.#busy = true;
-    for (const one of this.#watched) {
-      const page = last || this.#metricsEverySecond ? await this.#page(one.endpoint) : undefined;
-      const reading = readProcess(one.pid);
-      if (reading) this.#take(one, { nowUs: clockUs(), reading, page });
-    }
+    await Promise.all(
+      this.#watched.map(async (one) => {
+        const page = last || this.#metricsEverySecond ? await this.#page(one.endpoint) : undefined;
+        const reading = readProcess(one.pid);
+        if (reading) this.#take(one, { nowUs: clockUs(), reading, page });
+      }),
+    );
     this.#busy = false;
   }
 
