@@ -2,33 +2,11 @@
 // and many cores (P31).
 
 import * as os from "node:os";
-import { all, etcdLike, loadOn, type RowContext, type Running, withOne } from "./contenders.ts";
+import { etcdLike, loadOn, type RowContext, type Running, withOne } from "./contenders.ts";
+import { HIGHEST_RATE, P99_US_MAX } from "./highest-rate-row.ts";
 import { fromPairs, type Histogram } from "./histogram.ts";
 import { higher, lower, type ProcessRow, type Values } from "./process-row.ts";
 import type { RunResult } from "./result.ts";
-
-const LADDER_RATES = [2000, 4000, 6000, 8000, 12_000, 16_000, 20_000, 24_000, 32_000, 40_000];
-const P99_US_MAX = 25_000;
-
-const HIGHEST_RATE: ProcessRow = {
-  id: "P8b",
-  what: "highest open-loop rate with p99 <= 25 ms, 1 member",
-  figures: [higher("highest rate", "/s", { gate: { ratio: 2 }, target: { ratio: 4 } })],
-  run: async (context, values) => {
-    for (const who of all(context.options)) {
-      await withOne(context, who, async (_cluster, target) => {
-        let highest = 0;
-        for (const rate of LADDER_RATES) {
-          context.say(`${who.name} at ${rate}/s`);
-          const result = await putsAt(context, target, rate, []);
-          if (result.p99Us > P99_US_MAX || result.errors > 0) break;
-          highest = rate;
-        }
-        values.add("highest rate", who.name, Math.max(1, highest));
-      });
-    }
-  },
-};
 
 async function putsAt(
   context: RowContext,

@@ -2,12 +2,13 @@
 
 import type { CompareResult } from "./compare.ts";
 import type { FigureResult } from "./figures.ts";
-import { formatCount, formatDuration, threeDigits } from "./units.ts";
+import { formatBytes, formatCount, formatDuration, threeDigits } from "./units.ts";
 
 export function formatFigure(value: number | null, unit: string): string {
   if (value === null || !Number.isFinite(value)) return "–";
   if (unit === "us") return formatDuration(value);
   if (unit === "ms") return formatDuration(value * 1000);
+  if (unit === "B") return formatBytes(value);
   if (unit === "/s") return `${formatCount(value)}/s`;
   return `${threeDigits(value)}${unit === "" || unit === "x" ? unit : ` ${unit}`}`;
 }

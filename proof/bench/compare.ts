@@ -21,7 +21,7 @@ import {
   measureLimits,
   runLoadGroup,
 } from "./load-rows.ts";
-import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
+import { assertWritable, ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
 import { type ProcessRow, processFigures, Values } from "./process-row.ts";
 import { PROCESS_ROWS } from "./process-rows.ts";
 import { isInMemory } from "./probes.ts";
@@ -78,8 +78,10 @@ export interface CompareResult {
 }
 
 const text = { type: "string" } as const;
-const FLAGS = {
-  ...ENDPOINT_FLAGS,
+/** Stores that are started here have no users. */
+const { user: _user, ...GIVEN_FLAGS } = ENDPOINT_FLAGS;
+export const COMPARE_FLAGS = {
+  ...GIVEN_FLAGS,
   rival: text,
   suite: text,
   rows: text,
@@ -91,6 +93,7 @@ const FLAGS = {
   ours: text,
   "ours-endpoints": text,
   "rival-endpoints": text,
+  "zookeeper-client": text,
   dir: text,
   report: text,
   save: text,
@@ -99,12 +102,12 @@ const FLAGS = {
 } as const;
 
 export function parseCompare(argv: readonly string[]): CompareOptions {
-  const values = parseFlags(argv, FLAGS);
-  const read = (name: keyof typeof FLAGS): string | undefined =>
+  const values = parseFlags(argv, COMPARE_FLAGS);
+  const read = (name: keyof typeof COMPARE_FLAGS): string | undefined =>
     typeof values[name] === "string" ? values[name] : undefined;
-  const number = (name: keyof typeof FLAGS, byDefault: number): number =>
+  const number = (name: keyof typeof COMPARE_FLAGS, byDefault: number): number =>
     read(name) === undefined ? byDefault : parseCount(read(name)!);
-  const positive = (name: keyof typeof FLAGS): number => {
+  const positive = (name: keyof typeof COMPARE_FLAGS): number => {
     const value = number(name, 0);
     if (!(value > 0)) throw new UsageError(`--${name} is ${read(name)}: it must be above 0`);
     return value;
@@ -120,6 +123,10 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
   const given = read("rival-endpoints");
   if (given !== undefined && rivals.length > 1)
     throw new UsageError("--rival-endpoints goes with one --rival");
+  const zooKeeperClient = read("zookeeper-client") ?? "light";
+  if (zooKeeperClient !== "npm" && zooKeeperClient !== "light")
+    throw new UsageError(`--zookeeper-client is ${zooKeeperClient}: it must be npm or light`);
+  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
     ours: contender("holdfast", {
@@ -144,6 +151,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     saveFile: read("save"),
     quiet: values["quiet"] === true,
     tls: tlsOf(read, values["insecure-skip-tls-verify"] === true),
+    zooKeeperClient,
   };
 }
 
@@ -212,6 +220,10 @@ function checkRows(options: CompareOptions): void {
 
 function machineNotes(options: CompareOptions): string[] {
   const notes = options.rivals.flatMap((one) => (one.installed.note ? [one.installed.note] : []));
+  if (options.zooKeeperClient === "npm" && options.rivals.some((one) => one.kind === "zookeeper"))
+    notes.push(
+      "zookeeper is loaded by node-zookeeper-client, which costs the client more than the others' do",
+    );
   if (options.rounds < 5) notes.push(`${options.rounds} rounds; the goals ask for five or more`);
   if (isInMemory(options.directory))
     notes.push(

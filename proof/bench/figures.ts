@@ -123,7 +123,8 @@ function resultOf(plan: FigurePlan, rounds: Rounds, found: Found): FigureResult 
     oursRounds: rounds.ours.map(tidy),
     rivalRounds: Object.fromEntries([...rounds.rivals].map(([rival, values]) => [rival, values.map(tidy)])),
     against,
-    met: against.length === 0 ? alone : lowest(against.map((one) => one.met)),
+    // Nothing measured meets nothing, also where nothing is asked.
+    met: !Number.isFinite(ours) ? null : against.length === 0 ? alone : lowest(against.map((one) => one.met)),
   };
 }
 

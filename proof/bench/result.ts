@@ -51,6 +51,8 @@ export interface RunResult extends Percentiles {
     readonly name: string;
     readonly operations: number;
     readonly errors: number;
+    /** Of runs with several kinds. */
+    readonly histogram?: readonly (readonly number[])[];
   })[];
   readonly extras: Readonly<Record<string, number>>;
   readonly scheduleErrorUs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
@@ -142,6 +144,7 @@ export function resultOf(facts: RunFacts): RunResult {
       operations: kind.latencies.count - kind.errors,
       errors: kind.errors,
       ...percentilesOf(kind.latencies),
+      ...(load.byKind.length > 1 ? { histogram: toPairs(kind.latencies) } : {}),
     })),
     extras: facts.extras,
     scheduleErrorUs: scheduleErrorOf(load),
