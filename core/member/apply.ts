@@ -69,11 +69,12 @@ export class Applier {
   // A physical compaction is answered when its rows are gone.
   #answerWhenCompacted(call: Call): void {
     const answer = this.#reply.copy();
-    this.#member.housekeeping.past.whenCompacted(this.#compact.revision, () => {
+    const refusal = this.#member.housekeeping.past.whenCompacted(this.#compact.revision, () => {
       call.beginMessage().raw(answer, 0, answer.length);
       call.endMessage();
       call.finish();
     });
+    if (refusal !== undefined) call.fail(refusal);
   }
 
   // (bytes, start, end) and the reply beside the kind: an object per request would cost on the hottest path.

@@ -8,7 +8,7 @@ import { type HashDone, Housekeeping as PastHousekeeping } from "../mvcc/houseke
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
-import { STATUS } from "../wire/status.ts";
+import { STATUS, type Status } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
@@ -110,9 +110,11 @@ export class Housekeeping {
     this.#member.options.waker.wake();
   }
 
-  startDefragmentation(done: () => void): void {
-    this.past.defragment(done);
+  /** A Status: there is no room to wait, and `done` never comes. */
+  startDefragmentation(done: () => void): Status | undefined {
+    const refusal = this.past.defragment(done);
     this.#member.options.waker.wake();
+    return refusal;
   }
 
   /** A renewal waits for an entry that clears a remainder. */

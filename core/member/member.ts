@@ -375,8 +375,8 @@ export class Member {
     this.housekeeping.startHash(revision, done);
   }
 
-  startDefragmentation(done: () => void): void {
-    this.housekeeping.startDefragmentation(done);
+  startDefragmentation(done: () => void): Status | undefined {
+    return this.housekeeping.startDefragmentation(done);
   }
 
   // The turn.
