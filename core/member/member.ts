@@ -319,9 +319,9 @@ export class Member {
   }
 
   /** Why a request that adds to the store is refused; raises the alarm when it is the first. */
-  refusalToGrow(sizeBytes: number): Status | undefined {
+  refusalToGrow(costBytes: number): Status | undefined {
     if (this.alarms.isNoSpace) return STATUS.noSpace;
-    if (this.quotaBytes < 0 || this.store.sizeBytes + sizeBytes <= this.quotaBytes) return undefined;
+    if (this.quotaBytes < 0 || this.store.sizeBytes + costBytes < this.quotaBytes) return undefined;
     this.housekeeping.raiseNoSpace();
     return STATUS.noSpace;
   }

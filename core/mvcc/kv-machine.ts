@@ -93,6 +93,16 @@ export class KvMachine {
     return this.#checks.txnHasPut(bytes, start, end);
   }
 
+  /** What the put that was checked last counts for the quota. */
+  get putCostBytes(): number {
+    return this.#checks.putCostBytes;
+  }
+
+  /** What a transaction counts for the quota; 0 when it puts nothing. */
+  txnCostBytes(bytes: Uint8Array, start: number, end: number): number {
+    return this.#checks.txnCostBytes(bytes, start, end);
+  }
+
   // ---- application
 
   applyPut(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status | undefined {
