@@ -1,12 +1,13 @@
 // One member as a process: its directory, its listeners, its turn, its end.
 
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import type { TlsOptions } from "node:tls";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import { Metrics } from "../../core/base/metrics.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
@@ -25,7 +26,7 @@ import type { ServerConfig } from "./config.ts";
 import { Driver } from "./driver.ts";
 import { handleHttp, type HttpSources } from "./http.ts";
 import { fetchMembers, JoinError, joinCluster } from "./join.ts";
-import { Log } from "./log.ts";
+import { Log, openLogOutputs } from "./log.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
 
@@ -43,7 +44,10 @@ export async function runServer(
   io: ProgramIo,
   options: RunOptions = {},
 ): Promise<number> {
-  const log = new Log(io.stderr as never, config.logLevel);
+  const log = new Log(openLogOutputs(config.logOutputs, io), {
+    level: config.logLevel,
+    format: config.logFormat,
+  });
   for (const note of config.notes) log.warn(note);
   let server: RunningServer;
   try {
@@ -109,6 +113,7 @@ export interface RunningServer {
 
 /** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
 export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  warnOfOpenDirectory(config.dataDirectory, log);
   const directory = await openDataDirectory(config.dataDirectory);
   try {
     return await new ServerProcess(config, log, directory).start();
@@ -116,6 +121,21 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
     await directory.close();
     throw error;
   }
+}
+
+// What we create is 0700; what was there already is left as it is, and said, as etcd does.
+function warnOfOpenDirectory(directory: string, log: Log): void {
+  const mode = statSync(directory, { throwIfNoEntry: false })?.mode;
+  if (mode === undefined || (mode & 0o777) === 0o700) return;
+  log.warn("check file permission", {
+    error: `directory "${directory}" exist, but the permission is "${modeText(mode)}". The recommended permission is "-rwx------" to prevent possible unprivileged access to the data`,
+  });
+}
+
+/** `drwxr-xr-x`. */
+function modeText(mode: number): string {
+  const letters = "rwxrwxrwx".split("").map((letter, i) => ((mode >> (8 - i)) & 1 ? letter : "-"));
+  return `d${letters.join("")}`;
 }
 
 /** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
@@ -279,6 +299,7 @@ class ServerProcess implements RunningServer {
       onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
       onCallEnd: (methodId, code) => this.member.counters.callHandled(methodId, code),
       limits,
+      transportLimits: transportLimitsOf(config),
       clock,
       waker: this.#driver,
     });
@@ -408,5 +429,14 @@ function limitsOf(config: ServerConfig): Limits {
     streamCountMax: Math.min(config.streamCountMax, DEFAULT_LIMITS.streamCountMax),
     quotaBytes: config.quotaBytes,
     checkpointEntryCount: config.checkpointEntryCount,
+  };
+}
+
+function transportLimitsOf({ keepalive }: ServerConfig): TransportLimits {
+  return {
+    ...DEFAULT_TRANSPORT_LIMITS,
+    keepaliveMinTimeMs: keepalive.minTimeMs,
+    keepaliveIntervalMs: keepalive.intervalMs,
+    keepaliveTimeoutMs: keepalive.timeoutMs,
   };
 }
