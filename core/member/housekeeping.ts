@@ -17,6 +17,7 @@ import type { ForwardDone } from "./forwarding.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
+import { PastTimes } from "./past-times.ts";
 import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
@@ -34,6 +35,7 @@ export class Housekeeping {
   readonly checkpointer: Checkpointer;
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
   past: PastHousekeeping;
+  readonly #pastTimes: PastTimes;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
@@ -45,6 +47,7 @@ export class Housekeeping {
     this.#leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
+    this.#pastTimes = new PastTimes(member);
     this.checkpointer = new Checkpointer(member);
     this.sender = new SnapshotSender(member);
     this.receiver = new SnapshotReceiver(member);
@@ -82,7 +85,7 @@ export class Housekeeping {
     const member = this.#member;
     let more = member.hub.turn(member.clock.now());
     more = this.checkpointer.slice() || more;
-    more = this.past.slice() || more;
+    more = this.#pastTimes.slice(this.past) || more;
     more = this.sender.slice() || more;
     return more;
   }
@@ -105,14 +108,24 @@ export class Housekeeping {
   }
 
   startHash(revision: number, done: HashDone): void {
-    const failure = this.past.hash(revision, done);
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const failure = this.past.hash(revision, (result, failed) => {
+      counters.hashSeconds.observe((clock.now() - startMs) / 1000);
+      done(result, failed);
+    });
     if (failure !== undefined) done(undefined, failure);
     this.#member.options.waker.wake();
   }
 
   /** A Status: there is no room to wait, and `done` never comes. */
   startDefragmentation(done: () => void): Status | undefined {
-    const refusal = this.past.defragment(done);
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const refusal = this.past.defragment(() => {
+      counters.defragmentSeconds.observe((clock.now() - startMs) / 1000);
+      done();
+    });
     this.#member.options.waker.wake();
     return refusal;
   }

@@ -153,6 +153,7 @@ function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): voi
   switch (renewal) {
     case "renewed": {
       const ttlSeconds = member.lessor.renewedTtlSeconds;
+      member.counters.leaseRenewed.add(1);
       // A leader that was deposed while it was paused must not promise a lease that the new one let end (L2).
       member.reading.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
       return;

@@ -16,7 +16,13 @@ import { KvMachine } from "../mvcc/kv-machine.ts";
 import type { HashDone } from "../mvcc/housekeeping.ts";
 import type { Store } from "../mvcc/store.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
-import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
+import {
+  MESSAGE_APPEND,
+  MESSAGE_FORWARD,
+  MESSAGE_HEARTBEAT,
+  MESSAGE_HEARTBEAT_REPLY,
+  type RaftMessage,
+} from "../raft/message.ts";
 import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Wal } from "../wal/wal.ts";
@@ -34,7 +40,12 @@ import { notBuilt, onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { MemberInfo, Membership } from "./membership.ts";
-import { MemberCounters, registerGauges } from "./counters.ts";
+import { ApplyTimes } from "./apply-times.ts";
+import { MemberCounters } from "./counters.ts";
+import { registerGauges } from "./gauges.ts";
+import { KvCounts } from "../mvcc/kv-counts.ts";
+import { PeerStatistics } from "./peer-stats.ts";
+import { RangeTimes } from "./range-times.ts";
 import { Divergence } from "./divergence.ts";
 import { Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -67,6 +78,8 @@ export interface MemberParts {
 
 /** More than any cluster has members; further ones are not connected until the log names them. */
 const STRANGER_COUNT_MAX = 32;
+/** As in etcd. */
+const WARNING_APPLY_MS = 100;
 
 export class Member {
   readonly options: MemberOptions;
@@ -109,6 +122,10 @@ export class Member {
   isStopping = false;
   readonly #applier: Applier;
   readonly counters: MemberCounters;
+  readonly kvCounts = new KvCounts();
+  readonly applyTimes: ApplyTimes;
+  readonly rangeTimes: RangeTimes;
+  readonly peerStatistics: PeerStatistics;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
   /** Members that the log has not named here yet, by hexadecimal id. */
@@ -164,16 +181,33 @@ export class Member {
     this.reading = new Reading(this, this.reads);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
+    this.applyTimes = new ApplyTimes(this, options.metrics);
+    this.rangeTimes = new RangeTimes(options.clock, options.metrics);
+    this.peerStatistics = new PeerStatistics({
+      self: options.memberId,
+      metrics: options.metrics,
+      heartbeatsLate: this.counters.heartbeatsLate,
+      heartbeatMs: options.heartbeatMs,
+    });
     this.formats = new Formats(this);
     this.divergence = new Divergence(this, parts.effectHash);
     this.rejoin = new Rejoin(this);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
     this.#leaderlessSinceMs = this.nowMs;
-    this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
+    this.#watchLog();
     this.onMembershipChanged();
     this.#updatePeers();
     registerGauges(this, options.metrics);
+  }
+
+  #watchLog(): void {
+    const { walFsyncSeconds, walFsyncFineSeconds, walWriteSeconds } = this.counters;
+    this.wal.onSync = (durationMs, writeMs) => {
+      walFsyncSeconds.observe(durationMs / 1000);
+      walFsyncFineSeconds.observe(durationMs / 1000);
+      if (writeMs >= 0) walWriteSeconds.observe(writeMs / 1000);
+    };
   }
 
   get isLeader(): boolean {
@@ -200,6 +234,11 @@ export class Member {
     return this.clusterVersion;
   }
 
+  /** An entry that takes longer to be applied is counted as slow, and logged. */
+  get warningApplyMs(): number {
+    return this.options.warningApplyMs ?? WARNING_APPLY_MS;
+  }
+
   /** How long a client's request may take, as etcd has it: 5 s and two election timeouts. */
   get requestTimeoutMs(): number {
     return 5_000 + 2 * this.options.electionMs;
@@ -222,13 +261,11 @@ export class Member {
 
   onUnary(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
-    this.counters.callStarted(call.method.id);
     onUnary(this, call, bytes, start, end);
     this.options.waker.wake();
   }
 
   onStreamOpen(call: Call): void {
-    this.counters.callStarted(call.method.id);
     const refusal = refusalOf(this, call);
     if (refusal !== undefined) return call.fail(refusal);
     if (call.method === METHOD.watch) this.hub.open(call);
@@ -279,8 +316,12 @@ export class Member {
 
   onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
     this.nowMs = this.clock.now();
-    if (kind === FRAME_RAFT) this.raft.step(decodeMessage(bytes, start, end), this.nowMs);
-    else if (kind === FRAME_CALL) {
+    if (kind === FRAME_RAFT) {
+      const message = decodeMessage(bytes, start, end);
+      if (message.kind === MESSAGE_HEARTBEAT_REPLY)
+        this.peerStatistics.heartbeatAnswered(from, message.sequence, this.nowMs);
+      this.raft.step(message, this.nowMs);
+    } else if (kind === FRAME_CALL) {
       const source = {
         peer: from,
         start,
@@ -302,7 +343,10 @@ export class Member {
   onPeerDisconnected(peer: Id64): void {
     // Of the two connections between members the other's may have ended alone.
     const isConnected = this.options.peers.writer(peer, LANE_CONTROL) !== undefined;
-    if (!isConnected) this.#connectedSinceMs.delete(id64Hex(peer));
+    if (!isConnected) {
+      this.#connectedSinceMs.delete(id64Hex(peer));
+      this.peerStatistics.disconnected(peer);
+    }
     this.housekeeping.sender.disconnected(peer);
     this.raft.peerDisconnected(peer, this.clock.now());
     this.options.waker.wake();
@@ -392,6 +436,7 @@ export class Member {
     this.#askReads(nowMs);
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
+    this.rangeTimes.flush();
     this.#expire(nowMs);
     this.housekeeping.turn(nowMs);
     // Housekeeping proposes, too.
@@ -434,6 +479,7 @@ export class Member {
       for (const group of output.reads)
         for (const context of group.contexts) this.reads.confirm(context, group.index);
       for (const context of output.readsAborted) this.reads.abort(context, nowMs);
+      this.counters.readIndexesFailed.add(output.readsAborted.length);
       for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
       if (output.leaderChanged) this.#onLeaderChanged(nowMs);
@@ -444,12 +490,16 @@ export class Member {
     for (const message of messages) {
       const lane =
         message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
-      const writer = this.options.peers.writer({ hi: message.toHi, lo: message.toLo }, lane);
+      const to = { hi: message.toHi, lo: message.toLo };
+      const writer = this.options.peers.writer(to, lane);
       if (writer === undefined) {
         if (message.kind === MESSAGE_FORWARD) this.housekeeping.forwardRefused(message.sequence);
-        this.raft.reportUnreachable({ hi: message.toHi, lo: message.toLo });
+        this.raft.reportUnreachable(to);
+        this.peerStatistics.sendFailed(to);
         continue;
       }
+      if (message.kind === MESSAGE_HEARTBEAT)
+        this.peerStatistics.heartbeatSent(to, message.sequence, this.nowMs);
       const frame = beginFrame(writer, FRAME_RAFT);
       encodeMessage(writer, message, this.raft.log);
       endFrame(writer, frame);
@@ -491,7 +541,12 @@ export class Member {
 
   #attachStore(): void {
     this.store.leases = this.lessor;
-    this.kv = new KvMachine({ store: this.store, header: this.header, limits: this.limits });
+    this.kv = new KvMachine({
+      store: this.store,
+      header: this.header,
+      limits: this.limits,
+      counts: this.kvCounts,
+    });
     this.leases = new LeaseRequests(this.lessor, this.store, this.header);
   }
 
@@ -524,11 +579,13 @@ export class Member {
   applyUpTo(last: number): void {
     if (last <= this.appliedIndex) return;
     const { raft, divergence } = this;
+    this.applyTimes.begin();
     for (let index = this.appliedIndex + 1; index <= last; index++) {
       this.#applier.apply(index);
       this.appliedIndex = index;
       divergence.applied(index);
     }
+    this.applyTimes.end();
     this.appliedTerm = raft.log.term(last);
     raft.appliedTo(last);
     this.#updatePeers();
@@ -541,7 +598,7 @@ export class Member {
       call.fail(this.hasLeader ? STATUS.timeout : STATUS.contextDeadlineExceeded);
       call = this.pending.takeExpired(nowMs, this.requestTimeoutMs);
     }
-    this.reads.fail(nowMs, this.requestTimeoutMs, STATUS.timeout);
+    this.counters.readIndexesSlow.add(this.reads.fail(nowMs, this.requestTimeoutMs, STATUS.timeout));
     this.forwarding.expire(nowMs);
     const transfer = this.#transfer;
     if (transfer !== undefined && nowMs >= transfer.deadlineMs) {
@@ -567,6 +624,7 @@ export class Member {
       this.options.events.info("became leader", { term: this.raft.term });
     }
     this.housekeeping.onLeaderChanged();
+    this.peerStatistics.leaderChanged();
     const transfer = this.#transfer;
     if (transfer !== undefined && this.hasLeader && !this.isLeader) {
       this.#transfer = undefined;

@@ -119,10 +119,18 @@ export class Reading {
     if (call.method === METHOD.rangeStream) return this.#serveStream(call, bytes, start, end);
     const failure =
       call.method === METHOD.range
-        ? this.#member.kv.range(bytes, start, end, call)
+        ? this.#readRange(call, bytes, start, end)
         : this.#readTxn(call, bytes, start, end);
     if (failure === undefined) call.finish();
     else call.fail(failure);
+  }
+
+  #readRange(call: Call, bytes: Uint8Array, start: number, end: number): Status | undefined {
+    const { kv, rangeTimes } = this.#member;
+    rangeTimes.begin();
+    const failure = kv.range(bytes, start, end, call);
+    rangeTimes.end(failure === undefined);
+    return failure;
   }
 
   #serveStream(call: Call, bytes: Uint8Array, start: number, end: number): void {

@@ -49,6 +49,8 @@ export class Compaction {
   #segments: Segment[] = [];
   #offset = 0;
   #cleanBelow = CLEAN_BELOW;
+  /** Records that compactions have dropped so far. */
+  droppedCount = 0;
 
   constructor(store: Store) {
     this.#store = store;
@@ -129,7 +131,10 @@ export class Compaction {
       const previous = words[at + WORD_PREVIOUS]!;
       if (previous !== 0) {
         const isSurvivor = modRevisionAt(store.wordsOf(previous), slabs.wordOf(previous)) < revisions.base;
-        if (store.kill(previous) && isSurvivor) revisions.survivorsDead++;
+        if (store.kill(previous)) {
+          this.droppedCount++;
+          if (isSurvivor) revisions.survivorsDead++;
+        }
         words[at + WORD_PREVIOUS] = 0;
       }
       this.#ref = slabs.following(this.#ref, recordSizeBytesAt(words, at));
@@ -161,6 +166,7 @@ export class Compaction {
           if (keys.newest.get(id) === ref) store.forgetKey(id);
           else store.redirect(id, ref, 0); // its successor lies above the goal
           store.kill(ref);
+          this.droppedCount++;
         }
       }
       this.#ref = slabs.following(ref, recordSizeBytesAt(words, at));

@@ -4,6 +4,7 @@
 
 import net from "node:net";
 import tls from "node:tls";
+import { type ByteCount, PeerTraffic } from "./peer-traffic.ts";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import type { PeerAddress, PeerLinks } from "../../core/base/ports.ts";
@@ -52,6 +53,7 @@ export class PeerTransport implements PeerLinks {
   /** The same, to walk over. */
   #peerList: readonly Peer[] = [];
   readonly #inbound = new Set<net.Socket>();
+  readonly traffic = new PeerTraffic();
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -73,7 +75,8 @@ export class PeerTransport implements PeerLinks {
       }
     }
     for (const [hex, address] of wanted) {
-      if (!this.#peers.has(hex) && !this.#closed) this.#peers.set(hex, new Peer(address, this.#options));
+      if (!this.#peers.has(hex) && !this.#closed)
+        this.#peers.set(hex, new Peer(address, this.#options, this.traffic));
     }
     this.#peerList = [...this.#peers.values()];
   }
@@ -170,7 +173,9 @@ export class PeerTransport implements PeerLinks {
       const from = greeting.from;
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
+      const received = this.traffic.received(from);
       const receive = (chunk: Uint8Array, start: number): void => {
+        received.bytes += chunk.length - start;
         try {
           reader.receive(chunk, start, chunk.length, deliver);
         } catch (error) {
@@ -196,12 +201,13 @@ class Peer {
   readonly urls: readonly string[];
   readonly #lanes: readonly Lane[];
 
-  constructor(address: PeerAddress, options: PeerTransportOptions) {
+  constructor(address: PeerAddress, options: PeerTransportOptions, traffic: PeerTraffic) {
     this.id = address.id;
     this.urls = address.urls;
+    const sent = traffic.sent(address.id);
     this.#lanes = [
-      new Lane(this.id, this.urls, LANE_CONTROL, options),
-      new Lane(this.id, this.urls, LANE_BULK, options),
+      new Lane(address, LANE_CONTROL, options, sent),
+      new Lane(address, LANE_BULK, options, sent),
     ];
   }
 
@@ -230,12 +236,14 @@ class Lane {
   #attempt = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #sent: ByteCount;
 
-  constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
-    this.#peerId = peerId;
-    this.#urls = urls;
+  constructor(peer: PeerAddress, lane: number, options: PeerTransportOptions, sent: ByteCount) {
+    this.#peerId = peer.id;
+    this.#urls = peer.urls;
     this.#lane = lane;
     this.#options = options;
+    this.#sent = sent;
     this.#connect();
   }
 
@@ -246,6 +254,7 @@ class Lane {
 
   flush(): void {
     if (this.#output.position === 0 || this.#socket === undefined) return;
+    this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     if (this.#output.position <= 64 * 1024) {
       this.#socket.write(this.#output.copy());

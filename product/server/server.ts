@@ -14,6 +14,7 @@ import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
+import { CallCounters } from "../../core/grpc/call-counters.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
@@ -27,6 +28,7 @@ import { Driver } from "./driver.ts";
 import { handleHttp, type HttpSources } from "./http.ts";
 import { fetchMembers, JoinError, joinCluster } from "./join.ts";
 import { Log, openLogOutputs } from "./log.ts";
+import { registerPeerTraffic, registerProcessMetrics } from "./process-metrics.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
 
@@ -175,6 +177,7 @@ class ServerProcess implements RunningServer {
   #peers!: PeerTransport;
   member!: Member;
   #askAgainMs = 0;
+  #endObservation: () => void = () => {};
 
   constructor(config: ServerConfig, log: Log, directory: DataDirectory) {
     this.#config = config;
@@ -189,6 +192,8 @@ class ServerProcess implements RunningServer {
     // The machine and what drives it know each other: the member is opened last.
     this.#driver = this.#makeDriver();
     this.#peers = this.#makePeers(identity);
+    registerPeerTraffic(this.#peers.traffic, this.#metrics);
+    this.#endObservation = registerProcessMetrics(this.#metrics);
     this.member = this.#openMember(identity, limits);
     await this.#peers.listen();
     await this.#serveClients(limits);
@@ -248,6 +253,7 @@ class ServerProcess implements RunningServer {
       strictReconfigCheck: config.strictReconfigCheck,
       learnerCountMax: config.learnerCountMax,
       watchProgressMs: config.watchProgressMs,
+      warningApplyMs: config.warningApplyMs,
       autoCompaction: config.autoCompaction,
       reportedVersion: REPORTED_VERSION,
       limits,
@@ -297,7 +303,7 @@ class ServerProcess implements RunningServer {
       ...tlsOf(config),
       handler: this.member,
       onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
-      onCallEnd: (methodId, code) => this.member.counters.callHandled(methodId, code),
+      counters: new CallCounters(this.#metrics, { isExtensive: config.metrics === "extensive" }),
       limits,
       transportLimits: transportLimitsOf(config),
       clock,
@@ -324,6 +330,7 @@ class ServerProcess implements RunningServer {
     this.#driver.stop();
     this.member.close();
     this.#peers.close();
+    this.#endObservation();
     await this.#directory.close();
   }
 
