@@ -79,6 +79,8 @@ export class KeepAliveStream {
   readonly #call: Call;
   /** Answers that are not due yet because an earlier one is outstanding; undefined: not known yet. */
   readonly #answers: ({ hi: number; lo: number; ttlSeconds: number } | undefined)[] = [];
+  /** The client asked to be told when there is no leader. */
+  readonly needsLeader: boolean;
   /** Number of the first one in #answers. */
   #first = 0;
   #next = 0;
@@ -88,6 +90,7 @@ export class KeepAliveStream {
   constructor(member: Member, call: Call) {
     this.#member = member;
     this.#call = call;
+    this.needsLeader = call.metadata("hasleader") === "true";
   }
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {

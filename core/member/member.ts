@@ -140,8 +140,10 @@ export class Member {
         readonly deadlineMs: number;
       }
     | undefined;
-  #leaderlessSinceMs = 0;
+  /** When streams that ask for a leader end; Infinity while there is one, and once they were told. */
+  #leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
   #wasLeader = false;
+  #hadLeader = false;
   /** As the log says; every request asks. */
   isLearner = false;
   /** Nobody else's vote counts. */
@@ -194,7 +196,6 @@ export class Member {
     this.rejoin = new Rejoin(this);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
-    this.#leaderlessSinceMs = this.nowMs;
     this.#watchLog();
     this.onMembershipChanged();
     this.#updatePeers();
@@ -457,6 +458,7 @@ export class Member {
       this.forwarding.nextDeadlineMs(),
       this.housekeeping.nextDeadlineMs(),
       this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY,
+      this.#leaderlessDeadlineMs,
     );
   }
 
@@ -605,18 +607,22 @@ export class Member {
       this.#transfer = undefined;
       transfer.done(STATUS.timeoutLeaderTransfer);
     }
-    if (!this.hasLeader && nowMs - this.#leaderlessSinceMs >= 3 * this.options.electionMs)
-      this.#failForNoLeader();
+    if (nowMs >= this.#leaderlessDeadlineMs) this.#failForNoLeader();
   }
 
   #failForNoLeader(): void {
+    this.#leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
     this.hub.failThoseThatNeedALeader(STATUS.noLeader);
+    for (const stream of this.keepAliveStreams) if (stream.needsLeader) stream.end(STATUS.noLeader);
   }
 
   #onLeaderChanged(nowMs: number): void {
     this.header.term = this.raft.term;
     const leader = this.raft.leader;
-    if (!this.hasLeader) this.#leaderlessSinceMs = nowMs;
+    // Elections that fail change the term and not since when there is no leader.
+    if (this.hasLeader) this.#leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
+    else if (this.#hadLeader) this.#leaderlessDeadlineMs = nowMs + 3 * this.options.electionMs;
+    this.#hadLeader = this.hasLeader;
     this.forwarding.failAll(STATUS.leaderChanged);
     if (this.#wasLeader && !this.isLeader) this.#stepDown();
     if (!this.#wasLeader && this.isLeader) {
