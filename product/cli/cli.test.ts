@@ -103,6 +103,32 @@ test("a flag set in the environment and on the command line is an error", async 
   assert.match(wrong.stderr, /^Error: invalid value "perhaps" for ETCDCTL_HEX/);
 });
 
+test("commands and flags of etcdctl that are not built say so, with what to use instead", async () => {
+  for (const name of [
+    "make-mirror",
+    "snapshot save",
+    "auth enable",
+    "user add",
+    "role list",
+    "downgrade cancel",
+  ]) {
+    const said = await cli([...name.split(" "), "a", "b"]);
+    assert.equal(said.stderr, `Error: ${name} is not built yet; against an etcd use etcdctl ${name}\n`);
+    assert.equal(said.exitCode, 1);
+  }
+  assert.match((await cli(["user"])).stdout, /user grant-role/);
+  const said = await cli(["get", "a", "-d", "example.com"]);
+  assert.equal(said.stderr, "Error: --discovery-srv is not built yet; name the members with --endpoints\n");
+});
+
+test("a bound of requests above that of answers is refused, as in etcdctl", async () => {
+  const said = await cli(["get", "a", "--max-recv-bytes=1000", "--max-request-bytes=5000"]);
+  assert.equal(
+    said.stderr,
+    "Error: gRPC message recv limit (1000 bytes) must be greater than send limit (5000 bytes)\n",
+  );
+});
+
 test("comparisons of a transaction are read as etcdctl reads them", () => {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   const key = bytes("k");
