@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { Readable, Writable } from "node:stream";
 import { test } from "node:test";
 import { COMMANDS } from "./commands.ts";
-import { completionScript } from "./completion.ts";
+import { completedCommands, completionScript } from "./completion.ts";
 import { GLOBAL_FLAGS } from "./command.ts";
 import { FlagValues, parseFlags, UsageError } from "./flags.ts";
 import { CommandError } from "./io.ts";
@@ -183,18 +183,20 @@ test("a table has etcdctl's shape", () => {
   ]);
 });
 
-test("completion scripts are accepted by the shells that are here", () => {
+test("completion scripts are accepted by the shells that are here", async () => {
+  const commands = await completedCommands();
   for (const shell of ["bash", "zsh", "fish"]) {
-    const script = completionScript(shell, "holdfast", COMMANDS)!;
-    for (const command of COMMANDS) assert.ok(script.includes(command.name.split(" ").at(-1)!), command.name);
+    const script = completionScript(shell, "holdfast", commands)!;
+    for (const command of commands) assert.ok(script.includes(command.name.split(" ").at(-1)!), command.name);
     const checked = spawnSync(shell, ["-n"], { input: script, encoding: "utf8" });
     if (checked.error === undefined) assert.equal(checked.stderr, "", shell);
   }
-  assert.equal(completionScript("powershell", "holdfast", COMMANDS), undefined);
+  assert.equal(completionScript("powershell", "holdfast", commands), undefined);
 });
 
-test("bash completes groups, flags and values", () => {
-  const script = completionScript("bash", "holdfast", COMMANDS)!;
+test("bash completes groups, flags and values, of every command", async () => {
+  const commands = await completedCommands();
+  const script = completionScript("bash", "holdfast", commands)!;
   const complete = (...words: string[]): string[] => {
     const text = `${script}\nCOMP_WORDS=(holdfast ${words.map((it) => `'${it}'`).join(" ")}); COMP_CWORD=${words.length}; _holdfast; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return spawnSync("bash", ["-c", text], { encoding: "utf8" }).stdout.trim().split("\n");
@@ -202,5 +204,8 @@ test("bash completes groups, flags and values", () => {
   assert.deepEqual(complete("lease", "g"), ["grant"]);
   assert.deepEqual(complete("get", "--pre"), ["--prefix"]);
   assert.deepEqual(complete("get", "a", "-w", "j"), ["json"]);
-  assert.ok(complete("").includes("watch"));
+  for (const word of ["watch", "server", "bench", "test", "user"])
+    assert.ok(complete("").includes(word), word);
+  assert.deepEqual(complete("test", "c"), ["conformance"]);
+  assert.deepEqual(complete("server", "--listen-c"), ["--listen-client-urls"]);
 });
