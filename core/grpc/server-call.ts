@@ -50,6 +50,8 @@ export class ServerCall implements MessageSink {
   cancelled = false;
   /** Absolute, on the clock; Infinity without one. */
   deadlineMs = Infinity;
+  /** When its headers came, on the clock. */
+  startedMs = 0;
 
   // The transport's own; handlers leave these alone.
   readonly stream: Http2Stream;
@@ -168,6 +170,7 @@ export class ServerCall implements MessageSink {
     this.state = undefined;
     this.cancelled = false;
     this.deadlineMs = nowMs + head.timeoutMs;
+    this.startedMs = nowMs;
     this.requestCount = 0;
     this.code = CODE.ok;
     this.text = "";

@@ -8,7 +8,7 @@ import { type HashDone, Housekeeping as PastHousekeeping } from "../mvcc/houseke
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
-import { STATUS } from "../wire/status.ts";
+import { STATUS, type Status } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
@@ -18,6 +18,7 @@ import { LargeAnswers } from "./large-answers.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
+import { PastTimes } from "./past-times.ts";
 import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
@@ -36,6 +37,7 @@ export class Housekeeping {
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
   past: PastHousekeeping;
   readonly largeAnswers: LargeAnswers;
+  readonly #pastTimes: PastTimes;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
@@ -47,6 +49,7 @@ export class Housekeeping {
     this.leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
+    this.#pastTimes = new PastTimes(member);
     this.checkpointer = new Checkpointer(member);
     this.largeAnswers = new LargeAnswers(member.limits, () => member.store.slabs);
     this.sender = new SnapshotSender(member);
@@ -86,7 +89,7 @@ export class Housekeeping {
     const member = this.#member;
     let more = member.hub.turn(member.clock.now());
     more = this.checkpointer.slice() || more;
-    more = this.past.slice() || more;
+    more = this.#pastTimes.slice(this.past) || more;
     more = this.sender.slice() || more;
     return more;
   }
@@ -114,14 +117,26 @@ export class Housekeeping {
   }
 
   startHash(revision: number, done: HashDone): void {
-    const failure = this.past.hash(revision, done);
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const failure = this.past.hash(revision, (result, failed) => {
+      counters.hashSeconds.observe((clock.now() - startMs) / 1000);
+      done(result, failed);
+    });
     if (failure !== undefined) done(undefined, failure);
     this.#member.options.waker.wake();
   }
 
-  startDefragmentation(done: () => void): void {
-    this.past.defragment(done);
+  /** A Status: there is no room to wait, and `done` never comes. */
+  startDefragmentation(done: () => void): Status | undefined {
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const refusal = this.past.defragment(() => {
+      counters.defragmentSeconds.observe((clock.now() - startMs) / 1000);
+      done();
+    });
     this.#member.options.waker.wake();
+    return refusal;
   }
 
   /** A renewal waits for an entry that clears a remainder. */

@@ -82,6 +82,8 @@ export class KeepAliveStream {
   readonly #call: Call;
   /** Answers that are not due yet because an earlier one is outstanding; undefined: not known yet. */
   readonly #answers: ({ hi: number; lo: number; ttlSeconds: number } | undefined)[] = [];
+  /** The client asked to be told when there is no leader. */
+  readonly needsLeader: boolean;
   /** Number of the first one in #answers. */
   #first = 0;
   #next = 0;
@@ -91,6 +93,7 @@ export class KeepAliveStream {
   constructor(member: Member, call: Call) {
     this.#member = member;
     this.#call = call;
+    this.needsLeader = call.metadata("hasleader") === "true";
   }
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {
@@ -164,6 +167,7 @@ function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): voi
   switch (renewal) {
     case "renewed": {
       const ttlSeconds = member.lessor.renewedTtlSeconds;
+      member.counters.leaseRenewed.add(1);
       // A leader that was deposed while it was paused must not promise a lease that the new one let end (L2).
       member.reading.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
       return;

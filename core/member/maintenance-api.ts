@@ -92,7 +92,8 @@ export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: num
 
 /** Cleans segments and answers when done: what an operator's compact, defrag, disarm relies on. The answer has no header. */
 export function defragment(member: Member, call: Call): void {
-  member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
+  const refusal = member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
+  if (refusal !== undefined) call.fail(refusal);
 }
 
 export function moveLeader(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {

@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
+import { Metrics } from "../base/metrics.ts";
 import { METHOD } from "../wire/service.ts";
 import { RangeRequest } from "../wire/messages.ts";
 import { encode } from "../wire/schema.ts";
 import type { Call } from "./call.ts";
 import type { Member } from "./member.ts";
+import { RangeTimes } from "./range-times.ts";
 import { Reading } from "./reading.ts";
 import type { ReadProbe, ReadQueue } from "./reads.ts";
+
+function rangeTimes(): RangeTimes {
+  return new RangeTimes({ now: () => 0, unixSeconds: () => 0 }, new Metrics());
+}
 
 test("after a restart a serializable read waits until all that was shown before is applied again", () => {
   const served: string[] = [];
@@ -15,6 +21,7 @@ test("after a restart a serializable read waits until all that was shown before 
   const member = {
     appliedIndex: 3,
     raft: { lastIndex: 5, isLeader: false },
+    rangeTimes: rangeTimes(),
     isLearner: false,
     isSoleVoter: false,
     kv: { checkRange: () => undefined, range: () => void served.push(`applied ${member.appliedIndex}`) },
@@ -37,6 +44,7 @@ test("after a restart one confirmed read is enough for serializable ones, though
   const member = {
     appliedIndex: 4,
     raft: { lastIndex: 5, isLeader: false },
+    rangeTimes: rangeTimes(),
     isSoleVoter: false,
     kv: { checkRange: () => undefined, range: () => void servedCount++ },
   };

@@ -96,14 +96,20 @@ export class Reading {
   serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.method === METHOD.memberList) return answerMemberList(this.#member, call);
     if (call.method === METHOD.rangeStream) return this.#serveStream(call, bytes, start, end);
-    if (call.method !== METHOD.range) {
-      const failure = this.#readTxn(call, bytes, start, end);
-      return failure === undefined ? call.finish() : call.fail(failure);
-    }
+    if (call.method === METHOD.range) return this.#serveRange(call, bytes, start, end);
+    const failure = this.#readTxn(call, bytes, start, end);
+    if (failure === undefined) call.finish();
+    else call.fail(failure);
+  }
+
+  #serveRange(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const { kv, rangeTimes } = this.#member;
     const sink = this.#sink;
     sink.call = call;
     sink.isLarge = false;
-    const failure = this.#member.kv.range(bytes, start, end, sink);
+    rangeTimes.begin();
+    const failure = kv.range(bytes, start, end, sink);
+    rangeTimes.end(failure === undefined);
     if (failure !== undefined) call.fail(failure);
     else if (!sink.isLarge) call.finish();
   }

@@ -45,6 +45,8 @@ export class Compaction {
   #segments: Segment[] = [];
   #offset = 0;
   #cleanBelow = CLEAN_BELOW;
+  /** Records that compactions have dropped so far. */
+  droppedCount = 0;
 
   constructor(store: Store) {
     this.#store = store;
@@ -124,7 +126,10 @@ export class Compaction {
       const previous = store.previousOf(ref);
       if (previous !== 0) {
         const isSurvivor = store.modRevisionOf(previous) < revisions.base;
-        if (store.kill(previous) && isSurvivor) revisions.survivorsDead++;
+        if (store.kill(previous)) {
+          this.droppedCount++;
+          if (isSurvivor) revisions.survivorsDead++;
+        }
         store.setPrevious(ref, 0);
       }
       this.#ref = store.following(ref);
@@ -155,6 +160,7 @@ export class Compaction {
           if (store.originalOf(keys.newest.get(id)) === ref) store.forgetKey(id);
           else store.redirect(id, ref, 0); // its successor lies above the goal
           store.kill(ref);
+          this.droppedCount++;
         }
       }
       this.#ref = store.following(ref);

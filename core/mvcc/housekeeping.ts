@@ -91,6 +91,31 @@ export class Housekeeping {
     return checkpoint;
   }
 
+  /** Whether there may be something to do in slices. */
+  get isBusy(): boolean {
+    return (
+      this.compaction.isRunning ||
+      this.compaction.isDue ||
+      this.#checkpoint !== undefined ||
+      this.#hashes.length > 0 ||
+      this.#defragmentWaiters.length > 0
+    );
+  }
+
+  /** A compaction runs, and not a defragmentation. */
+  get isCompacting(): boolean {
+    return this.compaction.isRunning && !this.#isDefragmenting;
+  }
+
+  get isDefragmenting(): boolean {
+    return this.#defragmentWaiters.length > 0;
+  }
+
+  /** Hashes and checkpoints that hold the store as it was. */
+  get readerCount(): number {
+    return this.#hashes.length + (this.#checkpoint === undefined ? 0 : 1);
+  }
+
   get isCheckpointing(): boolean {
     return this.#checkpoint !== undefined;
   }

@@ -10,6 +10,7 @@ import type { Input, Schema } from "../wire/schema.ts";
 import { decode, encode } from "../wire/schema.ts";
 import type { Status } from "../wire/status.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { KvCounts } from "./kv-counts.ts";
 import { KvMachine } from "./kv-machine.ts";
 import type { LeaseHooks } from "./lease-hooks.ts";
 import type {
@@ -55,6 +56,7 @@ export class TestBench {
   machine: KvMachine;
   housekeeping: Housekeeping;
   readonly leases = new FakeLeases();
+  readonly counts = new KvCounts();
   readonly limits: Limits;
   readonly header: HeaderSource = { clusterHi: 1, clusterLo: 2, memberHi: 3, memberLo: 4, term: 5 };
   /** Whether the last answer of a range came through a producer. */
@@ -109,7 +111,7 @@ export class TestBench {
   }
 
   #machineOf(store: Store): KvMachine {
-    return new KvMachine({ store, header: this.header, limits: this.limits });
+    return new KvMachine({ store, header: this.header, limits: this.limits, counts: this.counts });
   }
 
   put(request: PutRequest): Answer | Status {

@@ -4,6 +4,7 @@
 
 import net from "node:net";
 import tls from "node:tls";
+import { type ByteCount, PeerTraffic } from "./peer-traffic.ts";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import type { PeerAddress, PeerLinks } from "../../core/base/ports.ts";
@@ -77,6 +78,7 @@ export class PeerTransport implements PeerLinks {
   #isRemoved: (id: Id64) => boolean = () => false;
   /** The newest connection for control that each peer opened. */
   readonly #control = new Map<string, net.Socket>();
+  readonly traffic = new PeerTraffic();
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -100,7 +102,8 @@ export class PeerTransport implements PeerLinks {
       }
     }
     for (const [hex, address] of wanted) {
-      if (!this.#peers.has(hex) && !this.#closed) this.#peers.set(hex, new Peer(address, this.#options));
+      if (!this.#peers.has(hex) && !this.#closed)
+        this.#peers.set(hex, new Peer(address, this.#options, this.traffic));
     }
     this.#peerList = [...this.#peers.values()];
   }
@@ -209,8 +212,10 @@ export class PeerTransport implements PeerLinks {
       socket.on("close", () => this.#greeted.delete(socket));
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
+      const received = this.traffic.received(from);
       const receive = (chunk: Uint8Array, start: number): void => {
         this.#heard(from);
+        received.bytes += chunk.length - start;
         try {
           reader.receive(chunk, start, chunk.length, deliver);
         } catch (error) {
@@ -245,12 +250,13 @@ class Peer {
   /** Looks since the last word from it after which it was silent although something had been sent to it. */
   #silentLooks = 0;
 
-  constructor(address: PeerAddress, options: PeerTransportOptions) {
+  constructor(address: PeerAddress, options: PeerTransportOptions, traffic: PeerTraffic) {
     this.id = address.id;
     this.urls = address.urls;
+    const sent = traffic.sent(address.id);
     this.#lanes = [
-      new Lane(this.id, this.urls, LANE_CONTROL, options),
-      new Lane(this.id, this.urls, LANE_BULK, options),
+      new Lane(address, LANE_CONTROL, options, sent),
+      new Lane(address, LANE_BULK, options, sent),
     ];
     // Counted in looks, not in time: after this process itself stood still it looks once, and then hears what has come.
     this.#looks = setInterval(() => this.#look(), options.electionMs / LOOKS_PER_ELECTION);
@@ -302,12 +308,14 @@ class Lane {
   #closed = false;
   /** Something was sent since the peer was last heard. */
   isUnanswered = false;
+  readonly #sent: ByteCount;
 
-  constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
-    this.#peerId = peerId;
-    this.#urls = urls;
+  constructor(peer: PeerAddress, lane: number, options: PeerTransportOptions, sent: ByteCount) {
+    this.#peerId = peer.id;
+    this.#urls = peer.urls;
     this.#lane = lane;
     this.#options = options;
+    this.#sent = sent;
     this.#connect();
   }
 
@@ -319,6 +327,7 @@ class Lane {
   flush(): void {
     if (this.#output.position === 0 || this.#socket === undefined) return;
     this.isUnanswered = true;
+    this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     if (this.#output.position <= 64 * 1024) {
       this.#socket.write(this.#output.copy());

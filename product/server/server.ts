@@ -1,16 +1,19 @@
 // One member as a process: its directory, its listeners, its turn, its end.
 
 import { randomInt } from "node:crypto";
+import { statSync } from "node:fs";
 import path from "node:path";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import { Metrics } from "../../core/base/metrics.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
+import { CallCounters } from "../../core/grpc/call-counters.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
@@ -25,8 +28,9 @@ import type { ServerConfig } from "./config.ts";
 import { Driver } from "./driver.ts";
 import { handleHttp, type HttpSources } from "./http.ts";
 import { alreadyBootstrapped, JoinError, joinCluster, refuseAnotherLife } from "./join.ts";
-import { Log } from "./log.ts";
 import { Newcomer } from "./newcomer.ts";
+import { Log, openLogOutputs } from "./log.ts";
+import { registerPeerTraffic, registerProcessMetrics } from "./process-metrics.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
 
@@ -44,7 +48,10 @@ export async function runServer(
   io: ProgramIo,
   options: RunOptions = {},
 ): Promise<number> {
-  const log = new Log(io.stderr as never, config.logLevel);
+  const log = new Log(openLogOutputs(config.logOutputs, io), {
+    level: config.logLevel,
+    format: config.logFormat,
+  });
   for (const note of config.notes) log.warn(note);
   let server: RunningServer;
   try {
@@ -110,6 +117,7 @@ export interface RunningServer {
 
 /** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
 export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  warnOfOpenDirectory(config.dataDirectory, log);
   const directory = await openDataDirectory(config.dataDirectory);
   const server = new ServerProcess(config, log, directory);
   try {
@@ -119,6 +127,21 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
     await directory.close();
     throw error;
   }
+}
+
+// What we create is 0700; what was there already is left as it is, and said, as etcd does.
+function warnOfOpenDirectory(directory: string, log: Log): void {
+  const mode = statSync(directory, { throwIfNoEntry: false })?.mode;
+  if (mode === undefined || (mode & 0o777) === 0o700) return;
+  log.warn("check file permission", {
+    error: `directory "${directory}" exist, but the permission is "${modeText(mode)}". The recommended permission is "-rwx------" to prevent possible unprivileged access to the data`,
+  });
+}
+
+/** `drwxr-xr-x`. */
+function modeText(mode: number): string {
+  const letters = "rwxrwxrwx".split("").map((letter, i) => ((mode >> (8 - i)) & 1 ? letter : "-"));
+  return `d${letters.join("")}`;
 }
 
 /** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
@@ -161,6 +184,7 @@ class ServerProcess implements RunningServer {
   #askAgainMs = 0;
   /** While this member has not taken part in anything. */
   #newcomer: Newcomer | undefined;
+  #endObservation: () => void = () => {};
 
   constructor(config: ServerConfig, log: Log, directory: DataDirectory) {
     this.#config = config;
@@ -175,6 +199,8 @@ class ServerProcess implements RunningServer {
     // The machine and what drives it know each other: the member is opened last.
     this.#driver = this.#makeDriver();
     this.#peers = this.#makePeers(identity);
+    registerPeerTraffic(this.#peers.traffic, this.#metrics);
+    this.#endObservation = registerProcessMetrics(this.#metrics);
     this.member = this.#openMember(identity, limits);
     this.#newcomer = this.#makeNewcomer(identity);
     // Whoever asks who is in the cluster hears what is in the log.
@@ -269,6 +295,7 @@ class ServerProcess implements RunningServer {
       strictReconfigCheck: config.strictReconfigCheck,
       learnerCountMax: config.learnerCountMax,
       watchProgressMs: config.watchProgressMs,
+      warningApplyMs: config.warningApplyMs,
       autoCompaction: config.autoCompaction,
       reportedVersion: REPORTED_VERSION,
       limits,
@@ -318,8 +345,9 @@ class ServerProcess implements RunningServer {
       ...tlsOf(config),
       handler: this.member,
       onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
-      onCallEnd: (methodId, code) => this.member.counters.callHandled(methodId, code),
+      counters: new CallCounters(this.#metrics, { isExtensive: config.metrics === "extensive" }),
       limits,
+      transportLimits: transportLimitsOf(config),
       clock,
       waker: this.#driver,
     });
@@ -352,6 +380,7 @@ class ServerProcess implements RunningServer {
     this.#driver.stop();
     this.member.close();
     this.#peers.close();
+    this.#endObservation();
     await this.#directory.close();
   }
 
@@ -463,5 +492,14 @@ function limitsOf(config: ServerConfig): Limits {
     streamCountMax: Math.min(config.streamCountMax, DEFAULT_LIMITS.streamCountMax),
     quotaBytes: config.quotaBytes,
     checkpointEntryCount: config.checkpointEntryCount,
+  };
+}
+
+function transportLimitsOf({ keepalive }: ServerConfig): TransportLimits {
+  return {
+    ...DEFAULT_TRANSPORT_LIMITS,
+    keepaliveMinTimeMs: keepalive.minTimeMs,
+    keepaliveIntervalMs: keepalive.intervalMs,
+    keepaliveTimeoutMs: keepalive.timeoutMs,
   };
 }

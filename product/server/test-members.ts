@@ -71,7 +71,7 @@ export class TestMembers {
       },
     });
     const config = serverConfig(parseServerFlags([...this.flags(index), ...more], {}));
-    const server = await startServer(config, new Log(sink, "info"));
+    const server = await startServer(config, new Log([sink], { level: "info" }));
     this.#running.set(index, server);
     return server;
   }
