@@ -8,6 +8,7 @@ import { decode, type Input, type MessageOf, type Schema } from "../wire/schema.
 import { STATUS, type Status } from "../wire/status.ts";
 import { type Call, respond } from "./call.ts";
 import { addedMemberId } from "./identity.ts";
+import { FORMAT_WITH_CHECKED_CHANGES } from "./format.ts";
 import type { Member } from "./member.ts";
 import { arePeerUrls, type MemberInfo, memberContextJson } from "./membership.ts";
 
@@ -47,9 +48,12 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const { membership } = member;
   const { learnerCountMax } = member.options;
-  if (membership.usesPeerUrl(request.peerURLs, ID64_ZERO)) return call.fail(STATUS.peerUrlExists);
-  if (request.isLearner && membership.learnerCount >= learnerCountMax)
-    return call.fail(STATUS.tooManyLearners);
+  // Else it is looked at when the entry is applied: this member may not have heard yet that an address is free again.
+  if (member.formatVersion < FORMAT_WITH_CHECKED_CHANGES) {
+    if (membership.usesPeerUrl(request.peerURLs, ID64_ZERO)) return call.fail(STATUS.peerUrlExists);
+    if (request.isLearner && membership.learnerCount >= learnerCountMax)
+      return call.fail(STATUS.tooManyLearners);
+  }
   const refusal = refusalToAdd(member, request.isLearner);
   if (refusal !== undefined) return call.fail(refusal);
   const added: MemberInfo = {

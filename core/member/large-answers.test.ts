@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
+import { Metrics } from "../base/metrics.ts";
 import { RawPeer, grpcFields, grpcMessage } from "../grpc/raw-peer.ts";
 import type { ServerCall } from "../grpc/server-call.ts";
 import type { ServerHandler } from "../grpc/server-handler.ts";
@@ -20,6 +21,7 @@ import { encode } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { LargeAnswers, PulledRange, StreamedRange } from "./large-answers.ts";
 import type { Member } from "./member.ts";
+import { RangeTimes } from "./range-times.ts";
 import { Reading } from "./reading.ts";
 import type { ReadQueue } from "./reads.ts";
 
@@ -46,6 +48,7 @@ class Hostile {
     const now = (): number => this.peer.nowMs;
     const member = {
       kv: new KvMachine({ store, header, limits: this.limits }),
+      rangeTimes: new RangeTimes({ now: () => 0, unixSeconds: () => 0 }, new Metrics()),
       housekeeping: { largeAnswers: this.answers },
       raft: { lastIndex: 0 },
       get nowMs() {

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MESSAGE_HEARTBEAT } from "./message.ts";
+import { ADD_LEARNER } from "./conf-change.ts";
 import { TestCluster } from "./testing-cluster.ts";
+import { testId } from "./testing-node.ts";
 
 const DELAY_MS = 5;
 
 /** Node 1 leads, everybody knows everything. */
-function quietCluster(): TestCluster {
-  const cluster = new TestCluster({ voters: 3, limits: { commitNoticeDelayMs: DELAY_MS }, autoSync: true });
+function quietCluster(more: { readonly spares?: number } = {}): TestCluster {
+  const limits = { commitNoticeDelayMs: DELAY_MS };
+  const cluster = new TestCluster({ voters: 3, limits, autoSync: true, ...more });
   cluster.elect(1);
   cluster.advance(DELAY_MS);
   return cluster;
@@ -57,6 +60,14 @@ test("a follower that forwarded the proposal is told of its commit at once, the 
   cluster.settle();
   assert.equal(committedAt(cluster, 2), committedAt(cluster, 1));
   assert.equal(committedAt(cluster, 3), committedAt(cluster, 1) - 1);
+});
+
+test("a change of the configuration is told at once", () => {
+  const cluster = quietCluster({ spares: 1 });
+  cluster.change(1, [{ type: ADD_LEARNER, id: testId(4) }]);
+  cluster.settle();
+  assert.equal(committedAt(cluster, 2), committedAt(cluster, 1));
+  assert.equal(committedAt(cluster, 3), committedAt(cluster, 1));
 });
 
 test("a follower whose read was confirmed is told at once what it waits for", () => {

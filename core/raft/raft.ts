@@ -258,6 +258,8 @@ export class Raft {
         : changedConfiguration(state.tracker.configuration, change);
     // Every member refuses the same changes, because the check has no other input.
     if (typeof next !== "string") applyConfiguration(state, next);
+    // Whoever was added asks any member where it belongs: none should learn of it late (commit notices, raft.md).
+    if (state.role === "leader") for (const member of state.tracker.members) member.wantedCommit = index;
     return state.tracker.configuration;
   }
 

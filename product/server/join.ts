@@ -27,14 +27,23 @@ export interface JoinedIdentity {
 /** Asks the other members of --initial-cluster, one after the other. */
 export async function joinCluster(config: ServerConfig, tls: PeerTls): Promise<JoinedIdentity> {
   const failures: string[] = [];
+  const own = [...config.advertisePeerUrls].sort().join(",");
+  let isUnlisted = false;
   for (const url of otherUrls(config)) {
     try {
-      return identityIn(config, await fetchMembers(url, { tls, timeoutMs: ATTEMPT_TIMEOUT_MS }));
+      const identity = identityIn(own, await fetchMembers(url, { tls, timeoutMs: ATTEMPT_TIMEOUT_MS }));
+      if (identity !== undefined) return identity;
+      // That member may lag behind: the next one may know us.
+      isUnlisted = true;
     } catch (error) {
       if (error instanceof JoinError) throw error;
       failures.push(`${url}: ${(error as Error).message}`);
     }
   }
+  if (isUnlisted)
+    throw new JoinError(
+      `this member's peer URLs ${own} are not in the cluster: add it first with 'member add'`,
+    );
   throw new JoinError(
     `cannot fetch cluster info from peer urls: ${failures.join("; ") || "--initial-cluster names no other member"}`,
   );
@@ -44,14 +53,10 @@ function otherUrls(config: ServerConfig): string[] {
   return [...config.initialCluster].flatMap(([name, urls]) => (name === config.name ? [] : urls));
 }
 
-function identityIn(config: ServerConfig, listed: Listed): JoinedIdentity {
-  const own = [...config.advertisePeerUrls].sort().join(",");
+/** Undefined when the list does not name us. */
+function identityIn(own: string, listed: Listed): JoinedIdentity | undefined {
   const self = listed.members.find((member) => [...member.peerUrls].sort().join(",") === own);
-  if (self === undefined) {
-    throw new JoinError(
-      `this member's peer URLs ${own} are not in the cluster: add it first with 'member add'`,
-    );
-  }
+  if (self === undefined) return undefined;
   if (hasStarted(self)) throw alreadyBootstrapped(self.id);
   return { memberId: self.id, clusterId: listed.clusterId, initialMembers: listed.members, joins: true };
 }
