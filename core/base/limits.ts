@@ -26,7 +26,10 @@ export interface Limits {
   readonly checkpointEntryCount: number;
   /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
   readonly catchUpEntryCount: number;
-  /** Log bytes after which a checkpoint is due. */
+  /**
+   * Log bytes after which a checkpoint is due while the store is small: in a large one an eighth of its bytes, four times these at most,
+   * because a checkpoint writes the places of all keys.
+   */
   readonly checkpointLogBytes: number;
   /**
    * Size of a log segment, bytes. etcd's 64,000,000 would cost more zeros than payload in a short life, and longer starts: a
@@ -97,7 +100,7 @@ export const DEFAULT_LIMITS: Limits = {
   stalledReaderMs: 30_000,
   largeAnswerMsMax: 300_000,
   pinnedBytesMax: 256 * MIB,
-  checkpointEntryCount: 50_000,
+  checkpointEntryCount: 200_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
   walSegmentSizeBytes: 16 * MIB,

@@ -61,6 +61,7 @@ test("a member whose snapshot marker cannot be made durable fails", () => {
 test("a checkpoint is due after so many bytes of records, the first one after a start sooner", () => {
   let begun = 0;
   const stats = { recordBytes: 0, writtenBytes: 0 };
+  const store = { sizeBytes: 0 };
   const member = {
     ...memberWith({
       checkpoint: () => {
@@ -69,6 +70,7 @@ test("a checkpoint is due after so many bytes of records, the first one after a 
       },
     }),
     wal: { stats },
+    store,
   };
   const checkpointer = new Checkpointer(member as unknown as Member);
   const turn = (): number => {
@@ -81,5 +83,8 @@ test("a checkpoint is due after so many bytes of records, the first one after a 
   stats.recordBytes = 0.29 * DEFAULT_LIMITS.checkpointLogBytes;
   assert.equal(turn(), 0);
   stats.recordBytes = DEFAULT_LIMITS.checkpointLogBytes;
+  store.sizeBytes = 100 * DEFAULT_LIMITS.checkpointLogBytes;
+  assert.equal(turn(), 0, "a large store writes one less often");
+  store.sizeBytes = 0;
   assert.equal(turn(), 1);
 });

@@ -19,6 +19,9 @@ type State =
   | { readonly kind: "running"; readonly meta: SnapshotMeta; readonly startedMs: number }
   | { readonly kind: "waiting"; readonly untilMs: number };
 
+/** How the interval grows with the store (limits.ts); what a restart reads and applies stays below a second's work. */
+const STORE_PARTS = 8;
+const INTERVAL_GROWTH_MAX = 4;
 /** Of the first interval after a start. */
 const SHARE_PERCENT_MIN = 30;
 
@@ -80,11 +83,13 @@ export class Checkpointer {
   }
 
   get #isDue(): boolean {
-    const { appliedIndex, limits, wal } = this.#member;
+    const { appliedIndex, limits, store, wal } = this.#member;
     if (appliedIndex === this.index) return false;
     const share = this.#intervalShare;
     if (this.#wanted || appliedIndex - this.index >= share * limits.checkpointEntryCount) return true;
-    return wal.stats.recordBytes - this.#recordBytesBefore >= share * limits.checkpointLogBytes;
+    const storePart = store.sizeBytes / STORE_PARTS / limits.checkpointLogBytes;
+    const logBytes = Math.min(Math.max(1, storePart), INTERVAL_GROWTH_MAX) * limits.checkpointLogBytes;
+    return wal.stats.recordBytes - this.#recordBytesBefore >= share * logBytes;
   }
 
   #begin(nowMs: number): void {

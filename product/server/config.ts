@@ -1,5 +1,6 @@
 // What the flags mean: one checked value from which a member is started.
 
+import { DEFAULT_LIMITS } from "../../core/base/limits.ts";
 import { FEATURE_GATES } from "./flag-table.ts";
 import { FlagError, isTrue, parseDurationMs, type ParsedFlags } from "./flags.ts";
 
@@ -82,7 +83,9 @@ export function serverConfig(flags: ParsedFlags): ServerConfig {
     electionMs: number("election-timeout"),
     strictReconfigCheck: isTrue(text("strict-reconfig-check")),
     learnerCountMax: number("max-learners"),
-    checkpointEntryCount: flags.set.has("snapshot-count") ? number("snapshot-count") : 50_000,
+    checkpointEntryCount: flags.set.has("snapshot-count")
+      ? number("snapshot-count")
+      : DEFAULT_LIMITS.checkpointEntryCount,
     quotaBytes: number("quota-backend-bytes"),
     txnOperationCountMax: number("max-txn-ops"),
     requestSizeBytesMax: number("max-request-bytes"),

@@ -68,7 +68,7 @@ export const SERVER_FLAGS: readonly FlagSpec[] = [
     "snapshot-count",
     "number",
     "10000",
-    "entries after which a checkpoint may be taken; 50,000 when left at the default",
+    "entries after which a checkpoint may be taken; 200,000 when left at the default",
   ),
   built(
     "quota-backend-bytes",
