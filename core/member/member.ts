@@ -123,6 +123,7 @@ export class Member {
         readonly deadlineMs: number;
       }
     | undefined;
+  /** Infinity while there is a leader; an election that fails begins nothing anew. */
   #leaderlessSinceMs = 0;
   #wasLeader = false;
   /** As the log says; every request asks. */
@@ -559,7 +560,9 @@ export class Member {
   #onLeaderChanged(nowMs: number): void {
     this.header.term = this.raft.term;
     const leader = this.raft.leader;
-    if (!this.hasLeader) this.#leaderlessSinceMs = nowMs;
+    this.#leaderlessSinceMs = this.hasLeader
+      ? Number.POSITIVE_INFINITY
+      : Math.min(this.#leaderlessSinceMs, nowMs);
     this.forwarding.failAll(STATUS.leaderChanged);
     if (this.#wasLeader && !this.isLeader) this.#stepDown();
     if (!this.#wasLeader && this.isLeader) {
@@ -601,7 +604,10 @@ export class Member {
   }
 
   onMembershipChanged(): void {
-    this.isLearner = this.membership.get(this.options.memberId)?.isLearner ?? false;
+    // Until the log says it, what the member that was asked at the join said.
+    const { memberId, initialMembers } = this.options;
+    const own = this.membership.get(memberId) ?? initialMembers.find((info) => id64Equal(info.id, memberId));
+    this.isLearner = own?.isLearner ?? false;
     const { voters, votersOutgoing } = this.raft.confState;
     this.isSoleVoter = voters.length === 1 && votersOutgoing.length === 0;
     this.alarms.setVoters(
