@@ -702,7 +702,10 @@ export class Member {
   }
 
   #lookAtMembership(): void {
-    this.isLearner = this.membership.get(this.options.memberId)?.isLearner ?? false;
+    // Until the log says it, what the member that was asked at the join said.
+    const { memberId, initialMembers } = this.options;
+    const own = this.membership.get(memberId) ?? initialMembers.find((info) => id64Equal(info.id, memberId));
+    this.isLearner = own?.isLearner ?? false;
     this.alarms.setVoters(
       this.membership
         .list()

@@ -21,6 +21,8 @@ export interface ServerOptions {
   /** `name=url` pairs; this member alone when undefined. */
   readonly initialCluster?: string;
   readonly flags?: readonly string[];
+  /** Program and first words of another kind of server with the same flags. */
+  readonly command?: readonly string[];
 }
 
 export interface Ended {
@@ -63,8 +65,8 @@ export class ServerProcess {
   }
 
   start(): void {
-    const [program, ...words] = ourCommand();
-    const child = spawn(program!, [...words, "server", ...this.#flags()], {
+    const [program, ...words] = this.options.command ?? [...ourCommand(), "server"];
+    const child = spawn(program!, [...words, ...this.#flags()], {
       stdio: ["ignore", "pipe", "pipe"],
       env: withoutEtcdVariables(),
     });
@@ -131,7 +133,15 @@ export class ServerProcess {
 /** Members m1, m2, … of one cluster on free ports, not started yet. */
 export async function makeMembers(
   count: number,
-  { folder, flags = [] }: { readonly folder: string; readonly flags?: readonly string[] },
+  {
+    folder,
+    flags = [],
+    command,
+  }: {
+    readonly folder: string;
+    readonly flags?: readonly string[];
+    readonly command?: readonly string[] | undefined;
+  },
 ): Promise<ServerProcess[]> {
   const ports = await freePorts(2 * count);
   const peerPort = (index: number): number => ports[count + index]!;
@@ -146,6 +156,7 @@ export async function makeMembers(
         peerPort: peerPort(index),
         initialCluster,
         flags,
+        ...(command === undefined ? {} : { command }),
       }),
   );
 }
