@@ -112,10 +112,6 @@ export class Housekeeping {
     this.#announcements.membershipChanged();
   }
 
-  onLeaderChanged(): void {
-    this.#member.counters.leaderChanges.add(1);
-  }
-
   startHash(revision: number, done: HashDone): void {
     const { clock, counters } = this.#member;
     const startMs = clock.now();

@@ -7,7 +7,7 @@
 // apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody waits for).
 
 import { assert } from "../base/assert.ts";
-import { type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
+import { ID64_ZERO, type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
 import type { Limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
 import { LeaseRequests } from "../lease/lease-requests.ts";
@@ -147,7 +147,8 @@ export class Member {
   /** When streams that ask for a leader end; Infinity while there is one, and once they were told. */
   #leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
   #wasLeader = false;
-  #hadLeader = false;
+  /** 0:0 while there is none. */
+  #knownLeader: Id64 = ID64_ZERO;
   /** As the log says; every request asks. */
   isLearner = false;
   /** The log could not be written; the next turn throws it. */
@@ -227,8 +228,7 @@ export class Member {
   }
 
   get hasLeader(): boolean {
-    const { hi, lo } = this.raft.leader;
-    return (hi | lo) !== 0;
+    return isId(this.raft.leader);
   }
 
   get quotaBytes(): number {
@@ -651,15 +651,15 @@ export class Member {
     const leader = this.raft.leader;
     // Elections that fail change the term and not since when there is no leader.
     if (this.hasLeader) this.#leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
-    else if (this.#hadLeader) this.#leaderlessDeadlineMs = nowMs + 3 * this.options.electionMs;
-    this.#hadLeader = this.hasLeader;
+    else if (isId(this.#knownLeader)) this.#leaderlessDeadlineMs = nowMs + 3 * this.options.electionMs;
+    if (this.hasLeader && !id64Equal(leader, this.#knownLeader)) this.counters.leaderChanges.add(1);
+    this.#knownLeader = { hi: leader.hi, lo: leader.lo };
     this.forwarding.failAll(STATUS.leaderChanged);
     if (this.#wasLeader && !this.isLeader) this.#stepDown();
     if (!this.#wasLeader && this.isLeader) {
       this.#wasLeader = true;
       this.options.events.info("became leader", { term: this.raft.term });
     }
-    this.housekeeping.onLeaderChanged();
     this.peerStatistics.leaderChanged();
     const transfer = this.#transfer;
     if (transfer !== undefined && this.hasLeader && !this.isLeader) {
@@ -777,6 +777,10 @@ export class Member {
     for (const stream of this.keepAliveStreams) stream.end(status);
     this.hub.failAll(status);
   }
+}
+
+function isId({ hi, lo }: Id64): boolean {
+  return (hi | lo) !== 0;
 }
 
 function headerSource(options: MemberOptions, term: number): HeaderSource {

@@ -16,6 +16,8 @@ export interface DriverOptions {
   readonly now: () => number;
   /** Writes what the machine has put out, one write per connection. */
   readonly flush: () => void;
+  /** How long the loop was held, background included; for metrics. */
+  readonly onTurn: (durationMs: number) => void;
   /** A bug or a fault of the disk: the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -50,12 +52,14 @@ export class Driver implements Waker {
   #run(): void {
     this.#scheduled = false;
     if (this.#stopped) return;
-    const { machine, flush, onFatal } = this.#options;
+    const { machine, now, flush, onTurn, onFatal } = this.#options;
+    const startMs = now();
     try {
       machine.turn();
       flush();
       const more = machine.background();
       flush();
+      onTurn(now() - startMs);
       if (more) this.wake();
       else this.#arm();
     } catch (error) {

@@ -8,6 +8,7 @@ import type { PeerTraffic } from "../../io/net/peer-traffic.ts";
 
 /** How often the loop's delay is looked at. Finer costs wake-ups of an idle process. */
 const LOOP_RESOLUTION_MS = 20;
+const TURN_BOUNDS = exponentialBounds(0.0001, 2, 16);
 const GC_BOUNDS = exponentialBounds(0.0001, 2, 14);
 const GC_KINDS: ReadonlyMap<number, string> = new Map([
   [constants.NODE_PERFORMANCE_GC_MAJOR, "major"],
@@ -27,6 +28,16 @@ export function registerProcessMetrics(metrics: Metrics): () => void {
     stopCollector();
     stopLoop();
   };
+}
+
+/** A histogram of how long turns hold the loop: its upper buckets are stalls. */
+export function observeTurns(metrics: Metrics): (durationMs: number) => void {
+  const histogram = metrics.histogram(
+    "holdfast_turn_duration_seconds",
+    "How long a turn of the member held the event loop, its slice of background work included.",
+    TURN_BOUNDS,
+  );
+  return (durationMs) => histogram.observe(durationMs / 1000);
 }
 
 /** Bytes to and from each member. */

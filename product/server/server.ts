@@ -30,7 +30,7 @@ import { handleHttp, type HttpSources } from "./http.ts";
 import { alreadyBootstrapped, JoinError, joinCluster, refuseAnotherLife } from "./join.ts";
 import { Newcomer } from "./newcomer.ts";
 import { Log, openLogOutputs } from "./log.ts";
-import { registerPeerTraffic, registerProcessMetrics } from "./process-metrics.ts";
+import { observeTurns, registerPeerTraffic, registerProcessMetrics } from "./process-metrics.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
 
@@ -225,6 +225,7 @@ class ServerProcess implements RunningServer {
       machine,
       now: () => systemClock.now(),
       flush: () => this.#flush(),
+      onTurn: observeTurns(this.#metrics),
       onFatal: (error) => this.#fail(error),
     });
   }

@@ -83,6 +83,21 @@ test("members show whom they know and reach, and how long a heartbeat's way is",
   assert.equal(page().match(/^etcd_network_disconnected_peers_total\{.*\} [1-9]/gm)?.length, 1);
 });
 
+test("a change of leaders is counted once, and not the elections that led to it", () => {
+  const world = cluster(3);
+  const changes = (place: number): number => value(world, place, "etcd_server_leader_changes_seen_total");
+  assert.deepEqual([0, 1, 2].map(changes), [1, 1, 1]);
+  const { leader } = world;
+  world.nodes[leader]!.shutDown();
+  world.run(5_000);
+  const others = [0, 1, 2].filter((place) => place !== leader);
+  assert.deepEqual(others.map(changes), [2, 2]);
+  // Without a quorum members go on asking; none of that is a change.
+  world.nodes[others.find((place) => world.leader === place)!]!.shutDown();
+  world.run(10_000);
+  assert.equal(changes(others.find((place) => world.nodes[place]!.member !== undefined)!), 2);
+});
+
 test("compactions are measured and counted", () => {
   const world = cluster(1);
   for (let i = 0; i < 5; i++) {
