@@ -3,6 +3,7 @@
 import { l1 } from "./l1.ts";
 import { l2 } from "./l2.ts";
 import { l4 } from "./l4.ts";
+import { m3 } from "./m3.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { r1 } from "./r1.ts";
 import { r10 } from "./r10.ts";
@@ -45,4 +46,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   l1,
   l2,
   l4,
+  m3,
 ];
