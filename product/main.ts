@@ -5,44 +5,28 @@
 import * as fs from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { CliIo } from "./cli/io.ts";
+import { PART_SUMMARIES, type PartName } from "./parts.ts";
 
 type Run = (argv: string[], io: CliIo) => Promise<number>;
 
 interface Part {
-  readonly summary: string;
-  /** Undefined while it is not built. */
-  readonly load: (() => Promise<{ readonly run: Run }>) | undefined;
+  readonly load: () => Promise<{ readonly run: Run }>;
   /** Whether run() gets the command's name too. */
   readonly withName?: boolean;
 }
 
 const server = () => import("./server/main.ts");
 
-const PARTS: Readonly<Record<string, Part>> = {
-  start: { summary: "Starts a member with its data in ./holdfast.data", load: server, withName: true },
-  up: { summary: "Starts a cluster of three members on this machine", load: server, withName: true },
-  server: { summary: "Runs a member; takes etcd's flags", load: server, withName: true },
-  bench: { summary: "Measures a cluster, with verdicts", load: () => import("../proof/bench/main.ts") },
-  simulate: {
-    summary: "Runs a cluster in a world of faults, from a seed",
-    load: () => import("../proof/simulator/main.ts"),
-  },
-  "test conformance": {
-    summary: "Sends the same requests to two clusters and compares every answer",
-    load: () => import("../proof/conformance/main.ts"),
-  },
-  "test failure": {
-    summary: "Kills and cuts off members of a cluster under load, and checks what clients saw",
-    load: () => import("../proof/failure/main.ts"),
-  },
-  profile: {
-    summary: "Shows where a member's time goes, and what holds it back",
-    load: () => import("../proof/profile/main.ts"),
-  },
-  demo: {
-    summary: "Shows in a minute what Holdfast does, and proves it",
-    load: () => import("../proof/demo/main.ts"),
-  },
+const PARTS: Readonly<Record<PartName, Part>> = {
+  start: { load: server, withName: true },
+  up: { load: server, withName: true },
+  server: { load: server, withName: true },
+  bench: { load: () => import("../proof/bench/main.ts") },
+  simulate: { load: () => import("../proof/simulator/main.ts") },
+  "test conformance": { load: () => import("../proof/conformance/main.ts") },
+  "test failure": { load: () => import("../proof/failure/main.ts") },
+  profile: { load: () => import("../proof/profile/main.ts") },
+  demo: { load: () => import("../proof/demo/main.ts") },
 };
 
 /** Runs the program; resolves to the exit code. */
@@ -52,8 +36,7 @@ export async function main(argv: string[], io: CliIo): Promise<number> {
     [`${first} ${second}`, 2],
     [first, 1],
   ] as const) {
-    const part = PARTS[name];
-    if (part !== undefined) return runPart(name, part, { rest: argv.slice(wordCount), io });
+    if (isPart(name)) return runPart(name, argv.slice(wordCount), io);
   }
   if (first === "test") return testHelp(second, io);
   if (first === "--help" || first === "-h" || (first === "help" && second === "")) {
@@ -77,20 +60,18 @@ async function testHelp(word: string, io: CliIo): Promise<number> {
   return isAsked ? 0 : 1;
 }
 
-async function runPart(name: string, part: Part, given: { rest: string[]; io: CliIo }): Promise<number> {
-  if (part.load === undefined) {
-    given.io.stderr.write(`Error: ${name} is not built yet\n`);
-    return 1;
-  }
+function isPart(name: string): name is PartName {
+  return Object.hasOwn(PARTS, name);
+}
+
+async function runPart(name: PartName, rest: readonly string[], io: CliIo): Promise<number> {
+  const part = PARTS[name];
   const { run } = await part.load();
-  return run(part.withName === true ? [name, ...given.rest] : given.rest, given.io);
+  return run(part.withName === true ? [name, ...rest] : [...rest], io);
 }
 
 function partSummaries(): { name: string; summary: string }[] {
-  return Object.entries(PARTS).map(([name, part]) => ({
-    name,
-    summary: part.summary + (part.load === undefined ? " (not built yet)" : ""),
-  }));
+  return Object.entries(PART_SUMMARIES).map(([name, summary]) => ({ name, summary }));
 }
 
 async function help(): Promise<string> {

@@ -5,7 +5,8 @@
 #   tools/peers.sh --list    only list
 #   tools/peers.sh --remove  delete what was built (Debian's packages stay)
 #
-# Required: Debian's etcd-client, etcd-server and python3-etcd3; without them this fails.
+# Required: Debian's etcd-client, etcd-server and python3-etcd3, and what the failure test breaks things with (iproute2,
+# strace); without them this fails.
 # Where Go >= 1.24 is present: etcd 3.6, etcdctl, etcdutl, etcd's benchmark and our clientv3 program, built from
 # proof/peers/go through the Go module proxy; otherwise one line says that they were left out.
 # Built programs go to $HOLDFAST_PEERS, by default ${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin, which is
@@ -15,12 +16,13 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 modules=$root/proof/peers/go
 bin=${HOLDFAST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin}
-debian_packages='etcd-client etcd-server python3-etcd3'
+debian_packages='etcd-client etcd-server python3-etcd3 iproute2 strace'
 
 say() { printf '%s\n' "peers: $*" >&2; }
 
 debian_complete() {
-  [ -x /usr/bin/etcd ] && [ -x /usr/bin/etcdctl ] && /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1
+  [ -x /usr/bin/etcd ] && [ -x /usr/bin/etcdctl ] && /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1 &&
+    [ -x /usr/bin/strace ] && { [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || [ -x /usr/bin/ip ]; }
 }
 
 install_debian() {

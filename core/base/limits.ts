@@ -18,6 +18,10 @@ export interface Limits {
   readonly connectionOutputBytesMax: number;
   /** A connection whose peer takes nothing for so long while output waits is closed, milliseconds. */
   readonly stalledReaderMs: number;
+  /** A large answer that its reader has not taken after so long is ended, milliseconds: 2 GiB at 7 MB/s. */
+  readonly largeAnswerMsMax: number;
+  /** Memory that only readers of large answers hold, bytes; beyond it the oldest answer is ended. */
+  readonly pinnedBytesMax: number;
   /** Entries after which a checkpoint is due. */
   readonly checkpointEntryCount: number;
   /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
@@ -31,12 +35,19 @@ export interface Limits {
   readonly walSegmentSizeBytes: number;
   /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
   readonly dataSegmentSizeBytes: number;
+  /** Superseded versions in memory, bytes; beyond it they are read from disk. Enough for watchers that lag and pages of lists. */
+  readonly supersededBytesMax: number;
   /** Records looked at by one slice of compaction, hashing or checkpointing. */
   readonly sliceRecordCount: number;
   /** HashKV and physical compactions that wait for their slices; each reads the whole store, so few are plenty. */
   readonly housekeepingWaiterCountMax: number;
   /** Quota on the data's size, bytes; 0 means etcd's 2 GiB, negative none. */
   readonly quotaBytes: number;
+  /**
+   * Between two checkpoints of what leases have left, milliseconds: a change of leader prolongs a lease that nobody renews by
+   * as much. etcd's 5 minutes, shortened, since only leases that were not renewed meanwhile are written.
+   */
+  readonly leaseCheckpointMs: number;
   /** Keep-alives of one stream that wait for their answer. */
   readonly keepAliveCountMax: number;
   /** Nesting of protobuf messages and transactions. */
@@ -84,14 +95,18 @@ export const DEFAULT_LIMITS: Limits = {
   streamCountMax: 100_000,
   connectionOutputBytesMax: 4 * MIB,
   stalledReaderMs: 30_000,
+  largeAnswerMsMax: 300_000,
+  pinnedBytesMax: 256 * MIB,
   checkpointEntryCount: 50_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
   walSegmentSizeBytes: 16 * MIB,
   dataSegmentSizeBytes: 8 * MIB,
+  supersededBytesMax: 64 * MIB,
   sliceRecordCount: 2_000,
   housekeepingWaiterCountMax: 256,
   quotaBytes: 0,
+  leaseCheckpointMs: 60_000,
   keepAliveCountMax: 100_000,
   nestingDepthMax: 32,
   raftAppendBytesMax: MIB,

@@ -23,12 +23,17 @@ export class Histogram {
   }
 
   observe(value: number): void {
-    this.count++;
-    this.sum += value;
+    this.observeMany(value, 1);
+  }
+
+  /** The same value so many times: what was measured together counts in equal shares. */
+  observeMany(value: number, times: number): void {
+    this.count += times;
+    this.sum += value * times;
     const bounds = this.bounds;
     let i = 0;
     while (i < bounds.length && value > bounds[i]!) i++;
-    this.counts[i]!++;
+    this.counts[i]! += times;
   }
 }
 
@@ -43,15 +48,20 @@ type Kind = "counter" | "gauge" | "histogram";
 type Value = Counter | Histogram | (() => number);
 export type Labels = Readonly<Record<string, string>>;
 
+/** Values whose labels come and go, such as one a peer. */
+export type Series = readonly (readonly [labels: Labels, value: number])[];
+
 interface Family {
   readonly kind: Kind;
   readonly help: string;
   readonly values: Map<string, Value>;
+  series: (() => Series) | undefined;
 }
 
 /** All metrics of one process. */
 export class Metrics {
   readonly #families = new Map<string, Family>();
+  readonly #afterRender: (() => void)[] = [];
 
   counter(name: string, help: string, labels?: Labels): Counter {
     return this.#value(name, "counter", help, labels, () => new Counter()) as Counter;
@@ -67,8 +77,18 @@ export class Metrics {
     this.#family(name, "counter", help).values.set(renderLabels(labels), read);
   }
 
+  /** A family whose labels are known only when somebody asks; without any it is not shown. */
+  seriesOf(name: string, kind: "counter" | "gauge", help: string, read: () => Series): void {
+    this.#family(name, kind, help).series = read;
+  }
+
   histogram(name: string, help: string, bounds: readonly number[], labels?: Labels): Histogram {
     return this.#value(name, "histogram", help, labels, () => new Histogram(bounds)) as Histogram;
+  }
+
+  /** Called when a page was made: values that count from page to page begin anew. */
+  afterRender(action: () => void): void {
+    this.#afterRender.push(action);
   }
 
   /** Prometheus' text exposition format, version 0.0.4; families by name. */
@@ -76,9 +96,13 @@ export class Metrics {
     const lines: string[] = [];
     for (const name of [...this.#families.keys()].sort()) {
       const family = this.#families.get(name)!;
+      const series = family.series?.() ?? [];
+      if (family.values.size + series.length === 0) continue;
       lines.push(`# HELP ${name} ${family.help}`, `# TYPE ${name} ${family.kind}`);
       for (const [labels, value] of family.values) renderValue(lines, name, labels, value);
+      for (const [labels, value] of series) renderValue(lines, name, renderLabels(labels), () => value);
     }
+    for (const action of this.#afterRender) action();
     return lines.join("\n") + "\n";
   }
 
@@ -93,7 +117,8 @@ export class Metrics {
 
   #family(name: string, kind: Kind, help: string): Family {
     let family = this.#families.get(name);
-    if (family === undefined) this.#families.set(name, (family = { kind, help, values: new Map() }));
+    if (family === undefined)
+      this.#families.set(name, (family = { kind, help, values: new Map(), series: undefined }));
     assert(family.kind === kind, "a metric has one kind");
     return family;
   }

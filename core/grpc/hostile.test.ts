@@ -343,7 +343,7 @@ test("slow reader: output above the limit that makes no progress ends the connec
   peer.read();
   assert.equal(peer.server.nextDeadlineMs(), 1000);
   peer.nowMs = 500;
-  peer.frame(FRAME_WINDOW_UPDATE, 0, 1, u32(1000));
+  peer.frame(FRAME_WINDOW_UPDATE, 0, 1, u32(7000));
   peer.read();
   peer.nowMs = 1001;
   peer.server.onDeadline(peer.nowMs);
@@ -352,6 +352,22 @@ test("slow reader: output above the limit that makes no progress ends the connec
   peer.nowMs = 5000;
   peer.server.onDeadline(peer.nowMs);
   peer.read();
+  assert.equal(peer.goawayCode(), ENHANCE_YOUR_CALM);
+});
+
+test("slow reader: a byte now and then is no progress", () => {
+  const peer = RawPeer.connected({
+    limits: { connectionOutputBytesMax: 50_000, stalledReaderMs: 1000 },
+    onHttp: (_request, respond) => respond(200, {}, "a".repeat(60_000)),
+  });
+  peer.settings([[SETTING_INITIAL_WINDOW_SIZE, 0]]);
+  peer.headers(1, GET_FIELDS);
+  for (; peer.nowMs <= 1000; peer.nowMs += 100) {
+    assert.equal(peer.goawayCode(), -1);
+    peer.frame(FRAME_WINDOW_UPDATE, 0, 1, u32(1));
+    peer.server.onDeadline(peer.nowMs);
+    peer.read();
+  }
   assert.equal(peer.goawayCode(), ENHANCE_YOUR_CALM);
 });
 

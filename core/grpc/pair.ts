@@ -2,6 +2,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../http2/limits.ts";
+import type { CallCounters } from "./call-counters.ts";
 import { ClientConnection } from "./client.ts";
 import { GrpcServerConnection } from "./server.ts";
 import type { ServerHandler } from "./server-handler.ts";
@@ -11,6 +12,7 @@ export interface PairOptions {
   readonly limits?: Partial<Limits>;
   readonly serverLimits?: Partial<TransportLimits>;
   readonly clientLimits?: Partial<TransportLimits>;
+  readonly counters?: CallCounters;
 }
 
 const nothing = (): void => undefined;
@@ -28,6 +30,7 @@ export class Pair {
     const clock = { now: (): number => this.nowMs, unixSeconds: (): number => 0 };
     this.server = new GrpcServerConnection({
       handler: options.handler,
+      ...(options.counters === undefined ? {} : { counters: options.counters }),
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       transportLimits: { ...DEFAULT_TRANSPORT_LIMITS, ...options.serverLimits },
       clock,

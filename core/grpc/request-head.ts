@@ -2,9 +2,11 @@
 //
 // Made once per distinct block and kept at it (HeaderBlock.attachment), so that calls with equal headers share it.
 
+import type { Counter } from "../base/metrics.ts";
+import { isUtf8 } from "../base/utf8.ts";
 import type { HeaderBlock } from "../http2/header-block.ts";
 import { isService, type Method, methodByPath } from "../wire/service.ts";
-import { CODE, type Status, unknownMethod, unknownService } from "../wire/status.ts";
+import { CODE, STATUS, type Status, unknownMethod, unknownService } from "../wire/status.ts";
 import { parseTimeoutMs } from "./timeout.ts";
 
 export type RequestHead = CallHead | RefusedHead | HttpHead;
@@ -15,6 +17,10 @@ export interface CallHead {
   readonly method: Method;
   /** Infinity without one. */
   readonly timeoutMs: number;
+  /** What the client says that it speaks; `unknown` when it says nothing. */
+  readonly apiVersion: string;
+  /** Where calls of this type and version are counted, once one was. */
+  requests: Counter | undefined;
 }
 
 /** gRPC, but not for us: answered by trailers alone. */
@@ -52,7 +58,15 @@ function parseRequestHead(block: HeaderBlock): RequestHead {
     const text = `malformed grpc-timeout: "${timeout}"`;
     return { kind: "refused", block, status: { code: CODE.internal, text } };
   }
-  return { kind: "call", block, method, timeoutMs };
+  const apiVersion = block.get("client-api-version") ?? "unknown";
+  if (!isUtf8Text(apiVersion)) return { kind: "refused", block, status: STATUS.invalidClientApiVersion };
+  return { kind: "call", block, method, timeoutMs, apiVersion, requests: undefined };
+}
+
+/** Fields are one character per byte. */
+function isUtf8Text(field: string): boolean {
+  const bytes = Uint8Array.from(field, (character) => character.charCodeAt(0));
+  return isUtf8(bytes, 0, bytes.length);
 }
 
 /** `application/grpc`, alone or followed by a message format or parameters. */

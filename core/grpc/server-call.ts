@@ -27,6 +27,7 @@ export interface CallHost {
   endMessage(call: ServerCall): void;
   sendLarge(call: ServerCall, sizeBytes: number, producer: Producer): void;
   isWritable(call: ServerCall): boolean;
+  dropOutput(call: ServerCall): void;
   /** The handler is done with the call, whose `code` and `text` are set. */
   finishCall(call: ServerCall): void;
   keepBytes(change: number): boolean;
@@ -49,6 +50,8 @@ export class ServerCall implements MessageSink {
   cancelled = false;
   /** Absolute, on the clock; Infinity without one. */
   deadlineMs = Infinity;
+  /** When its headers came, on the clock. */
+  startedMs = 0;
 
   // The transport's own; handlers leave these alone.
   readonly stream: Http2Stream;
@@ -141,6 +144,12 @@ export class ServerCall implements MessageSink {
     this.failWith(status.code, status.text);
   }
 
+  /** The same, but what the client has not taken is dropped: a client that takes nothing would never see the end. */
+  abort(status: Status): void {
+    this.#host.dropOutput(this);
+    this.fail(status);
+  }
+
   failWith(code: number, text: string): void {
     assert(this.owner === OWNER_HANDLER, "a call is finished once, by its owner");
     if (!this.cancelled) {
@@ -161,6 +170,7 @@ export class ServerCall implements MessageSink {
     this.state = undefined;
     this.cancelled = false;
     this.deadlineMs = nowMs + head.timeoutMs;
+    this.startedMs = nowMs;
     this.requestCount = 0;
     this.code = CODE.ok;
     this.text = "";

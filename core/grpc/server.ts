@@ -20,6 +20,7 @@ import {
   type Producer,
 } from "../http2/stream.ts";
 import { CODE, type Status } from "../wire/status.ts";
+import type { CallCounters } from "./call-counters.ts";
 import { HeaderCache } from "./header-cache.ts";
 import { HttpExchange, type HttpFields, type HttpHandler } from "./http-exchange.ts";
 import { MESSAGE_PREFIX_SIZE_BYTES, patchPrefix } from "./message-reader.ts";
@@ -40,8 +41,8 @@ export interface GrpcServerOptions {
   readonly peerAddress: string;
   /** Common name of the client's certificate. */
   readonly peerCommonName?: string;
-  /** A call of `handler` or `health` has ended; for metrics. */
-  readonly onCallEnd?: (methodId: number, code: number) => void;
+  /** Calls of `handler` and `health` are counted here. */
+  readonly counters?: CallCounters;
   /** There is output where there was none: have `takeOutput` called in this turn. */
   readonly onOutput: (connection: GrpcServerConnection) => void;
 }
@@ -66,6 +67,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   /** For the caller: which socket this is. */
   owner: unknown = undefined;
   readonly #options: GrpcServerOptions;
+  readonly #counters: CallCounters | undefined;
   readonly #http2: Http2Connection;
   readonly #messageSizeBytesMax: number;
   #hasTold = false;
@@ -78,6 +80,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   constructor(options: GrpcServerOptions) {
     const limits = options.limits;
     this.#options = options;
+    this.#counters = options.counters;
     this.peerAddress = options.peerAddress;
     this.peerCommonName = options.peerCommonName ?? "";
     this.#messageSizeBytesMax = limits.requestSizeBytesMax + limits.grpcOverheadBytes;
@@ -232,7 +235,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
       if (isEnd) this.#refuse(call, NO_REQUEST);
       return;
     }
-    call.owner = OWNER_HANDLER;
+    this.#handOver(call);
     call.handler!.onStreamOpen(call);
     if (isEnd && call.isWanted) call.handler!.onStreamHalfClose(call);
   }
@@ -255,8 +258,14 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (call.owner === OWNER_HANDLER) return;
     if (call.requestCount === 0) return this.#refuse(call, NO_REQUEST);
     const request = call.request!;
-    call.owner = OWNER_HANDLER;
+    this.#handOver(call);
+    this.#counters?.received(call.method.id, request.position);
     call.handler!.onUnary(call, request.bytes, 0, request.position);
+  }
+
+  #handOver(call: ServerCall): void {
+    call.owner = OWNER_HANDLER;
+    this.#counters?.started(call.head!);
   }
 
   onReset(stream: Http2Stream): void {
@@ -307,7 +316,9 @@ export class GrpcServerConnection implements Http2Events, CallHost {
   endMessage(call: ServerCall): void {
     const writer = this.#http2.output.messageWriter;
     const start = this.#http2.output.messageStart;
-    patchPrefix(writer.bytes, start, writer.position - start - MESSAGE_PREFIX_SIZE_BYTES);
+    const sizeBytes = writer.position - start - MESSAGE_PREFIX_SIZE_BYTES;
+    patchPrefix(writer.bytes, start, sizeBytes);
+    if (!call.cancelled) this.#counters?.sent(call.method.id, sizeBytes);
     this.#http2.output.endMessage(call.stream);
     this.#tell();
   }
@@ -317,6 +328,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (call.stream.priority === PRIORITY_UNARY) call.stream.priority = PRIORITY_LARGE;
     const writer = this.beginMessage(call);
     patchPrefix(writer.bytes, this.#http2.output.messageStart, sizeBytes);
+    this.#counters?.sent(call.method.id, sizeBytes);
     this.#http2.output.endMessage(call.stream);
     if (sizeBytes > 0) this.#http2.output.sendLarge(call.stream, new CountedProducer(sizeBytes, producer));
     else producer.abandon();
@@ -327,13 +339,24 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     return this.#http2.output.isWritable(call.stream);
   }
 
+  dropOutput(call: ServerCall): void {
+    this.#http2.output.drop(call.stream);
+  }
+
   finishCall(call: ServerCall): void {
-    this.#options.onCallEnd?.(call.method.id, call.cancelled ? CODE.canceled : call.code);
+    if (this.#counters !== undefined) this.#countEnd(call, this.#counters);
     if (!call.cancelled) {
       this.#http2.output.endStream(call.stream, END_TRAILERS);
       this.#tell();
     }
     this.#release(call);
+  }
+
+  #countEnd(call: ServerCall, counters: CallCounters): void {
+    // A call whose time was over has its own code by then; one that was reset has none.
+    const code = call.cancelled && call.code === CODE.ok ? CODE.canceled : call.code;
+    const durationMs = counters.wantsDurations ? this.#options.clock.now() - call.startedMs : 0;
+    counters.ended(call.method.id, code, durationMs);
   }
 
   keepBytes(change: number): boolean {
@@ -345,9 +368,13 @@ export class GrpcServerConnection implements Http2Events, CallHost {
 
   // oxlint-disable-next-line max-params -- once per frame, where an object would cost
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number, isLast: boolean): void {
-    if (call.method.kind !== "unary") return call.handler!.onStreamMessage(call, bytes, start, end);
+    if (call.method.kind !== "unary") {
+      this.#counters?.received(call.method.id, end - start);
+      return call.handler!.onStreamMessage(call, bytes, start, end);
+    }
     if (++call.requestCount === 1 && isLast) {
-      call.owner = OWNER_HANDLER;
+      this.#handOver(call);
+      this.#counters?.received(call.method.id, end - start);
       return call.handler!.onUnary(call, bytes, start, end);
     }
     if (call.requestCount > 1) {

@@ -63,6 +63,8 @@ import { TokenBucket } from "./token-bucket.ts";
 const EMPTY = new Uint8Array(0);
 /** What SETTINGS cost of the budget: they may touch every stream. */
 const SETTINGS_COST = 10;
+/** Of the limit, what a slow reader has to take in the time it is given: 0.5 MiB in 30 s by default. */
+const STALL_PROGRESS_PART = 1 / 8;
 
 export class Http2Connection implements FrameSink, OutputHost {
   readonly output: Http2Output;
@@ -92,9 +94,9 @@ export class Http2Connection implements FrameSink, OutputHost {
   #frameDeadlineMs = Infinity;
   #handshakeDeadlineMs: number;
 
-  /** Since when queued bytes above the limit have made no progress. */
+  /** Since when queued bytes above the limit have made no progress worth the name, and what had left queues then. */
   #stalledSinceMs = Infinity;
-  #progressCount = 0;
+  #stalledAtBytes = 0;
 
   // Streams.
   readonly #streams = new StreamTable();
@@ -669,16 +671,21 @@ export class Http2Connection implements FrameSink, OutputHost {
     if (!this.closed) this.#keepalive.ping(this.output.out, this.#options.clock.now());
   }
 
-  // A peer that grants no window while more than the limit waits, or that lets output pile up beyond all bounds.
+  // A peer that takes next to nothing while more than the limit waits, or that lets output pile up beyond all bounds. A
+  // frame now and then is no progress: it would keep all of the rest in memory.
   #watchForStall(): void {
-    const { queuedBytes, progressCount } = this.output;
+    const { queuedBytes, dequeuedBytes } = this.output;
     if (queuedBytes > this.#limits.outputBytesKill)
       return this.fail(ENHANCE_YOUR_CALM, "too much unread output");
-    const isStalled =
-      queuedBytes > this.#options.connectionOutputBytesMax && progressCount === this.#progressCount;
-    this.#progressCount = progressCount;
-    if (!isStalled) this.#stalledSinceMs = Infinity;
-    else if (this.#stalledSinceMs === Infinity) this.#stalledSinceMs = this.#options.clock.now();
+    const limitBytes = this.#options.connectionOutputBytesMax;
+    if (queuedBytes <= limitBytes) this.#stalledSinceMs = Infinity;
+    else if (
+      this.#stalledSinceMs === Infinity ||
+      dequeuedBytes - this.#stalledAtBytes >= limitBytes * STALL_PROGRESS_PART
+    ) {
+      this.#stalledSinceMs = this.#options.clock.now();
+      this.#stalledAtBytes = dequeuedBytes;
+    }
   }
 
   onRoom(stream: Http2Stream): void {

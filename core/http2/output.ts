@@ -65,8 +65,8 @@ export class Http2Output {
   windowBytes = WINDOW_SIZE_DEFAULT;
   /** Bytes in the queues of all streams. */
   queuedBytes = 0;
-  /** Goes up with every frame that left a queue. */
-  progressCount = 0;
+  /** Bytes that have left queues, ever. */
+  dequeuedBytes = 0;
 
   readonly #host: OutputHost;
   readonly #limits: TransportLimits;
@@ -331,7 +331,7 @@ export class Http2Output {
     this.out.raw(stream.queue!.bytes, stream.queueStart, stream.queueStart + sizeBytes);
     stream.queueStart += sizeBytes;
     this.queuedBytes -= sizeBytes;
-    this.progressCount++;
+    this.dequeuedBytes += sizeBytes;
     this.#countData(stream, sizeBytes);
     if (sizeBytes === queuedBytes) {
       stream.queue!.reset();

@@ -34,6 +34,8 @@ export interface LeaseStore {
 }
 
 export class LeaseRequests {
+  /** Of the lease that was granted last. */
+  grantedTtlSeconds = 0;
   readonly #lessor: Lessor;
   readonly #store: LeaseStore;
   readonly #header: HeaderSource;
@@ -91,8 +93,9 @@ export class LeaseRequests {
     if ((leaseHi | leaseLo) === 0) return STATUS.leaseNotFound;
     if (this.#lessor.find(leaseHi, leaseLo) >= 0) return STATUS.leaseExists;
     // Not this member's minimum: the proposer applied its own, and all members must come to the same TTL.
-    this.#lessor.grant(leaseHi, leaseLo, Math.max(ttlSeconds, 1), nowMs);
-    if (reply !== null) this.#writeIdAndTtl(reply, leaseHi, leaseLo, Math.max(ttlSeconds, 1));
+    this.grantedTtlSeconds = Math.max(ttlSeconds, 1);
+    this.#lessor.grant(leaseHi, leaseLo, this.grantedTtlSeconds, nowMs);
+    if (reply !== null) this.#writeIdAndTtl(reply, leaseHi, leaseLo, this.grantedTtlSeconds);
     return undefined;
   }
 

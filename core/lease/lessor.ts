@@ -8,7 +8,7 @@
 // nothing at the moment of promotion: a row whose epoch is older computes its end, and a walk in slices puts the rows
 // into the wheel. demote() voids all marks in the same way.
 //
-// Remainders. Every 60 s, and before leadership is handed over, leases that were not renewed meanwhile have their
+// Remainders. From time to time, and before leadership is handed over, leases that were not renewed meanwhile have their
 // remainder written into the log, so that none lives for ever through changes of leader. A renewal of such a lease could
 // be forgotten by the next leader, and therefore counts only when an entry that clears the remainder was applied:
 //
@@ -18,6 +18,7 @@
 // A keep-alive may be answered only after the member has confirmed that it still leads (L2); that is the member's part.
 
 import { assert } from "../base/assert.ts";
+import { DEFAULT_LIMITS } from "../base/limits.ts";
 import { DeadlineWheel } from "./deadline-wheel.ts";
 import type { LeaseHooks } from "../mvcc/lease-hooks.ts";
 import { LeaseImage } from "./lease-image.ts";
@@ -25,8 +26,6 @@ import { FLAG_CHECKPOINTING, FLAG_CLEARING, FLAG_REVOKING, LeaseTable, WHEEL } f
 
 /** etcd's upper bound, 285 years; above it "too large lease TTL". */
 export const LEASE_TTL_SECONDS_MAX = 9_000_000_000;
-/** How often remainders are written, of the leases that were not renewed since the time before. */
-export const CHECKPOINT_INTERVAL_MS = 60_000;
 
 /**
  * - renewed: answer `renewedTtlSeconds`, once leadership is confirmed.
@@ -42,6 +41,8 @@ export interface LessorOptions {
   readonly ttlSecondsMin: number;
   /** Secret, so that clients cannot choose lease ids that collide in the index. */
   readonly seed: number;
+  /** How often remainders are written, of the leases that were not renewed since the time before. */
+  readonly checkpointMs: number;
   /** Rows that one call of takeExpired or takeCheckpoint looks at, at most. */
   readonly sliceRowCount: number;
   /** Keys of the leases that one call of takeExpired hands out together, unless a single lease has more. */
@@ -51,6 +52,7 @@ export interface LessorOptions {
 export const DEFAULT_LESSOR_OPTIONS: LessorOptions = {
   ttlSecondsMin: 2,
   seed: 0,
+  checkpointMs: DEFAULT_LIMITS.leaseCheckpointMs,
   sliceRowCount: 4_096, // about 1 ms
   sliceKeyCount: 4_096, // a deletion costs about 1 us
 };
@@ -188,7 +190,7 @@ export class Lessor implements LeaseHooks {
     this.#walkSlot = 1;
     this.#round = ROUND_IDLE;
     this.#roundPreviousMs = this.#promotedMs;
-    this.#roundNextMs = nowMs + CHECKPOINT_INTERVAL_MS;
+    this.#roundNextMs = nowMs + this.#options.checkpointMs;
     this.#clearHi.length = 0;
     this.#clearLo.length = 0;
   }
@@ -264,11 +266,18 @@ export class Lessor implements LeaseHooks {
 
   // Checkpoints of remainders.
 
-  /** Before leadership is handed over: the next calls of takeCheckpoint carry whatever was not renewed just now. */
+  /**
+   * Before leadership is handed over: the next calls of takeCheckpoint carry whatever was not renewed just now, until
+   * `isHandingOver` is false again. What cannot be proposed is left to the next round.
+   */
   beginHandOver(): void {
     assert(this.#isPrimary, "only the primary hands over");
     this.#round = ROUND_HAND_OVER;
     this.#roundSlot = 1;
+  }
+
+  get isHandingOver(): boolean {
+    return this.#round === ROUND_HAND_OVER;
   }
 
   /** Whether remainders are still to be taken: a round is due or not finished. */
@@ -296,7 +305,7 @@ export class Lessor implements LeaseHooks {
     }
     this.#round = ROUND_IDLE;
     this.#roundPreviousMs = nowMs;
-    this.#roundNextMs = nowMs + CHECKPOINT_INTERVAL_MS;
+    this.#roundNextMs = nowMs + this.#options.checkpointMs;
   }
 
   /** Clearing entries to propose. */

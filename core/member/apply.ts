@@ -4,7 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64FromBigInt, id64Hex } from "../base/ids.ts";
-import { REMOVE_MEMBER } from "../raft/conf-change.ts";
+import { ADD_VOTER, type ConfChange, REMOVE_MEMBER } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { CompactFields } from "../wire/hot.ts";
 import * as m from "../wire/messages.ts";
@@ -46,20 +46,30 @@ export class Applier {
     const envelope = this.#envelope;
     envelope.parse(bytes, start, end);
     const call = this.#member.proposals.takeWaiting(envelope.idHi, envelope.idLo);
-    const { payloadStart, payloadEnd } = envelope;
-    if (call === undefined) this.#applyRequest(envelope.kind, bytes, payloadStart, payloadEnd, null);
-    else this.#applyForCall(call, bytes);
+    const { applyTimes } = this.#member;
+    const { kind } = envelope;
+    if (kind === REQUEST_KIND.put) return applyTimes.put(this.#applyEnvelope(call, bytes) === OK);
+    applyTimes.beginOther();
+    const status = this.#applyEnvelope(call, bytes);
+    applyTimes.endOther(kind, status === OK);
   }
 
-  #applyForCall(call: Call, bytes: Uint8Array): void {
+  #applyEnvelope(call: Call | undefined, bytes: Uint8Array): Status {
     const { kind, payloadStart, payloadEnd } = this.#envelope;
+    if (call === undefined) return this.#applyRequest(kind, bytes, payloadStart, payloadEnd, null);
     // Beside the connection's buffer, because an entry may be refused half way; a reply is small to copy.
     const reply = this.#reply;
     reply.reset();
     const status = this.#applyRequest(kind, bytes, payloadStart, payloadEnd, reply);
-    if (status !== OK) return call.fail(status);
-    if (kind === REQUEST_KIND.compaction && this.#isPhysical(bytes, payloadStart, payloadEnd))
-      return this.#answerWhenCompacted(call);
+    if (status !== OK) call.fail(status);
+    else if (kind === REQUEST_KIND.compaction && this.#isPhysical(bytes, payloadStart, payloadEnd))
+      this.#answerWhenCompacted(call);
+    else this.#answer(call);
+    return status;
+  }
+
+  #answer(call: Call): void {
+    const reply = this.#reply;
     call.beginMessage().raw(reply.bytes, 0, reply.position);
     call.endMessage();
     call.finish();
@@ -73,11 +83,12 @@ export class Applier {
   // A physical compaction is answered when its rows are gone.
   #answerWhenCompacted(call: Call): void {
     const answer = this.#reply.copy();
-    this.#member.housekeeping.past.whenCompacted(this.#compact.revision, () => {
+    const refusal = this.#member.housekeeping.past.whenCompacted(this.#compact.revision, () => {
       call.beginMessage().raw(answer, 0, answer.length);
       call.endMessage();
       call.finish();
     });
+    if (refusal !== undefined) call.fail(refusal);
   }
 
   // (bytes, start, end) and the reply beside the kind: an object per request would cost on the hottest path.
@@ -114,20 +125,20 @@ export class Applier {
   #applyRare(kind: number, bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
     const member = this.#member;
     member.divergence.effects.addEntry(kind, bytes, start, end);
-    const { leases, alarms } = member;
+    const { leases, alarms, counters } = member;
     switch (kind) {
       case REQUEST_KIND.leaseGrant:
         if (alarms.isNoSpace) return STATUS.noSpace;
         if (alarms.isCorrupt) return STATUS.corrupt;
-        return leases.applyGrant(bytes, start, end, member.nowMs, reply) ?? OK;
+        return this.#applyGrant(bytes, start, end, reply);
       case REQUEST_KIND.leaseRevoke:
         if (alarms.isCorrupt) return STATUS.corrupt;
-        return member.afterLeaseEntry(leases.applyRevoke(bytes, start, end, reply) ?? OK);
+        return member.afterLeaseEntry(this.#applyRevoke(bytes, start, end, reply));
       case REQUEST_KIND.leaseCheckpoint:
         leases.applyCheckpoint(bytes, start, end);
         return member.afterLeaseEntry(OK);
       case PRIVATE_KIND.leaseRevokeBatch:
-        if (!alarms.isCorrupt) leases.applyRevokeBatch(bytes, start, end);
+        if (!alarms.isCorrupt) counters.leaseRevoked.add(leases.applyRevokeBatch(bytes, start, end));
         return member.afterLeaseEntry(OK);
       case REQUEST_KIND.alarm: {
         const response = applyAlarm(member, bytes, start, end);
@@ -151,6 +162,23 @@ export class Applier {
         // A member that does not know an entry may not skip it: its state would differ from then on.
         assert(false, "every kind of entry that the cluster version allows is known");
     }
+  }
+
+  #applyGrant(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
+    const { leases, counters, nowMs } = this.#member;
+    const refusal = leases.applyGrant(bytes, start, end, nowMs, reply);
+    if (refusal !== undefined) return refusal;
+    counters.leaseGranted.add(1);
+    counters.leaseTtlSeconds.observe(leases.grantedTtlSeconds);
+    return OK;
+  }
+
+  #applyRevoke(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): Status {
+    const { leases, counters } = this.#member;
+    const refusal = leases.applyRevoke(bytes, start, end, reply);
+    if (refusal !== undefined) return refusal;
+    counters.leaseRevoked.add(1);
+    return OK;
   }
 
   #applyFormatVersion(version: number): void {
@@ -191,11 +219,18 @@ export class Applier {
       return call?.fail(refusal);
     }
     raft.applyConfChange(index, change);
+    this.#countPromotions(change);
     applyChange(membership, change);
     if (isChecked) assertSameMembers(membership, raft.confState);
     for (const one of change.changes) this.#tellOfChange(one.type, one.id);
     member.onMembershipChanged();
     if (call !== undefined) answerConfChange(member, call, change.changes[0]!.id);
+  }
+
+  #countPromotions(change: ConfChange): void {
+    const { membership, counters } = this.#member;
+    for (const { type, id } of change.changes)
+      if (type === ADD_VOTER && membership.get(id)?.isLearner === true) counters.learnersPromoted.add(1);
   }
 
   #tellOfChange(type: number, id: Id64): void {

@@ -33,6 +33,8 @@ export interface Call {
   finish(): void;
   /** Ends with an error; a message that was begun and not ended is dropped. */
   fail(status: Status): void;
+  /** The same at once: what its reader has not taken is dropped. */
+  abort(status: Status): void;
 }
 
 /** Answers a unary call with one message. For the rare requests; the frequent ones are written by hand. */

@@ -104,10 +104,16 @@ export function pointToData(disk: Disk, pointer: DataPointer): void {
 /** The state of the checkpoint in this directory, or that of a member that has none. The leases go into `lessor`. */
 export function loadState(options: MemberOptions, directory: string, lessor: Lessor): CheckpointState {
   const hashSeed = options.prng.uint32();
-  const loaded = loadCheckpoint({ disk: options.disk, directory, hashSeed });
+  const { disk, limits } = options;
+  const { supersededBytesMax } = limits;
+  const loaded = loadCheckpoint({ disk, directory, hashSeed, supersededBytesMax });
   if (loaded === undefined) {
     return {
-      store: new Store({ segmentSizeBytes: options.limits.dataSegmentSizeBytes, hashSeed }),
+      store: new Store({
+        segmentSizeBytes: limits.dataSegmentSizeBytes,
+        hashSeed,
+        files: { disk, directory },
+      }),
       appliedIndex: 0,
       appliedTerm: 0,
       confState: undefined,

@@ -1,20 +1,13 @@
-// Metrics under etcd's names, so that its dashboards and alerts work unchanged. Values that something else keeps are
-// read when asked for; the few that are counted on the way are fields here. Names of parts that have no counterpart here
-// (the bbolt file, the v2 store, Go's runtime) are not made up.
+// What a member counts and measures on its way, under etcd's names, so that its dashboards and alerts work unchanged; what
+// somebody else keeps is read when it is asked for (gauges.ts). Names of parts that have no counterpart here (the bbolt file,
+// the v2 store, Go's runtime) are not made up. Where our part is another than etcd's, its help says which.
 
 import { type Counter, exponentialBounds, type Histogram, type Metrics } from "../base/metrics.ts";
-import { id64Hex } from "../base/ids.ts";
-import { METHODS, type MethodKind } from "../wire/service.ts";
-import { CODE_NAMES } from "../wire/status.ts";
-import { ALARM_NAMES } from "./alarms.ts";
-import type { Member } from "./member.ts";
 
-const GRPC_TYPES: Readonly<Record<MethodKind, string>> = {
-  unary: "unary",
-  client: "client_stream",
-  server: "server_stream",
-  bidi: "bidi_stream",
-};
+/** Seconds from 1 ms, as most of etcd's histograms have them: 0.001·2^n. */
+const FROM_1_MS = exponentialBounds(0.001, 2, 14);
+/** The log is synced in less than that; these tell fast disks apart. */
+const FROM_50_US = exponentialBounds(0.00005, 2, 16);
 
 export class MemberCounters {
   readonly leaderChanges: Counter;
@@ -22,24 +15,30 @@ export class MemberCounters {
   /** How often this member's state was found to be wrong. */
   readonly divergences: Counter;
   readonly slowApply: Counter;
+  readonly readIndexesFailed: Counter;
+  readonly readIndexesSlow: Counter;
+  readonly heartbeatsLate: Counter;
+  readonly learnersPromoted: Counter;
   readonly leaseExpired: Counter;
   readonly leaseGranted: Counter;
   readonly leaseRevoked: Counter;
   readonly leaseRenewed: Counter;
-  readonly puts: Counter;
-  readonly ranges: Counter;
-  readonly deletes: Counter;
-  readonly txns: Counter;
+  readonly leaseTtlSeconds: Histogram;
   readonly healthSuccess: Counter;
   readonly healthFailure: Counter;
   readonly walFsyncSeconds: Histogram;
+  readonly walFsyncFineSeconds: Histogram;
+  readonly walWriteSeconds: Histogram;
   readonly checkpointSeconds: Histogram;
-  readonly #started: Counter[] = [];
-  readonly #handled: Map<number, Counter>[] = [];
-  readonly #metrics: Metrics;
+  readonly checkpointSliceSeconds: Histogram;
+  readonly compactionMs: Histogram;
+  readonly compactionPauseMs: Histogram;
+  readonly defragmentSeconds: Histogram;
+  readonly hashSeconds: Histogram;
+  /** When the last compaction ended, seconds since 1970; 0 before. */
+  compactionLastSeconds = 0;
 
   constructor(metrics: Metrics) {
-    this.#metrics = metrics;
     const counter = (name: string, help: string): Counter => metrics.counter(`etcd_${name}`, help);
     this.leaderChanges = counter("server_leader_changes_seen_total", "The number of leader changes seen.");
     this.proposalsFailed = counter(
@@ -50,183 +49,124 @@ export class MemberCounters {
       "holdfast_server_divergences_total",
       "How often the state of this member differed from the majority's and was fetched anew.",
     );
-    this.slowApply = counter("server_slow_apply_total", "The total number of slow apply requests.");
-    this.leaseExpired = counter(
-      "debugging_server_lease_expired_total",
-      "The total number of expired leases.",
+    this.slowApply = counter(
+      "server_slow_apply_total",
+      "The total number of slow apply requests (likely overloaded from slow disk).",
     );
-    this.leaseGranted = counter("debugging_lease_granted_total", "The total number of granted leases.");
-    this.leaseRevoked = counter("debugging_lease_revoked_total", "The total number of revoked leases.");
-    this.leaseRenewed = counter(
-      "debugging_lease_renewed_total",
-      "The number of renewed leases seen by the leader.",
+    this.readIndexesFailed = counter(
+      "server_read_indexes_failed_total",
+      "The total number of failed read indexes seen.",
     );
-    this.puts = counter("mvcc_put_total", "Total number of puts seen by this member.");
-    this.ranges = counter("mvcc_range_total", "Total number of ranges seen by this member.");
-    this.deletes = counter("mvcc_delete_total", "Total number of deletes seen by this member.");
-    this.txns = counter("mvcc_txn_total", "Total number of txns seen by this member.");
+    this.readIndexesSlow = counter(
+      "server_slow_read_indexes_total",
+      "The total number of pending read indexes not in sync with leader's or timed out read index requests.",
+    );
+    this.heartbeatsLate = counter(
+      "server_heartbeat_send_failures_total",
+      "The total number of leader heartbeats that left more than an interval late.",
+    );
+    this.learnersPromoted = counter(
+      "server_learner_promote_successes",
+      "The total number of successful learner promotions seen by this member.",
+    );
     this.healthSuccess = counter("server_health_success", "The total number of successful health checks.");
     this.healthFailure = counter("server_health_failures", "The total number of failed health checks.");
-    this.walFsyncSeconds = metrics.histogram(
+    ({
+      expired: this.leaseExpired,
+      granted: this.leaseGranted,
+      revoked: this.leaseRevoked,
+      renewed: this.leaseRenewed,
+    } = leaseCounters(counter));
+    const histogram = (name: string, help: string, bounds: readonly number[]): Histogram =>
+      metrics.histogram(name, help, bounds);
+    this.leaseTtlSeconds = histogram(
+      "etcd_debugging_lease_ttl_total",
+      "Bucketed histogram of lease TTLs.",
+      exponentialBounds(1, 2, 24),
+    );
+    ({
+      fsync: this.walFsyncSeconds,
+      fsyncFine: this.walFsyncFineSeconds,
+      write: this.walWriteSeconds,
+      checkpoint: this.checkpointSeconds,
+      checkpointSlice: this.checkpointSliceSeconds,
+    } = diskHistograms(histogram));
+    ({
+      compaction: this.compactionMs,
+      compactionPause: this.compactionPauseMs,
+      defragment: this.defragmentSeconds,
+      hash: this.hashSeconds,
+    } = pastHistograms(histogram));
+  }
+}
+
+type MakeCounter = (name: string, help: string) => Counter;
+type MakeHistogram = (name: string, help: string, bounds: readonly number[]) => Histogram;
+
+function leaseCounters(counter: MakeCounter): Record<"expired" | "granted" | "revoked" | "renewed", Counter> {
+  return {
+    expired: counter("debugging_server_lease_expired_total", "The total number of expired leases."),
+    granted: counter("debugging_lease_granted_total", "The total number of granted leases."),
+    revoked: counter("debugging_lease_revoked_total", "The total number of revoked leases."),
+    renewed: counter("debugging_lease_renewed_total", "The number of renewed leases seen by the leader."),
+  };
+}
+
+type DiskHistogram = "fsync" | "fsyncFine" | "write" | "checkpoint" | "checkpointSlice";
+
+function diskHistograms(histogram: MakeHistogram): Record<DiskHistogram, Histogram> {
+  return {
+    fsync: histogram(
       "etcd_disk_wal_fsync_duration_seconds",
-      "The latency distributions of syncs of the log.",
-      exponentialBounds(0.0001, 2, 17),
-    );
-    this.checkpointSeconds = metrics.histogram(
+      "The latency distributions of writing to the log and syncing it.",
+      FROM_1_MS,
+    ),
+    fsyncFine: histogram(
+      "holdfast_wal_fsync_duration_seconds",
+      "The same as etcd_disk_wal_fsync_duration_seconds, in finer buckets.",
+      FROM_50_US,
+    ),
+    write: histogram(
+      "etcd_disk_wal_write_duration_seconds",
+      "The latency distributions of writes to the log that were synced at once.",
+      FROM_1_MS,
+    ),
+    checkpoint: histogram(
+      "holdfast_checkpoint_duration_seconds",
+      "How long checkpoints took, while the member served.",
+      exponentialBounds(0.005, 2, 14),
+    ),
+    checkpointSlice: histogram(
       "etcd_disk_backend_commit_duration_seconds",
-      "The latency distributions of checkpoints.",
-      exponentialBounds(0.001, 2, 14),
-    );
-    for (const method of METHODS) {
-      const labels = {
-        grpc_type: GRPC_TYPES[method.kind],
-        grpc_service: method.service,
-        grpc_method: method.name,
-      };
-      this.#started.push(
-        metrics.counter("grpc_server_started_total", "Total number of RPCs started on the server.", labels),
-      );
-      this.#handled.push(new Map());
-    }
-  }
-
-  /** A stream counts as started at once and as handled at its end; dashboards show the difference. */
-  callStarted(methodId: number): void {
-    this.#started[methodId]!.value++;
-  }
-
-  callHandled(methodId: number, code: number): void {
-    const ofMethod = this.#handled[methodId]!;
-    let counter = ofMethod.get(code);
-    if (counter === undefined) ofMethod.set(code, (counter = this.#handledCounter(methodId, code)));
-    counter.value++;
-  }
-
-  #handledCounter(methodId: number, code: number): Counter {
-    const method = METHODS[methodId]!;
-    const labels = {
-      grpc_type: GRPC_TYPES[method.kind],
-      grpc_service: method.service,
-      grpc_method: method.name,
-      grpc_code: CODE_NAMES[code] ?? String(code),
-    };
-    return this.#metrics.counter(
-      "grpc_server_handled_total",
-      "Total number of RPCs completed on the server.",
-      labels,
-    );
-  }
+      "The latency distributions of what a checkpoint holds up: its slices.",
+      FROM_1_MS,
+    ),
+  };
 }
 
-/** Metrics that are the member's state, read when somebody asks. */
-export function registerGauges(member: Member, metrics: Metrics): void {
-  const gauge: RegisterGauge = (name, help, read, labels) =>
-    metrics.gauge(`etcd_${name}`, help, read, labels);
-  registerServerGauges(member, gauge);
-  registerStoreGauges(member, gauge);
-  registerAlarmGauges(member, gauge);
-}
+type PastHistogram = "compaction" | "compactionPause" | "defragment" | "hash";
 
-type RegisterGauge = (
-  name: string,
-  help: string,
-  read: () => number,
-  labels?: Record<string, string>,
-) => void;
-
-function registerServerGauges(member: Member, gauge: RegisterGauge): void {
-  const { raft } = member;
-  gauge("server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", () =>
-    Number(member.hasLeader),
-  );
-  gauge("server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.", () =>
-    Number(member.isLeader),
-  );
-  gauge("server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", () =>
-    Number(member.isLearner),
-  );
-  gauge(
-    "server_proposals_committed_total",
-    "The total number of consensus proposals committed.",
-    () => raft.commitIndex,
-  );
-  gauge(
-    "server_proposals_applied_total",
-    "The total number of consensus proposals applied.",
-    () => member.appliedIndex,
-  );
-  gauge(
-    "server_proposals_pending",
-    "The current number of pending proposals to commit.",
-    () => member.pending.count,
-  );
-  gauge(
-    "server_quota_backend_bytes",
-    "Current backend storage quota size in bytes.",
-    () => member.quotaBytes,
-  );
-  gauge(
-    "server_id",
-    "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
-    () => 1,
-    {
-      server_id: id64Hex(member.options.memberId),
-    },
-  );
-  gauge(
-    "server_version",
-    "Which version is running. 1 for 'server_version' label with current version.",
-    () => 1,
-    {
-      server_version: member.options.reportedVersion,
-    },
-  );
-  gauge(
-    "cluster_version",
-    "Which version is running. 1 for 'cluster_version' label with current cluster version",
-    () => 1,
-    {
-      cluster_version: "3.6",
-    },
-  );
-}
-
-function registerStoreGauges(member: Member, gauge: RegisterGauge): void {
-  gauge(
-    "mvcc_db_total_size_in_bytes",
-    "Total size of the data in bytes, superseded versions included.",
-    () => member.store.sizeBytes,
-  );
-  gauge(
-    "mvcc_db_total_size_in_use_in_bytes",
-    "Size of the live data in bytes.",
-    () => member.store.sizeInUseBytes,
-  );
-  gauge("debugging_mvcc_keys_total", "Total number of keys.", () => member.store.keyCount);
-  gauge("debugging_mvcc_current_revision", "The current revision of store.", () => member.store.revision);
-  gauge(
-    "debugging_mvcc_compact_revision",
-    "The revision of the last compaction in store.",
-    () => member.store.compactedRevision,
-  );
-  gauge("debugging_mvcc_watcher_total", "Total number of watchers.", () => member.hub.watcherCount);
-  gauge("debugging_mvcc_watch_stream_total", "Total number of watch streams.", () => member.hub.streamCount);
-  gauge(
-    "debugging_mvcc_slow_watcher_total",
-    "Total number of unsynced slow watchers.",
-    () => member.hub.laggingCount,
-  );
-}
-
-function registerAlarmGauges(member: Member, gauge: RegisterGauge): void {
-  for (const [type, name] of ALARM_NAMES.entries()) {
-    if (type === 0) continue;
-    const labels = { server_id: id64Hex(member.options.memberId), alarm_type: name };
-    gauge(
-      "debugging_server_alarms",
-      "Alarms for every member in cluster. 1 for 'server_id' label with current ID.",
-      () => Number(member.alarms.has(member.options.memberId, type)),
-      labels,
-    );
-  }
+function pastHistograms(histogram: MakeHistogram): Record<PastHistogram, Histogram> {
+  return {
+    compaction: histogram(
+      "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+      "Bucketed histogram of compaction total duration.",
+      exponentialBounds(100, 2, 14),
+    ),
+    compactionPause: histogram(
+      "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+      "Bucketed histogram of compaction pause duration: its slices.",
+      exponentialBounds(1, 2, 13),
+    ),
+    defragment: histogram(
+      "etcd_disk_backend_defrag_duration_seconds",
+      "The latency distribution of defragmentation, from the request to its answer.",
+      exponentialBounds(0.1, 2, 13),
+    ),
+    hash: histogram(
+      "etcd_mvcc_hash_rev_duration_seconds",
+      "The latency distribution of hashes by revision, from the request to its answer.",
+      exponentialBounds(0.01, 2, 15),
+    ),
+  };
 }

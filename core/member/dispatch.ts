@@ -21,7 +21,7 @@ function unary(method: { readonly id: number }, handler: UnaryHandler): void {
 
 unary(METHOD.range, (member, call, bytes, start, end) => member.reading.range(call, bytes, start, end));
 unary(METHOD.put, (member, call, bytes, start, end) => {
-  const refusal = member.kv.checkPut(bytes, start, end) ?? member.refusalToGrow(end - start);
+  const refusal = member.kv.checkPut(bytes, start, end) ?? member.refusalToGrow(member.kv.putCostBytes);
   if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.put, bytes, start, end);
   else call.fail(refusal);
 });
@@ -98,7 +98,8 @@ function txn(member: Member, call: Call, bytes: Uint8Array, start: number, end: 
   const refusal = kv.checkTxn(bytes, start, end);
   if (refusal !== undefined) return call.fail(refusal);
   if (kv.isReadOnlyTxn(bytes, start, end)) return member.reading.readOnlyTxn(call, bytes, start, end);
-  const full = kv.txnHasPut(bytes, start, end) ? member.refusalToGrow(end - start) : undefined;
+  const costBytes = kv.txnCostBytes(bytes, start, end);
+  const full = costBytes > 0 ? member.refusalToGrow(costBytes) : undefined;
   if (full === undefined) member.proposals.propose(call, REQUEST_KIND.txn, bytes, start, end);
   else call.fail(full);
 }

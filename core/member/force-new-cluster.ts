@@ -1,6 +1,7 @@
-// --force-new-cluster: a member of a lost cluster goes on alone, with its data. Committed entries stay; what was never
-// committed is dropped; and entries that remove every other member are written behind them, as committed. For disasters
-// only: the others must never come back.
+// --force-new-cluster: a member of a lost cluster goes on alone, with its data. Its whole log is taken for committed, and
+// entries that remove every other member are written behind it. The commit index that the log knows is older than what was
+// acknowledged, here as in etcd, which drops what lies behind it; nobody is left who could say which of those entries were
+// not, and the fate of one that was not is unknown to its client anyway. For disasters only: the others must never come back.
 
 import { assert } from "../base/assert.ts";
 import { type Id64, id64Equal } from "../base/ids.ts";
@@ -29,11 +30,9 @@ export interface ForcedStart {
 
 /** Writes the entries, durably; returns the hard state to start with. */
 export function forceNewCluster(log: RaftLog, wal: Wal, start: ForcedStart): HardState {
-  const commit = Math.max(start.appliedIndex, Math.min(start.hardState.commit, log.lastIndex));
-  log.truncateAfter(commit);
   const { term, vote } = start.hardState;
   wal.beginBatch(start.hardState);
-  for (const change of changesToBeAlone(configurationAt(log, start, commit), start.memberId)) {
+  for (const change of changesToBeAlone(configurationAt(log, start), start.memberId)) {
     const bytes = encodeConfChange(change);
     const index = log.append(confChangeEntryType(change), term, bytes, 0, bytes.length);
     wal.entry(confChangeEntryType(change), term, index, bytes, 0, bytes.length);
@@ -43,10 +42,10 @@ export function forceNewCluster(log: RaftLog, wal: Wal, start: ForcedStart): Har
   return { term, vote, commit: log.lastIndex };
 }
 
-/** The configuration once everything that is committed is applied. */
-function configurationAt(log: RaftLog, start: ForcedStart, commit: number): ConfState {
+/** The configuration once the whole log is applied. */
+function configurationAt(log: RaftLog, start: ForcedStart): ConfState {
   let state = start.confState;
-  for (let index = start.appliedIndex + 1; index <= commit; index++) {
+  for (let index = start.appliedIndex + 1; index <= log.lastIndex; index++) {
     if (log.type(index) === ENTRY_NORMAL) continue;
     const change = decodeConfChange(log.type(index), log.bytes(index), log.start(index), log.end(index));
     const next = changedConfiguration(state, change);

@@ -164,6 +164,10 @@ class RemoteCall implements Call {
     this.#answer(status.code, (writer) => writer.utf8(status.text));
   }
 
+  abort(status: Status): void {
+    this.fail(status);
+  }
+
   #answer(code: number, writeBody: (writer: ByteWriter) => void): void {
     const writer = this.#from.writerTo(this.#from.peer);
     if (writer === undefined) return; // the asker learns it from the lost connection

@@ -8,15 +8,17 @@ import { type HashDone, Housekeeping as PastHousekeeping } from "../mvcc/houseke
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { encode } from "../wire/schema.ts";
-import { STATUS } from "../wire/status.ts";
+import { STATUS, type Status } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ForwardDone } from "./forwarding.ts";
+import { LargeAnswers } from "./large-answers.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
+import { PastTimes } from "./past-times.ts";
 import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
@@ -29,11 +31,13 @@ const ALARM_RETRY_MS = 1_000;
 export class Housekeeping {
   readonly #member: Member;
   readonly #announcements: Announcements;
-  readonly #leases: LeaseKeeper;
+  readonly leases: LeaseKeeper;
   readonly #autoCompaction: AutoCompaction;
   readonly checkpointer: Checkpointer;
   /** Compaction, cleaning, hashes: who may work on the store's past when. */
   past: PastHousekeeping;
+  readonly largeAnswers: LargeAnswers;
+  readonly #pastTimes: PastTimes;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
@@ -42,10 +46,12 @@ export class Housekeeping {
   constructor(member: Member) {
     this.#member = member;
     this.#announcements = new Announcements(member);
-    this.#leases = new LeaseKeeper(member);
+    this.leases = new LeaseKeeper(member);
     this.#autoCompaction = new AutoCompaction(member);
     this.past = new PastHousekeeping(member.store, member.limits);
+    this.#pastTimes = new PastTimes(member);
     this.checkpointer = new Checkpointer(member);
+    this.largeAnswers = new LargeAnswers(member.limits, () => member.store.slabs);
     this.sender = new SnapshotSender(member);
     this.receiver = new SnapshotReceiver(member);
     this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
@@ -54,6 +60,7 @@ export class Housekeeping {
   turn(nowMs: number): void {
     const member = this.#member;
     if (!this.#parking.isEmpty) this.#unpark(nowMs);
+    this.largeAnswers.turn(nowMs);
     member.rejoin.turn(nowMs);
     member.divergence.turn(nowMs);
     // What a leader would do for others, and what would be kept, comes from a state that is wrong.
@@ -62,7 +69,7 @@ export class Housekeeping {
       member.formats.turn(nowMs);
       member.promoteLessorWhenReady();
       this.#announcements.proposeClusterVersion();
-      this.#leases.turn(nowMs);
+      this.leases.turn(nowMs);
       this.#autoCompaction.turn(nowMs);
     }
     this.#announcements.publishAttributes(nowMs);
@@ -82,7 +89,7 @@ export class Housekeeping {
     const member = this.#member;
     let more = member.hub.turn(member.clock.now());
     more = this.checkpointer.slice() || more;
-    more = this.past.slice() || more;
+    more = this.#pastTimes.slice(this.past) || more;
     more = this.sender.slice() || more;
     return more;
   }
@@ -90,9 +97,10 @@ export class Housekeeping {
   nextDeadlineMs(): number {
     const { hub } = this.#member;
     return Math.min(
-      this.#leases.nextDeadlineMs(),
+      this.leases.nextDeadlineMs(),
       this.#autoCompaction.nextDeadlineMs(),
       this.#parking.nextDeadlineMs(),
+      this.largeAnswers.nextDeadlineMs(),
       hub.nextDeadlineMs(),
       this.sender.nextDeadlineMs(),
       this.#member.divergence.nextDeadlineMs(),
@@ -109,19 +117,31 @@ export class Housekeeping {
   }
 
   startHash(revision: number, done: HashDone): void {
-    const failure = this.past.hash(revision, done);
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const failure = this.past.hash(revision, (result, failed) => {
+      counters.hashSeconds.observe((clock.now() - startMs) / 1000);
+      done(result, failed);
+    });
     if (failure !== undefined) done(undefined, failure);
     this.#member.options.waker.wake();
   }
 
-  startDefragmentation(done: () => void): void {
-    this.past.defragment(done);
+  /** A Status: there is no room to wait, and `done` never comes. */
+  startDefragmentation(done: () => void): Status | undefined {
+    const { clock, counters } = this.#member;
+    const startMs = clock.now();
+    const refusal = this.past.defragment(() => {
+      counters.defragmentSeconds.observe((clock.now() - startMs) / 1000);
+      done();
+    });
     this.#member.options.waker.wake();
+    return refusal;
   }
 
   /** A renewal waits for an entry that clears a remainder. */
   wantClears(): void {
-    this.#leases.clearsWanted = true;
+    this.leases.clearsWanted = true;
   }
 
   raiseNoSpace(): void {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
+import { Metrics } from "../base/metrics.ts";
 import { METHOD } from "../wire/service.ts";
 import type { Call } from "./call.ts";
+import { MemberCounters } from "./counters.ts";
 import { leaseKeepAliveOnce, leaseTimeToLive } from "./lease-api.ts";
 import type { Member } from "./member.ts";
 
@@ -15,6 +17,7 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
     isLeader: true,
     nowMs: 0,
     clock: { now: () => 1_000, unixSeconds: () => 0 },
+    counters: new MemberCounters(new Metrics()),
     lessor: {
       renewedTtlSeconds: 5,
       find: () => (isApplied ? 1 : -1),
@@ -29,6 +32,8 @@ function laggingLeader(): { member: Member; confirm: () => void; log: string[] }
       timeToLive: () => log.push(isApplied ? "time to live" : "unknown"),
     },
     reading: {
+      showsItsPast: true,
+      afterPast: (probe: (failure: undefined) => void) => probe(undefined),
       confirmLeadership: (probe: (failure: undefined) => void) => probe(undefined),
       linearizableRead: (probe: (failure: undefined) => void) => probes.push(() => probe(undefined)),
     },

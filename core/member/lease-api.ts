@@ -31,7 +31,7 @@ export function leaseTimeToLive(
 ): void {
   if (!member.isLeader) return member.forwardToLeader(call, bytes, start, end);
   fields.parse(bytes, start, end);
-  if (member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0)
+  if (member.reading.showsItsPast && member.lessor.find(fields.leaseHi, fields.leaseLo) >= 0)
     return answerTimeToLive(member, call, bytes, start, end);
   // Its grant may be committed, and acknowledged by a quicker member, before it is applied here.
   const copy = bytes.slice(start, end);
@@ -49,9 +49,12 @@ function answerTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: 
 
 /** Local and without a leader, as etcd has it. */
 export function leaseLeases(member: Member, call: Call): void {
-  member.leases.leases(member.nowMs, call.beginMessage());
-  call.endMessage();
-  call.finish();
+  member.reading.afterPast((failure) => {
+    if (failure !== undefined) return call.fail(failure);
+    member.leases.leases(member.nowMs, call.beginMessage());
+    call.endMessage();
+    call.finish();
+  });
 }
 
 /** A keep-alive that another member forwarded. */
@@ -79,6 +82,8 @@ export class KeepAliveStream {
   readonly #call: Call;
   /** Answers that are not due yet because an earlier one is outstanding; undefined: not known yet. */
   readonly #answers: ({ hi: number; lo: number; ttlSeconds: number } | undefined)[] = [];
+  /** The client asked to be told when there is no leader. */
+  readonly needsLeader: boolean;
   /** Number of the first one in #answers. */
   #first = 0;
   #next = 0;
@@ -88,6 +93,7 @@ export class KeepAliveStream {
   constructor(member: Member, call: Call) {
     this.#member = member;
     this.#call = call;
+    this.needsLeader = call.metadata("hasleader") === "true";
   }
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {
@@ -128,7 +134,15 @@ export class KeepAliveStream {
     });
   }
 
+  // The lease was renewed at the leader; this member's header may have to wait.
   #answer(number: number, hi: number, lo: number, ttlSeconds: number): void {
+    this.#member.reading.afterPast((failure) => {
+      if (failure !== undefined) this.end(failure);
+      else this.#write(number, hi, lo, ttlSeconds);
+    });
+  }
+
+  #write(number: number, hi: number, lo: number, ttlSeconds: number): void {
     if (this.#ended) return;
     this.#answers[number - this.#first] = { hi, lo, ttlSeconds };
     while (this.#answers.length > 0 && this.#answers[0] !== undefined) {
@@ -153,6 +167,7 @@ function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): voi
   switch (renewal) {
     case "renewed": {
       const ttlSeconds = member.lessor.renewedTtlSeconds;
+      member.counters.leaseRenewed.add(1);
       // A leader that was deposed while it was paused must not promise a lease that the new one let end (L2).
       member.reading.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));
       return;

@@ -3,21 +3,40 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { writeCheckpoint, writeRevoke, writeRevokeBatch } from "../lease/lease-requests.ts";
-import { LeaseIds } from "../lease/lessor.ts";
+import { DEFAULT_LESSOR_OPTIONS, LeaseIds, Lessor } from "../lease/lessor.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { allowsKind, PRIVATE_KIND } from "./format.ts";
 import type { Member } from "./member.ts";
+import type { MemberOptions } from "./options.ts";
 
 /** Leases in one entry. Small, because applying an entry is not interrupted: about 1 ms of work with a key each. */
 const PORTION_COUNT = 500;
-/** After an unplaced revocation (no room in the log, hand-over), tried again so much later. */
+/** After what could not be proposed (no room in the log, hand-over), tried again so much later. */
 const RETRY_MS = 100;
+
+/** Before a hand-over remainders are proposed for at most so long: a quarter of what a stopping server allows for it. */
+const HAND_OVER_MS_MAX = 250;
+/** Portions of one turn then: an entry that only writes numbers down is applied in no time. */
+const HAND_OVER_PORTION_COUNT = 8;
+
+/** The leases of a member, none yet. */
+export function makeLessor({ electionMs, limits, prng }: MemberOptions): Lessor {
+  return new Lessor({
+    ...DEFAULT_LESSOR_OPTIONS,
+    ttlSecondsMin: Math.ceil((1.5 * electionMs) / 1000),
+    checkpointMs: limits.leaseCheckpointMs,
+    seed: prng.uint32(),
+  });
+}
 
 export class LeaseKeeper {
   readonly #member: Member;
   readonly #ids = new LeaseIds(PORTION_COUNT);
   readonly #scratch = new ByteWriter(16 * 1024);
   #retryAtMs = 0;
+  /** Called when the remainders are in the log, or their time is over; undefined while no hand-over waits for them. */
+  #handOverNow: (() => void) | undefined;
+  #handOverDeadlineMs = Number.POSITIVE_INFINITY;
   /** Set when a renewal waits for an entry that clears a remainder. */
   clearsWanted = false;
 
@@ -25,22 +44,57 @@ export class LeaseKeeper {
     this.#member = member;
   }
 
+  /**
+   * Writes down what leases have left, so that the next leader need not start them anew, and calls back: at once when there
+   * is nothing to write or no proposal is taken, and after HAND_OVER_MS_MAX however much there is.
+   */
+  beforeHandOver(nowMs: number, handOverNow: () => void): void {
+    const { lessor, raft } = this.#member;
+    if (!lessor.isPrimary || lessor.count === 0 || raft.isTransferring) return handOverNow();
+    lessor.beginHandOver();
+    this.#handOverNow = handOverNow;
+    this.#handOverDeadlineMs = nowMs + HAND_OVER_MS_MAX;
+  }
+
+  /** The hand-over is off: leadership was lost. */
+  endHandOver(): void {
+    this.#handOverNow = undefined;
+    this.#handOverDeadlineMs = Number.POSITIVE_INFINITY;
+  }
+
   /** One portion of each kind. */
   turn(nowMs: number): void {
-    const { lessor } = this.#member;
+    const { lessor, raft } = this.#member;
+    if (this.#handOverNow !== undefined) this.#handOver(nowMs, this.#handOverNow);
     if (!lessor.isPrimary || nowMs < this.#retryAtMs) return;
     if (this.clearsWanted) this.#proposeClears();
     if (nowMs < lessor.nextDeadlineMs()) return;
     lessor.takeExpired(nowMs, this.#ids);
     if (this.#ids.count > 0) this.#proposeRevocations(nowMs);
-    if (lessor.checkpointDue(nowMs)) {
+    if (!lessor.checkpointDue(nowMs)) return;
+    // A round that finds no room in the log would be lost until the next one is due.
+    if (raft.isTransferring) this.#retryAtMs = nowMs + RETRY_MS;
+    else {
       lessor.takeCheckpoint(nowMs, this.#ids);
       if (this.#ids.count > 0) this.#proposeCheckpoint();
     }
   }
 
   nextDeadlineMs(): number {
-    return Math.max(this.#member.lessor.nextDeadlineMs(), this.#retryAtMs);
+    const ownMs = Math.max(this.#member.lessor.nextDeadlineMs(), this.#retryAtMs);
+    return Math.min(ownMs, this.#handOverDeadlineMs);
+  }
+
+  #handOver(nowMs: number, handOverNow: () => void): void {
+    const { lessor, options } = this.#member;
+    for (let i = 0; i < HAND_OVER_PORTION_COUNT && lessor.isHandingOver; i++) {
+      lessor.takeCheckpoint(nowMs, this.#ids);
+      if (this.#ids.count > 0) this.#proposeCheckpoint();
+    }
+    options.waker.wake();
+    if (lessor.isHandingOver && nowMs < this.#handOverDeadlineMs) return;
+    this.endHandOver();
+    handOverNow();
   }
 
   #proposeRevocations(nowMs: number): void {

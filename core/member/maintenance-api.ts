@@ -16,8 +16,11 @@ export function status(member: Member, call: Call): void {
   const leader = member.raft.leader;
   const errors = member.alarms.statusLines();
   if (leader.hi === 0 && leader.lo === 0) errors.unshift(STATUS.noLeader.text);
+  // Without a leader this is asked most. While the state may be older than what was shown before a restart, it says no
+  // revision rather than one that goes back.
+  const header = member.reading.showsItsPast ? member.responseHeader() : member.clusterHeader();
   respond(call, m.StatusResponse, {
-    header: member.responseHeader(),
+    header,
     version: member.options.reportedVersion,
     // Never 0: etcdctl divides by it.
     dbSize: Math.max(1, member.store.sizeBytes),
@@ -73,20 +76,24 @@ export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: n
 /** The hash of the history at a revision; its rows are read in slices, so the answer comes when they are done. */
 export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
   const { revision } = decode(m.HashKVRequest, bytes, start, end);
-  member.startHash(revision, (result, failure) => {
-    if (failure !== undefined) return call.fail(failure);
-    respond(call, m.HashKVResponse, {
-      header: member.responseHeader(),
-      hash: result!.hash,
-      compact_revision: result!.compactRevision,
-      hash_revision: result!.hashRevision,
+  member.reading.afterPast((unconfirmed) => {
+    if (unconfirmed !== undefined) return call.fail(unconfirmed);
+    member.startHash(revision, (result, failure) => {
+      if (failure !== undefined) return call.fail(failure);
+      respond(call, m.HashKVResponse, {
+        header: member.responseHeader(),
+        hash: result!.hash,
+        compact_revision: result!.compactRevision,
+        hash_revision: result!.hashRevision,
+      });
     });
   });
 }
 
 /** Cleans segments and answers when done: what an operator's compact, defrag, disarm relies on. The answer has no header. */
 export function defragment(member: Member, call: Call): void {
-  member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
+  const refusal = member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
+  if (refusal !== undefined) call.fail(refusal);
 }
 
 export function moveLeader(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {

@@ -17,7 +17,13 @@ import type { HashDone } from "../mvcc/housekeeping.ts";
 import type { Store } from "../mvcc/store.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
-import { MESSAGE_APPEND, MESSAGE_FORWARD, type RaftMessage } from "../raft/message.ts";
+import {
+  MESSAGE_APPEND,
+  MESSAGE_FORWARD,
+  MESSAGE_HEARTBEAT,
+  MESSAGE_HEARTBEAT_REPLY,
+  type RaftMessage,
+} from "../raft/message.ts";
 import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Wal } from "../wal/wal.ts";
@@ -36,7 +42,12 @@ import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
 import type { MemberInfo, Membership } from "./membership.ts";
 import { refusalOfChange } from "./membership-change.ts";
-import { MemberCounters, registerGauges } from "./counters.ts";
+import { ApplyTimes } from "./apply-times.ts";
+import { MemberCounters } from "./counters.ts";
+import { registerGauges } from "./gauges.ts";
+import { KvCounts } from "../mvcc/kv-counts.ts";
+import { PeerStatistics } from "./peer-stats.ts";
+import { RangeTimes } from "./range-times.ts";
 import { Divergence } from "./divergence.ts";
 import { FORMAT_WITH_CHECKED_CHANGES, Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -45,11 +56,13 @@ import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL }
 import { PeerList } from "./peer-list.ts";
 import { PendingCalls } from "./pending.ts";
 import { Proposals } from "./proposals.ts";
-import { Reading, StreamedRange } from "./reading.ts";
+import { PulledRange, StreamedRange } from "./large-answers.ts";
+import { Reading } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { Removal } from "./removal.ts";
 import { sendFormat } from "./state-frames.ts";
+import { WatchGate } from "./watch-gate.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
 export interface MemberParts {
@@ -69,6 +82,9 @@ export interface MemberParts {
   readonly dataDirectory: string;
 }
 
+/** As in etcd. */
+const WARNING_APPLY_MS = 100;
+
 export class Member {
   readonly options: MemberOptions;
   readonly limits: Limits;
@@ -87,6 +103,7 @@ export class Member {
   readonly reads: ReadQueue;
   readonly proposals: Proposals;
   readonly reading: Reading;
+  readonly watchGate: WatchGate;
   readonly forwarding: Forwarding;
   readonly keepAliveStreams = new Set<KeepAliveStream>();
   readonly housekeeping: Housekeeping;
@@ -112,6 +129,10 @@ export class Member {
   isStopping = false;
   readonly #applier: Applier;
   readonly counters: MemberCounters;
+  readonly kvCounts = new KvCounts();
+  readonly applyTimes: ApplyTimes;
+  readonly rangeTimes: RangeTimes;
+  readonly peerStatistics: PeerStatistics;
   /** Since when each peer has been connected, by hexadecimal id. */
   readonly #connectedSinceMs = new Map<string, number>();
   /** Waits for the next applied lease entry. */
@@ -123,8 +144,10 @@ export class Member {
         readonly deadlineMs: number;
       }
     | undefined;
-  #leaderlessSinceMs = 0;
+  /** When streams that ask for a leader end; Infinity while there is one, and once they were told. */
+  #leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
   #wasLeader = false;
+  #hadLeader = false;
   /** As the log says; every request asks. */
   isLearner = false;
   /** The log could not be written; the next turn throws it. */
@@ -160,20 +183,37 @@ export class Member {
     this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
     this.reading = new Reading(this, this.reads);
+    this.watchGate = new WatchGate(this);
     this.forwarding = new Forwarding(options.limits.proposalCountMax);
     this.counters = new MemberCounters(options.metrics);
+    this.applyTimes = new ApplyTimes(this, options.metrics);
+    this.rangeTimes = new RangeTimes(options.clock, options.metrics);
+    this.peerStatistics = new PeerStatistics({
+      self: options.memberId,
+      metrics: options.metrics,
+      heartbeatsLate: this.counters.heartbeatsLate,
+      heartbeatMs: options.heartbeatMs,
+    });
     this.formats = new Formats(this);
     this.divergence = new Divergence(this, parts.effectHash);
     this.rejoin = new Rejoin(this);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
-    this.#leaderlessSinceMs = this.nowMs;
-    this.wal.onSync = (durationMs) => this.counters.walFsyncSeconds.observe(durationMs / 1000);
+    this.#watchLog();
     this.raft.checkChangesWith((change) => this.#mayChange(change));
     this.peerList = new PeerList(this);
     this.removal = new Removal(this);
     this.#lookAtMembership();
     registerGauges(this, options.metrics);
+  }
+
+  #watchLog(): void {
+    const { walFsyncSeconds, walFsyncFineSeconds, walWriteSeconds } = this.counters;
+    this.wal.onSync = (durationMs, writeMs) => {
+      walFsyncSeconds.observe(durationMs / 1000);
+      walFsyncFineSeconds.observe(durationMs / 1000);
+      if (writeMs >= 0) walWriteSeconds.observe(writeMs / 1000);
+    };
   }
 
   get isLeader(): boolean {
@@ -206,6 +246,11 @@ export class Member {
     return this.clusterVersion;
   }
 
+  /** An entry that takes longer to be applied is counted as slow, and logged. */
+  get warningApplyMs(): number {
+    return this.options.warningApplyMs ?? WARNING_APPLY_MS;
+  }
+
   /** How long a client's request may take, as etcd has it: 5 s and two election timeouts. */
   get requestTimeoutMs(): number {
     return 5_000 + 2 * this.options.electionMs;
@@ -228,13 +273,11 @@ export class Member {
 
   onUnary(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
-    this.counters.callStarted(call.method.id);
     onUnary(this, call, bytes, start, end);
     this.options.waker.wake();
   }
 
   onStreamOpen(call: Call): void {
-    this.counters.callStarted(call.method.id);
     const refusal = refusalOf(this, call);
     if (refusal !== undefined) return call.fail(refusal);
     if (call.method === METHOD.watch) this.hub.open(call);
@@ -249,7 +292,7 @@ export class Member {
 
   onStreamMessage(call: Call, bytes: Uint8Array, start: number, end: number): void {
     this.#readClock();
-    if (call.method === METHOD.watch) this.hub.onMessage(call, bytes, start, end);
+    if (call.method === METHOD.watch) this.watchGate.onMessage(call, bytes, start, end);
     else if (call.method === METHOD.rangeStream) this.reading.rangeStream(call, bytes, start, end);
     else if (call.state instanceof KeepAliveStream) call.state.onMessage(bytes, start, end);
     this.options.waker.wake();
@@ -270,7 +313,7 @@ export class Member {
 
   onCancel(call: Call): void {
     if (call.method === METHOD.watch) this.hub.close(call);
-    else if (call.state instanceof StreamedRange) call.state.abandon();
+    else if (call.state instanceof PulledRange || call.state instanceof StreamedRange) call.state.cancel();
     else if (call.state instanceof KeepAliveStream) call.state.end(STATUS.contextCanceled);
     // Unary calls are finished by what they wait for: a proposal cannot be taken back.
   }
@@ -285,8 +328,12 @@ export class Member {
 
   onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
     this.nowMs = this.clock.now();
-    if (kind === FRAME_RAFT) this.raft.step(decodeMessage(bytes, start, end), this.nowMs);
-    else if (kind === FRAME_CALL) {
+    if (kind === FRAME_RAFT) {
+      const message = decodeMessage(bytes, start, end);
+      if (message.kind === MESSAGE_HEARTBEAT_REPLY)
+        this.peerStatistics.heartbeatAnswered(from, message.sequence, this.nowMs);
+      this.raft.step(message, this.nowMs);
+    } else if (kind === FRAME_CALL) {
       const source = {
         peer: from,
         start,
@@ -309,7 +356,10 @@ export class Member {
   onPeerDisconnected(peer: Id64): void {
     // Of the two connections between members the other's may have ended alone.
     const isConnected = this.options.peers.writer(peer, LANE_CONTROL) !== undefined;
-    if (!isConnected) this.#connectedSinceMs.delete(id64Hex(peer));
+    if (!isConnected) {
+      this.#connectedSinceMs.delete(id64Hex(peer));
+      this.peerStatistics.disconnected(peer);
+    }
     this.housekeeping.sender.disconnected(peer);
     this.raft.peerDisconnected(peer, this.clock.now());
     this.options.waker.wake();
@@ -326,9 +376,9 @@ export class Member {
   }
 
   /** Why a request that adds to the store is refused; raises the alarm when it is the first. */
-  refusalToGrow(sizeBytes: number): Status | undefined {
+  refusalToGrow(costBytes: number): Status | undefined {
     if (this.alarms.isNoSpace) return STATUS.noSpace;
-    if (this.quotaBytes < 0 || this.store.sizeBytes + sizeBytes <= this.quotaBytes) return undefined;
+    if (this.quotaBytes < 0 || this.store.sizeBytes + costBytes < this.quotaBytes) return undefined;
     this.housekeeping.raiseNoSpace();
     return STATUS.noSpace;
   }
@@ -361,10 +411,20 @@ export class Member {
   }
 
   transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void {
-    if (this.#transfer !== undefined || !this.raft.transferLeader(target))
+    if (this.#transfer !== undefined || !this.raft.mayTransferTo(target))
       return done(STATUS.badLeaderTransferee);
-    this.#transfer = { target, done, deadlineMs: this.nowMs + this.requestTimeoutMs };
+    const nowMs = this.clock.now();
+    this.#transfer = { target, done, deadlineMs: nowMs + this.requestTimeoutMs };
+    // No proposal is taken once Raft hands over, so what leases have left is written down before.
+    this.housekeeping.leases.beforeHandOver(nowMs, () => this.#handOverTo(target));
     this.options.waker.wake();
+  }
+
+  #handOverTo(target: Id64): void {
+    const transfer = this.#transfer;
+    if (transfer === undefined || this.raft.transferLeader(target)) return;
+    this.#transfer = undefined;
+    transfer.done(STATUS.badLeaderTransferee);
   }
 
   /** Calls back when the next entry that concerns leases is applied. */
@@ -382,8 +442,8 @@ export class Member {
     this.housekeeping.startHash(revision, done);
   }
 
-  startDefragmentation(done: () => void): void {
-    this.housekeeping.startDefragmentation(done);
+  startDefragmentation(done: () => void): Status | undefined {
+    return this.housekeeping.startDefragmentation(done);
   }
 
   // The turn.
@@ -400,6 +460,8 @@ export class Member {
     this.#askReads(nowMs);
     this.#pump(nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
+    this.watchGate.turn();
+    this.rangeTimes.flush();
     this.#expire(nowMs);
     this.removal.turn(nowMs);
   }
@@ -422,6 +484,7 @@ export class Member {
       this.housekeeping.nextDeadlineMs(),
       this.removal.nextDeadlineMs(),
       this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY,
+      this.#leaderlessDeadlineMs,
     );
   }
 
@@ -449,6 +512,7 @@ export class Member {
       for (const group of output.reads)
         for (const context of group.contexts) this.reads.confirm(context, group.index);
       for (const context of output.readsAborted) this.reads.abort(context, nowMs);
+      this.counters.readIndexesFailed.add(output.readsAborted.length);
       for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
       if (output.leaderChanged) this.#onLeaderChanged(nowMs);
@@ -459,12 +523,16 @@ export class Member {
     for (const message of messages) {
       const lane =
         message.kind === MESSAGE_APPEND || message.kind === MESSAGE_FORWARD ? LANE_BULK : LANE_CONTROL;
-      const writer = this.options.peers.writer({ hi: message.toHi, lo: message.toLo }, lane);
+      const to = { hi: message.toHi, lo: message.toLo };
+      const writer = this.options.peers.writer(to, lane);
       if (writer === undefined) {
         if (message.kind === MESSAGE_FORWARD) this.housekeeping.forwardRefused(message.sequence);
-        this.raft.reportUnreachable({ hi: message.toHi, lo: message.toLo });
+        this.raft.reportUnreachable(to);
+        this.peerStatistics.sendFailed(to);
         continue;
       }
+      if (message.kind === MESSAGE_HEARTBEAT)
+        this.peerStatistics.heartbeatSent(to, message.sequence, this.nowMs);
       const frame = beginFrame(writer, FRAME_RAFT);
       encodeMessage(writer, message, this.raft.log);
       endFrame(writer, frame);
@@ -486,6 +554,7 @@ export class Member {
     received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
   ): void {
     assert(state.appliedIndex >= this.appliedIndex, "a snapshot never goes back");
+    this.housekeeping.largeAnswers.endAll(STATUS.leaderChanged);
     this.store = state.store;
     this.lessor = received.lessor;
     this.membership = state.membership;
@@ -505,7 +574,12 @@ export class Member {
 
   #attachStore(): void {
     this.store.leases = this.lessor;
-    this.kv = new KvMachine({ store: this.store, header: this.header, limits: this.limits });
+    this.kv = new KvMachine({
+      store: this.store,
+      header: this.header,
+      limits: this.limits,
+      counts: this.kvCounts,
+    });
     this.leases = new LeaseRequests(this.lessor, this.store, this.header);
   }
 
@@ -538,11 +612,13 @@ export class Member {
   applyUpTo(last: number): void {
     if (last <= this.appliedIndex) return;
     const { raft, divergence } = this;
+    this.applyTimes.begin();
     for (let index = this.appliedIndex + 1; index <= last; index++) {
       this.#applier.apply(index);
       this.appliedIndex = index;
       divergence.applied(index);
     }
+    this.applyTimes.end();
     this.appliedTerm = raft.log.term(last);
     raft.appliedTo(last);
     this.hub.advance();
@@ -554,25 +630,29 @@ export class Member {
       call.fail(this.hasLeader ? STATUS.timeout : STATUS.contextDeadlineExceeded);
       call = this.pending.takeExpired(nowMs, this.requestTimeoutMs);
     }
-    this.reads.fail(nowMs, this.requestTimeoutMs, STATUS.timeout);
+    this.counters.readIndexesSlow.add(this.reads.fail(nowMs, this.requestTimeoutMs, STATUS.timeout));
     this.forwarding.expire(nowMs);
     const transfer = this.#transfer;
     if (transfer !== undefined && nowMs >= transfer.deadlineMs) {
       this.#transfer = undefined;
       transfer.done(STATUS.timeoutLeaderTransfer);
     }
-    if (!this.hasLeader && nowMs - this.#leaderlessSinceMs >= 3 * this.options.electionMs)
-      this.#failForNoLeader();
+    if (nowMs >= this.#leaderlessDeadlineMs) this.#failForNoLeader();
   }
 
   #failForNoLeader(): void {
+    this.#leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
     this.hub.failThoseThatNeedALeader(STATUS.noLeader);
+    for (const stream of this.keepAliveStreams) if (stream.needsLeader) stream.end(STATUS.noLeader);
   }
 
   #onLeaderChanged(nowMs: number): void {
     this.header.term = this.raft.term;
     const leader = this.raft.leader;
-    if (!this.hasLeader) this.#leaderlessSinceMs = nowMs;
+    // Elections that fail change the term and not since when there is no leader.
+    if (this.hasLeader) this.#leaderlessDeadlineMs = Number.POSITIVE_INFINITY;
+    else if (this.#hadLeader) this.#leaderlessDeadlineMs = nowMs + 3 * this.options.electionMs;
+    this.#hadLeader = this.hasLeader;
     this.forwarding.failAll(STATUS.leaderChanged);
     if (this.#wasLeader && !this.isLeader) this.#stepDown();
     if (!this.#wasLeader && this.isLeader) {
@@ -580,6 +660,7 @@ export class Member {
       this.options.events.info("became leader", { term: this.raft.term });
     }
     this.housekeeping.onLeaderChanged();
+    this.peerStatistics.leaderChanged();
     const transfer = this.#transfer;
     if (transfer !== undefined && this.hasLeader && !this.isLeader) {
       this.#transfer = undefined;
@@ -589,6 +670,7 @@ export class Member {
 
   #stepDown(): void {
     this.#wasLeader = false;
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
     this.#wakeLeaseWaiters(STATUS.notPrimaryLessor);
     this.options.events.info("stepped down", { term: this.raft.term });
@@ -679,6 +761,7 @@ export class Member {
   /** The state is wrong: whoever waits is told to go to another member, and leases do not end here. */
   stopServing(): void {
     this.#endCalls(STATUS.stateDiverged);
+    this.housekeeping.leases.endHandOver();
     if (this.lessor.isPrimary) this.lessor.demote();
   }
 

@@ -26,6 +26,8 @@ export interface MemberOptions {
   readonly autoCompaction: AutoCompactionOptions;
   /** The newest format of entries that is known (format.ts); for tests that play an older program. */
   readonly formatVersion?: number;
+  /** An entry that takes longer to be applied is logged, milliseconds; 100 when left out. */
+  readonly warningApplyMs?: number;
   /** The etcd version that clients are told, and the cluster's minor version. */
   readonly reportedVersion: string;
   readonly limits: Limits;

@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteWriter } from "../base/byte-writer.ts";
+import { Metrics } from "../base/metrics.ts";
 import { METHOD } from "../wire/service.ts";
 import { RangeRequest } from "../wire/messages.ts";
 import { encode } from "../wire/schema.ts";
 import type { Call } from "./call.ts";
 import type { Member } from "./member.ts";
+import { RangeTimes } from "./range-times.ts";
 import { Reading } from "./reading.ts";
-import type { ReadQueue } from "./reads.ts";
+import type { ReadProbe, ReadQueue } from "./reads.ts";
+
+function rangeTimes(): RangeTimes {
+  return new RangeTimes({ now: () => 0, unixSeconds: () => 0 }, new Metrics());
+}
 
 test("after a restart a serializable read waits until all that was shown before is applied again", () => {
   const served: string[] = [];
@@ -15,6 +21,7 @@ test("after a restart a serializable read waits until all that was shown before 
   const member = {
     appliedIndex: 3,
     raft: { lastIndex: 5, isLeader: false },
+    rangeTimes: rangeTimes(),
     isLearner: false,
     isSoleVoter: false,
     kv: { checkRange: () => undefined, range: () => void served.push(`applied ${member.appliedIndex}`) },
@@ -37,6 +44,7 @@ test("after a restart one confirmed read is enough for serializable ones, though
   const member = {
     appliedIndex: 4,
     raft: { lastIndex: 5, isLeader: false },
+    rangeTimes: rangeTimes(),
     isSoleVoter: false,
     kv: { checkRange: () => undefined, range: () => void servedCount++ },
   };
@@ -50,4 +58,22 @@ test("after a restart one confirmed read is enough for serializable ones, though
   reading.serveConfirmed(call, writer.bytes, 0, writer.position);
   reading.range(call, writer.bytes, 0, writer.position);
   assert.equal(servedCount, 2);
+});
+
+test("after a restart one answered question is enough for all that wait for the past", () => {
+  const asked: ReadProbe[] = [];
+  const member = {
+    appliedIndex: 4,
+    raft: { lastIndex: 5, isLeader: false },
+    isSoleVoter: false,
+    options: { waker: { wake: () => undefined } },
+  };
+  const queue = { hasRoom: true, addProbe: (probe: ReadProbe) => void asked.push(probe) };
+  const reading = new Reading(member as unknown as Member, queue as unknown as ReadQueue);
+  const told: unknown[] = [];
+  reading.afterPast((failure) => told.push(failure));
+  assert.deepEqual([told, asked.length, reading.showsItsPast], [[], 1, false]);
+  asked[0]!(undefined);
+  reading.afterPast((failure) => told.push(failure));
+  assert.deepEqual([told, asked.length, reading.showsItsPast], [[undefined, undefined], 1, true]);
 });

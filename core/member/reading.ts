@@ -2,52 +2,27 @@
 // for more; otherwise once the leader is confirmed (reads.ts).
 
 import { ByteWriter } from "../base/byte-writer.ts";
+import type { RangeSink } from "../mvcc/kv-machine.ts";
 import { RangeStream } from "../mvcc/range-stream.ts";
 import { RangeFields } from "../wire/hot.ts";
 import { MemberListRequest } from "../wire/messages.ts";
 import { decode } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
-import type { Call } from "./call.ts";
+import type { Call, Producer } from "./call.ts";
 import { memberList as answerMemberList } from "./cluster-api.ts";
+import { PulledRange, StreamedRange } from "./large-answers.ts";
 import type { Member } from "./member.ts";
 import type { ReadProbe, ReadQueue } from "./reads.ts";
 
 const RANGE_STREAM_ASKED = Symbol("range stream asked");
-
-/** A range that goes out in several messages, as fast as its reader takes them. */
-export class StreamedRange {
-  readonly #call: Call;
-  readonly #stream: RangeStream;
-  #ended = false;
-
-  constructor(call: Call, stream: RangeStream) {
-    this.#call = call;
-    this.#stream = stream;
-  }
-
-  /** Sends what the reader takes now. */
-  go(): void {
-    while (!this.#ended && this.#call.writable) {
-      this.#ended = this.#stream.next(this.#call.beginMessage());
-      this.#call.endMessage();
-      if (this.#ended) this.#call.finish();
-    }
-  }
-
-  /** The reader is gone. */
-  abandon(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#call.finish();
-  }
-}
 
 export class Reading {
   readonly #member: Member;
   readonly #queue: ReadQueue;
   readonly #rangeFields = new RangeFields();
   readonly #scratch = new ByteWriter(4096);
+  readonly #sink: AnswerSink;
   /** What was applied in an earlier life of this member lies in the log that it came back with. */
   readonly #pastIndex: number;
   #isPastApplied = false;
@@ -56,6 +31,7 @@ export class Reading {
     this.#member = member;
     this.#queue = queue;
     this.#pastIndex = member.raft.lastIndex;
+    this.#sink = new AnswerSink(member);
   }
 
   range(call: Call, bytes: Uint8Array, start: number, end: number): void {
@@ -86,14 +62,17 @@ export class Reading {
 
   // (call, bytes, start, end) and the flag: every read passes here.
   #readWhenConfirmed(call: Call, bytes: Uint8Array, start: number, end: number, serializable: boolean): void {
-    if ((serializable && this.#showsItsPast) || this.#canReadNow) return this.serve(call, bytes, start, end);
+    if ((serializable && this.showsItsPast) || this.#canReadNow) return this.serve(call, bytes, start, end);
     if (!this.#queue.hasRoom) return call.fail(STATUS.tooManyRequests);
     this.#queue.add(call, bytes, start, end);
   }
 
-  // Revisions never go back on one member, not even over its restart: until all that this member may have shown before it
-  // is applied again, a serializable read is confirmed like any other. Without a leader it waits.
-  get #showsItsPast(): boolean {
+  /**
+   * Revisions never go back on one member, not even over its restart: until all that this member may have shown before it is
+   * applied again, what needs no leader otherwise (serializable reads, hashes, lists of leases, new watches) is confirmed
+   * like any other read. Without a leader it waits.
+   */
+  get showsItsPast(): boolean {
     if (!this.#isPastApplied) this.#isPastApplied = this.#member.appliedIndex >= this.#pastIndex;
     return this.#isPastApplied;
   }
@@ -117,19 +96,30 @@ export class Reading {
   serve(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.method === METHOD.memberList) return answerMemberList(this.#member, call);
     if (call.method === METHOD.rangeStream) return this.#serveStream(call, bytes, start, end);
-    const failure =
-      call.method === METHOD.range
-        ? this.#member.kv.range(bytes, start, end, call)
-        : this.#readTxn(call, bytes, start, end);
+    if (call.method === METHOD.range) return this.#serveRange(call, bytes, start, end);
+    const failure = this.#readTxn(call, bytes, start, end);
     if (failure === undefined) call.finish();
     else call.fail(failure);
+  }
+
+  #serveRange(call: Call, bytes: Uint8Array, start: number, end: number): void {
+    const { kv, rangeTimes } = this.#member;
+    const sink = this.#sink;
+    sink.call = call;
+    sink.isLarge = false;
+    rangeTimes.begin();
+    const failure = kv.range(bytes, start, end, sink);
+    rangeTimes.end(failure === undefined);
+    if (failure !== undefined) call.fail(failure);
+    else if (!sink.isLarge) call.finish();
   }
 
   #serveStream(call: Call, bytes: Uint8Array, start: number, end: number): void {
     if (call.cancelled) return call.finish();
     const opened = this.#member.kv.rangeStream(bytes, start, end);
     if (!(opened instanceof RangeStream)) return call.fail(opened);
-    const streamed = new StreamedRange(call, opened);
+    const { largeAnswers } = this.#member.housekeeping;
+    const streamed = new StreamedRange(call, opened, largeAnswers, this.#member.nowMs);
     call.state = streamed;
     streamed.go();
   }
@@ -145,6 +135,15 @@ export class Reading {
     return undefined;
   }
 
+  /** Calls back once this member's state is no older than any that it has shown, or with why that cannot be known. */
+  afterPast(probe: ReadProbe): void {
+    if (this.showsItsPast) return probe(undefined);
+    this.linearizableRead((failure) => {
+      if (failure === undefined) this.#isPastApplied = true;
+      probe(failure);
+    });
+  }
+
   /** Calls back once this member's state is known to be the latest, or with why it cannot be known. */
   linearizableRead(probe: ReadProbe): void {
     if (this.#canReadNow) return probe(undefined);
@@ -158,5 +157,30 @@ export class Reading {
     this.linearizableRead((failure) =>
       probe(failure ?? (this.#member.isLeader ? undefined : STATUS.notPrimaryLessor)),
     );
+  }
+}
+
+/** Where the answer of a Range goes: a small one to the call at once, a large one while its reader takes it. Reused. */
+class AnswerSink implements RangeSink {
+  readonly #member: Member;
+  call: Call | undefined = undefined;
+  isLarge = false;
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  beginMessage(): ByteWriter {
+    return this.call!.beginMessage();
+  }
+
+  endMessage(): void {
+    this.call!.endMessage();
+  }
+
+  sendLarge(sizeBytes: number, producer: Producer): void {
+    this.isLarge = true;
+    const { housekeeping, nowMs } = this.#member;
+    new PulledRange(this.call!, producer, housekeeping.largeAnswers).start(sizeBytes, nowMs);
   }
 }

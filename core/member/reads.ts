@@ -124,8 +124,9 @@ export class ReadQueue {
     return contexts;
   }
 
-  /** Fails what has waited for `limitMs`; with 0 all of it, also what came this turn. */
-  fail(nowMs: number, limitMs: number, status: Status): void {
+  /** Fails what has waited for `limitMs`, with 0 all of it, also what came this turn; returns how many groups. */
+  fail(nowMs: number, limitMs: number, status: Status): number {
+    let count = 0;
     if (limitMs === 0 && this.hasArrivals) this.closeArrivals(nowMs);
     for (let i = 0; i < this.#waiting.length;) {
       const group = this.#waiting[i]!;
@@ -137,7 +138,9 @@ export class ReadQueue {
       for (const call of group.calls) call.fail(status);
       for (const probe of group.probes) probe(status);
       this.#release(group);
+      count++;
     }
+    return count;
   }
 
   /** The question cannot be answered (the leader changed): it is asked again soon, under a new number. */

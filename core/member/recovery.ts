@@ -1,16 +1,18 @@
 // From a data directory to a running member: the newest checkpoint, the log behind it, and what they say. A directory
 // without a log is a new member; one that belongs to somebody else is refused.
 //
-//   <data>/member/identity       format version, member id and cluster id; written first, never changed
+//   <data>/member/identity       format version, member id and cluster id; written last of a first start, never changed
 //   <data>/member/boot           how often this member was started: makes its request ids its own
 //   <data>/member/wal/           the log (core/wal)
 //   <data>/member/data/          checkpoints (core/mvcc)
+//
+// The identity says that the log and the boot counter were there: without them it is a directory that lost files. And without it
+// nothing was ever said in the member's name, so that a log with anything in it has lost its identity.
 
 import { assert } from "../base/assert.ts";
 import { type Id64, id64, id64Equal, id64Hex, parseId64Hex } from "../base/ids.ts";
 import type { Disk } from "../base/ports.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
 import { damagedCheckpoint, MANIFEST_NAME } from "../mvcc/checkpoint-format.ts";
 import { ADD_LEARNER, ADD_VOTER, confChange } from "../raft/conf-change.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
@@ -29,6 +31,7 @@ import {
 } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
+import { makeLessor } from "./lease-keeper.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
@@ -70,16 +73,13 @@ export function openMember(options: MemberOptions): Member {
   const { disk } = options;
   disk.makeDirectory(WAL_DIRECTORY);
   disk.makeDirectory(DATA_DIRECTORY_PREFIX);
-  rememberIdentity(options);
-  const bootCounter = countBoot(disk);
-  const lessor = new Lessor({
-    ...DEFAULT_LESSOR_OPTIONS,
-    ttlSecondsMin: Math.ceil((1.5 * options.electionMs) / 1000),
-    seed: options.prng.uint32(),
-  });
+  const isFirstStart = storedIdentity(disk) === undefined;
+  const bootCounter = nextBoot(disk, isFirstStart);
+  const lessor = makeLessor(options);
   const pointer = readDataPointer(disk);
   const state = loadState(options, pointer.directory, lessor);
-  const { raft, wal } = openLog(options, { state, bootCounter, ...pointer });
+  const { raft, wal } = openLog(options, { state, bootCounter, isFirstStart, ...pointer });
+  if (isFirstStart) writeIdentity(options);
   const { store, membership, alarms, clusterVersion, appliedIndex, appliedTerm } = state;
   return new Member(options, {
     raft,
@@ -98,9 +98,7 @@ export function openMember(options: MemberOptions): Member {
   });
 }
 
-function rememberIdentity(options: MemberOptions): void {
-  const { disk, memberId, clusterId } = options;
-  if (storedIdentity(disk) !== undefined) return;
+function writeIdentity({ disk, memberId, clusterId }: MemberOptions): void {
   const text = `holdfast ${FORMAT_VERSION}\nmember ${id64Hex(memberId)}\ncluster ${id64Hex(clusterId)}\n`;
   writeSmallFile(disk, IDENTITY_PATH, text);
 }
@@ -108,6 +106,7 @@ function rememberIdentity(options: MemberOptions): void {
 interface LogStart {
   readonly state: CheckpointState;
   readonly bootCounter: number;
+  readonly isFirstStart: boolean;
   readonly receivedIndex: number;
   /** Of the checkpoint. */
   readonly directory: string;
@@ -115,7 +114,7 @@ interface LogStart {
 
 function openLog(
   options: MemberOptions,
-  { state, bootCounter, receivedIndex, directory }: LogStart,
+  { state, bootCounter, isFirstStart, receivedIndex, directory }: LogStart,
 ): { raft: Raft; wal: Wal } {
   const { disk, limits, clock } = options;
   const recovery = recoverWal({
@@ -125,7 +124,8 @@ function openLog(
     // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
     mayEndBefore: receivedIndex === state.appliedIndex,
   });
-  checkRecovery(options, state, recovery);
+  if (isFirstStart) checkIsNew(state, recovery);
+  checkRecovery(options, recovery, isFirstStart);
   checkCheckpointIsThere(directory, state.appliedIndex, recovery?.markers ?? []);
   const walOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
   const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
@@ -134,7 +134,7 @@ function openLog(
   const confState = state.confState ?? EMPTY_CONF_STATE;
   const { appliedIndex } = state;
   let hardState = hardStateOf(recovery, state);
-  if (options.forceNewCluster && recovery !== undefined) {
+  if (options.forceNewCluster && log.lastIndex > 0) {
     hardState = forceNewCluster(log, wal, { memberId: options.memberId, confState, appliedIndex, hardState });
   }
   const raft = new Raft({
@@ -156,17 +156,30 @@ function openLog(
   return { raft, wal };
 }
 
-function checkRecovery(options: MemberOptions, state: CheckpointState, recovery: Recovery | undefined): void {
+// A first start that was cut short may have made a log, but nothing in it.
+function checkIsNew(state: CheckpointState, recovery: Recovery | undefined): void {
+  const { term } = recovery?.hardState ?? EMPTY_HARD_STATE;
+  if (state.appliedIndex > 0 || term > 0 || (recovery?.lastIndex ?? 0) > 0)
+    throw missingFile(IDENTITY_PATH, "there is data");
+}
+
+function checkRecovery(options: MemberOptions, recovery: Recovery | undefined, mayBeMissing: boolean): void {
   if (recovery === undefined) {
-    if (state.appliedIndex === 0) return;
-    throw new DataDirectoryError(
-      `The log in ${WAL_DIRECTORY} is missing, but there is a checkpoint: restore the directory from a backup, or remove it and add this member anew`,
-    );
+    if (mayBeMissing) return;
+    throw missingFile(WAL_DIRECTORY, "this member has been started before");
   }
   checkIdentity(options, recovery);
   if (recovery.tornTail === undefined) return;
   const { file, offset } = recovery.tornTail;
   options.events.warn("repaired a torn tail of the log", { file, offset });
+}
+
+function missingFile(path: string, why: string): DataDirectoryError {
+  const what = path === WAL_DIRECTORY ? `The log in ${path}` : `The file ${path}`;
+  return new DataDirectoryError(
+    `${what} is missing, but ${why}: restore the directory from a backup, or remove this member from its cluster, ` +
+      "remove the directory and add the member again",
+  );
 }
 
 /**
@@ -189,14 +202,14 @@ export function checkCheckpointIsThere(
 }
 
 // Written and made durable before anything is said under it, so that no two lives of a member share request ids.
-function countBoot(disk: Disk): number {
+function nextBoot(disk: Disk, isFirstStart: boolean): number {
   let count = 0;
   if (disk.exists(BOOT_PATH)) {
     const text = readSmallFile(disk, BOOT_PATH);
     if (!/^\d+\n$/.test(text))
       throw new DataDirectoryError(`${BOOT_PATH} is damaged: restore the directory from a backup`);
     count = Number(text);
-  }
+  } else if (!isFirstStart) throw missingFile(BOOT_PATH, "this member has been started before");
   writeSmallFile(disk, BOOT_PATH, `${count + 1}\n`);
   return count + 1;
 }

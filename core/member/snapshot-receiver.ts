@@ -10,9 +10,9 @@ import { CheckpointError } from "../mvcc/checkpoint-format.ts";
 import { decodeMessage } from "../raft/codec.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import type { SnapshotMeta } from "../raft/output.ts";
-import { DEFAULT_LESSOR_OPTIONS, Lessor } from "../lease/lessor.ts";
 import { DATA_DIRECTORY_PREFIX, loadState, pointToData } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
+import { makeLessor } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { beginFrame, endFrame, FRAME_SNAPSHOT_ACK, LANE_CONTROL } from "./peer-frames.ts";
 import {
@@ -164,14 +164,10 @@ export class SnapshotReceiver {
   }
 
   #handState({ directory, peer, number }: Incoming): void {
-    const { options, lessor: before, rejoin } = this.#member;
+    const { options, rejoin } = this.#member;
     // Another state was adopted meanwhile.
     if (!rejoin.isActive) return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
-    const lessor = new Lessor({
-      ...DEFAULT_LESSOR_OPTIONS,
-      ttlSecondsMin: before.ttlSecondsMin,
-      seed: options.prng.uint32(),
-    });
+    const lessor = makeLessor(options);
     let isTaken = false;
     try {
       isTaken = rejoin.received({ state: loadState(options, directory, lessor), lessor, directory });
@@ -190,11 +186,7 @@ export class SnapshotReceiver {
     this.#complete = undefined;
     const member = this.#member;
     const { options } = member;
-    const lessor = new Lessor({
-      ...DEFAULT_LESSOR_OPTIONS,
-      ttlSecondsMin: member.lessor.ttlSecondsMin,
-      seed: options.prng.uint32(),
-    });
+    const lessor = makeLessor(options);
     const state = loadState(options, complete.directory, lessor);
     if (state.appliedIndex !== meta.index) {
       const where = { file: `${complete.directory}/manifest`, offset: 0 };

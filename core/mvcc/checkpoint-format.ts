@@ -29,8 +29,10 @@ export const BLOCK_MORE = 1;
 export const BLOCK_LAST = 2;
 /** Large enough for a sync to be worth it, small enough to be checked and written within a slice. */
 export const BLOCK_SIZE_BYTES = 256 * 1024;
-/** Largest piece of a segment that is written at once. */
-export const PIECE_SIZE_BYTES = 1024 * 1024;
+/** As much of a segment as is written at once, and read at a start. */
+export const WRITE_SIZE_BYTES = 1024 * 1024;
+/** A piece has a checksum of its own: as much as is read at least when one record of a cold segment is wanted. */
+export const PIECE_SIZE_BYTES = 16 * 1024;
 
 export const MANIFEST_NAME = "manifest";
 export const MANIFEST_NEW_NAME = "manifest.new";
@@ -72,7 +74,7 @@ export class CheckpointError extends Error {
   }
 }
 
-const REMEDY =
+export const REMEDY =
   "In a cluster of several members, remove this member and add it again with an empty data directory; " +
   "a single member has to be restored from a snapshot or from a copy of its data directory";
 

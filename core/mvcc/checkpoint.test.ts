@@ -32,8 +32,8 @@ function newDisk(clock: SimulatedClock, seed: number): SimulatedDisk {
   return disk;
 }
 
-function load(disk: SimulatedDisk): LoadedCheckpoint | undefined {
-  return loadCheckpoint({ disk, directory: DIRECTORY, hashSeed: 99 });
+function load(disk: SimulatedDisk, supersededBytesMax = 0): LoadedCheckpoint | undefined {
+  return loadCheckpoint({ disk, directory: DIRECTORY, hashSeed: 99, supersededBytesMax });
 }
 
 /** Starts a checkpoint; `extra` is the revision, as a text. */
@@ -94,8 +94,13 @@ class World {
     this.prng = new Prng(seed);
     this.source = new RequestSource(this.prng, 4 + this.prng.below(40));
     const sliceRecordCount = 1 + this.prng.below(30);
-    this.bench = new TestBench({ dataSegmentSizeBytes: 1024 << this.prng.below(3), sliceRecordCount });
     this.disk = newDisk(this.clock, seed);
+    const limits = {
+      dataSegmentSizeBytes: 1024 << this.prng.below(3),
+      sliceRecordCount,
+      supersededBytesMax: this.prng.pick([0, 2000, 1 << 26]),
+    };
+    this.bench = new TestBench(limits, { disk: this.disk, directory: DIRECTORY });
     for (let lease = 1n; lease <= 3n; lease++) {
       this.model.leases.add(lease);
       this.bench.leases.keys.push(new Set());
@@ -132,15 +137,16 @@ function runWithReloads(seed: number): void {
     }
     if (prng.chance(0.5)) {
       take(bench, world.disk, clock);
-      const loaded = load(world.disk.copy())!;
-      if (prng.chance(0.5)) bench.adopt(loaded.store); // goes on as after a restart
+      const isRestart = prng.chance(0.5);
+      const loaded = load(isRestart ? world.disk : world.disk.copy(), bench.limits.supersededBytesMax)!;
+      if (isRestart) bench.adopt(loaded.store);
       else compareWhole(loaded, copyOf(model), `seed ${seed}, round ${round}`);
       continue;
     }
     // A checkpoint while changes go on holds what was there when it began; so may a compaction that is only due.
     if (prng.chance(0.5) || bench.housekeeping.compaction.isRunning) bench.finish();
     const before = copyOf(model);
-    assert.ok(begin(bench, world.disk, (error) => assert.equal(error, undefined)));
+    while (!begin(bench, world.disk, (error) => assert.equal(error, undefined))) bench.housekeeping.slice();
     while (bench.housekeeping.isCheckpointing) {
       if (prng.chance(0.5)) world.change();
       if (!bench.housekeeping.slice()) clock.step();
@@ -173,7 +179,7 @@ test("a loaded tree of thousands of keys takes further changes", () => {
     }
     if (round === 2) bench.compact(bench.store.revision);
     take(bench, world.disk, clock);
-    bench.adopt(load(world.disk.copy())!.store);
+    bench.adopt(load(world.disk)!.store);
     const answer = bench.range({ key: bytes("\0"), range_end: bytes("\0") }) as Answer;
     assert.deepEqual(
       answer.kvs!.map((kv) => kv.key),
@@ -239,6 +245,36 @@ test("power may be lost before any call: the newest durable checkpoint is there"
     crashRun({ prng: new Prng(call), survivors: "none", tear: "sector" }, call);
     crashRun({ prng: new Prng(call), survivors: "random", tear: "sector" }, call);
     crashRun({ prng: new Prng(call), survivors: "random", tear: "byte" }, call);
+  }
+});
+
+test("power may be lost before any call of a start: what an unfinished checkpoint left is removed, never more", () => {
+  const world = new World(99);
+  for (let i = 0; i < 40; i++) world.change();
+  take(world.bench, world.disk, world.clock);
+  const model = copyOf(world.model);
+  for (let i = 0; i < 40; i++) world.change();
+  world.bench.finish();
+  // Ends before the rename, with new segments and a new manifest that nobody names.
+  assert.ok(begin(world.bench, world.disk, () => undefined));
+  while (!world.disk.exists(`${DIRECTORY}/manifest.new`))
+    if (!world.bench.housekeeping.slice()) world.clock.step();
+  const left = world.disk.afterPowerLoss({ prng: new Prng(1), survivors: "all", tear: "sector" });
+  const whole = left.copy();
+  compareWhole(load(whole)!, model, "without a crash");
+  assert.ok(whole.list(DIRECTORY).length < left.list(DIRECTORY).length, "something was removed");
+  const callCount = whole.callCount - left.callCount;
+  assert.ok(callCount > 0, `${callCount} calls`);
+  for (let call = 1; call <= callCount; call++) {
+    for (const survivors of ["all", "none", "random"] as const) {
+      const disk = left.copy();
+      disk.crashBefore = disk.callCount + call;
+      assert.throws(() => load(disk), PowerLossError);
+      const after = disk.afterPowerLoss({ prng: new Prng(call), survivors, tear: "sector" });
+      const where = `crash before call ${call} of the start, ${survivors}`;
+      compareWhole(load(after)!, model, where);
+      assert.deepEqual(after.list(DIRECTORY), whole.list(DIRECTORY), where);
+    }
   }
 });
 

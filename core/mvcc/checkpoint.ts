@@ -5,7 +5,7 @@
 //   segments    what the files do not have yet, in pieces of at most 1 MiB, each durable before the next
 //   manifest    survivors, revisions, keys in order, into "manifest.new"
 //   rename      directory synced, manifest renamed, directory synced again: from here on it is the checkpoint
-//   remove      files that it does not name
+//   remove      files that it does not name, one by one
 //
 // A crash before the rename leaves the previous checkpoint, whose files are untouched: segments only grow.
 
@@ -18,6 +18,7 @@ import {
   MANIFEST_NEW_NAME,
   MANIFEST_VERSION,
   PIECE_SIZE_BYTES,
+  WRITE_SIZE_BYTES,
   isOurName,
   segmentName,
 } from "./checkpoint-format.ts";
@@ -39,8 +40,20 @@ export interface CheckpointOptions {
   readonly wake: () => void;
 }
 
-type Phase = "segments" | "head" | "survivors" | "firsts" | "keys" | "last" | "rename" | "ended";
+type Phase =
+  | "segments"
+  | "head"
+  | "parts"
+  | "survivors"
+  | "firsts"
+  | "keys"
+  | "last"
+  | "rename"
+  | "remove"
+  | "ended";
 
+/** Entries of segments, with some 500 checksums each. */
+const PARTS_PER_SLICE = 20;
 /** A number in a list costs much less than a record that is read. */
 const NUMBERS_PER_RECORD = 8;
 
@@ -73,6 +86,8 @@ export class Checkpoint {
   #index = 0;
   #keyId = -1;
   #writtenBytes = 0;
+  /** Files to be removed. */
+  #unnamed: string[] = [];
 
   constructor(store: Store, options: CheckpointOptions) {
     this.#store = store;
@@ -82,7 +97,7 @@ export class Checkpoint {
     this.#idCount = store.keys.idCount;
     const { slabs } = store;
     for (const segment of slabs.segments) {
-      if (segment === undefined) continue;
+      if (segment === undefined || segment.kind === "copies") continue;
       const { usedBytes, lastRevision, nextSlot } = segment;
       this.#parts.push({ segment, usedBytes, lastRevision, nextSlot });
     }
@@ -107,7 +122,8 @@ export class Checkpoint {
     try {
       this.#step(recordCount);
     } catch (error) {
-      if (!(error instanceof DiskFailure)) throw error;
+      // Once it is the checkpoint, no error undoes that; a disk that does not remove files is for the member to end by.
+      if (!(error instanceof DiskFailure) || (this.#phase as Phase) === "remove") throw error;
       this.#end(error);
     }
     return (this.#phase as Phase) !== "ended";
@@ -119,6 +135,8 @@ export class Checkpoint {
         return this.#writePiece();
       case "head":
         return this.#writeHead();
+      case "parts":
+        return this.#writeParts();
       case "survivors":
         return this.#writeSurvivors(recordCount * NUMBERS_PER_RECORD);
       case "firsts":
@@ -129,6 +147,8 @@ export class Checkpoint {
         return this.#writeLast();
       case "rename":
         return this.#rename();
+      case "remove":
+        return this.#remove();
       case "ended":
         return undefined;
     }
@@ -148,16 +168,16 @@ export class Checkpoint {
       this.#partIndex++;
       return this.#closeFile();
     }
-    const end = Math.min(usedBytes, start + PIECE_SIZE_BYTES);
+    const end = Math.min(usedBytes, start + WRITE_SIZE_BYTES);
     // A copy: marks in the segment may change while the disk reads.
-    if (this.#piece.length === 0) this.#piece = new Uint8Array(PIECE_SIZE_BYTES);
+    if (this.#piece.length === 0) this.#piece = new Uint8Array(WRITE_SIZE_BYTES);
     this.#piece.set(segment.bytes.subarray(start, end));
-    const crc = crc32cWords(this.#piece, new Uint32Array(this.#piece.buffer), 0, end - start);
+    const pieces = checkedPieces(this.#piece, end - start, start);
     this.#file ??= this.#openFile(segment);
     this.#isWaiting = true;
     this.#file.writeAndSync(this.#piece, 0, end - start, start, (error) => {
       if (error === undefined) {
-        segment.pieces.push(end, crc);
+        segment.pieces.push(...pieces);
         segment.persistedBytes = end;
         this.#writtenBytes += end - start;
       }
@@ -210,11 +230,22 @@ export class Checkpoint {
     }
     manifest.raw(extra);
     manifest.varint(this.#parts.length);
-    for (const part of this.#parts) this.#writePart(manifest, part);
-    manifest.varint(store.revisions.survivors.length - store.revisions.survivorsDead);
-    manifest.beginDifferences();
     this.#index = 0;
-    this.#phase = "survivors";
+    this.#phase = "parts";
+  }
+
+  #writeParts(): void {
+    const manifest = this.#manifest!;
+    for (let left = PARTS_PER_SLICE; left > 0 && this.#index < this.#parts.length && !manifest.isFull; left--)
+      this.#writePart(manifest, this.#parts[this.#index++]!);
+    if (this.#index === this.#parts.length) {
+      const { survivors, survivorsDead } = this.#store.revisions;
+      manifest.varint(survivors.length - survivorsDead);
+      manifest.beginDifferences();
+      this.#index = 0;
+      this.#phase = "survivors";
+    }
+    this.#flush();
   }
 
   #writePart(manifest: ManifestWriter, part: Part): void {
@@ -222,9 +253,9 @@ export class Checkpoint {
     assert(segment.persistedBytes === part.usedBytes, "a segment is durable before the manifest names it");
     manifest.varint(segment.slot);
     manifest.varint(segment.number);
-    manifest.varint(segment.bytes.length);
+    manifest.varint(segment.capacityBytes);
     manifest.varint(part.usedBytes);
-    manifest.varint(segment.isOld ? 1 : 0);
+    manifest.varint(segment.kind === "old" ? 1 : 0);
     manifest.varint(part.lastRevision);
     manifest.varint(part.nextSlot + 1);
     manifest.varint(segment.pieces.length / 2);
@@ -311,11 +342,18 @@ export class Checkpoint {
     disk.syncDirectory(directory);
     disk.rename(this.#pathOf(MANIFEST_NEW_NAME), this.#pathOf(MANIFEST_NAME));
     disk.syncDirectory(directory);
+    for (const { segment, usedBytes } of this.#parts) segment.coveredBytes = usedBytes;
     const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
-    for (const name of disk.list(directory)) {
-      if (isOurName(name) && !named.has(name)) disk.remove(this.#pathOf(name));
-    }
-    this.#end(undefined);
+    this.#unnamed = disk.list(directory).filter((name) => isOurName(name) && !named.has(name));
+    this.#phase = "remove";
+    this.#options.done(undefined);
+  }
+
+  /** One file at a time: giving megabytes back takes a file system a while. */
+  #remove(): void {
+    const name = this.#unnamed.pop();
+    if (name === undefined) this.#phase = "ended";
+    else this.#options.disk.remove(this.#pathOf(name));
   }
 
   /** The disk has ended an operation. */
@@ -332,4 +370,15 @@ export class Checkpoint {
     this.#closeFile();
     this.#options.done(error);
   }
+}
+
+/** Ends, in the segment, and checksums of the pieces of these bytes, which lie from `offset` on in it. */
+function checkedPieces(bytes: Uint8Array<ArrayBuffer>, sizeBytes: number, offset: number): number[] {
+  const words = new Uint32Array(bytes.buffer);
+  const pieces: number[] = [];
+  for (let start = 0; start < sizeBytes; start += PIECE_SIZE_BYTES) {
+    const end = Math.min(sizeBytes, start + PIECE_SIZE_BYTES);
+    pieces.push(offset + end, crc32cWords(bytes, words, start, end));
+  }
+  return pieces;
 }

@@ -12,18 +12,10 @@
 // revision, and no such record is touched. Whoever reads survivors (hash, checkpoint) excludes compaction meanwhile.
 
 import { assert } from "../base/assert.ts";
+import { COLD_READ_UNITS } from "./cold-reader.ts";
 import { NumberList } from "./column.ts";
 import type { RecordRef } from "./record.ts";
-import {
-  FLAG_DEAD,
-  FLAG_TOMBSTONE,
-  WORD_KEY_ID,
-  WORD_KEY_SIZE,
-  WORD_PREVIOUS,
-  modRevisionAt,
-  recordSizeBytesAt,
-  subRevisionAt,
-} from "./record.ts";
+import { FLAG_DEAD, WORD_KEY_ID, WORD_KEY_SIZE, modRevisionAt, subRevisionAt } from "./record.ts";
 import type { Segment } from "./slabs.ts";
 import { SEGMENT_HEAD_BYTES } from "./slabs.ts";
 import type { Store } from "./store.ts";
@@ -32,6 +24,10 @@ type Phase = "idle" | "mark" | "collect" | "filter" | "clean";
 
 /** Below this part of live bytes a segment is cleaned; a copy of what lives costs less than keeping what does not. */
 const CLEAN_BELOW = 0.5;
+/** So many bytes (4 KiB) that are copied take as long as looking at a record. */
+const BYTES_PER_UNIT_SHIFT = 12;
+/** A record that moves is looked for among the survivors, and what leads to it is found. */
+const MOVE_UNITS = 6;
 /** When an operator asks for it, a little gain is worth the work. */
 const DEFRAGMENT_BELOW = 0.95;
 
@@ -49,6 +45,8 @@ export class Compaction {
   #segments: Segment[] = [];
   #offset = 0;
   #cleanBelow = CLEAN_BELOW;
+  /** Records that compactions have dropped so far. */
+  droppedCount = 0;
 
   constructor(store: Store) {
     this.#store = store;
@@ -117,22 +115,24 @@ export class Compaction {
 
   #mark(budget: number): number {
     const store = this.#store;
-    const { slabs, revisions } = store;
+    const { revisions } = store;
     let left = budget;
     while (this.#ref !== 0 && left-- > 0) {
-      const words = store.wordsOf(this.#ref);
-      const at = slabs.wordOf(this.#ref);
-      if (modRevisionAt(words, at) > this.#goal) {
+      const ref = this.#ref;
+      if (store.modRevisionOf(ref) > this.#goal) {
         this.#ref = 0;
         break;
       }
-      const previous = words[at + WORD_PREVIOUS]!;
+      const previous = store.previousOf(ref);
       if (previous !== 0) {
-        const isSurvivor = modRevisionAt(store.wordsOf(previous), slabs.wordOf(previous)) < revisions.base;
-        if (store.kill(previous) && isSurvivor) revisions.survivorsDead++;
-        words[at + WORD_PREVIOUS] = 0;
+        const isSurvivor = store.modRevisionOf(previous) < revisions.base;
+        if (store.kill(previous)) {
+          this.droppedCount++;
+          if (isSurvivor) revisions.survivorsDead++;
+        }
+        store.setPrevious(ref, 0);
       }
-      this.#ref = slabs.following(this.#ref, recordSizeBytesAt(words, at));
+      this.#ref = store.following(ref);
     }
     if (this.#ref === 0) {
       this.#phase = "collect";
@@ -143,27 +143,27 @@ export class Compaction {
 
   #collect(budget: number): number {
     const store = this.#store;
-    const { slabs, revisions, keys } = store;
+    const { revisions, keys } = store;
     let left = budget;
     while (this.#ref !== 0 && left-- > 0) {
       const ref = this.#ref;
-      const words = store.wordsOf(ref);
-      const at = slabs.wordOf(ref);
-      if (modRevisionAt(words, at) >= this.#goal) {
+      if (store.modRevisionOf(ref) >= this.#goal) {
         this.#ref = 0;
         break;
       }
-      const flags = words[at + WORD_KEY_SIZE]!;
-      if ((flags & FLAG_DEAD) === 0) {
-        if ((flags & FLAG_TOMBSTONE) === 0) revisions.survivors.push(ref);
+      if (!store.isDead(ref)) {
+        if (!store.isTombstone(ref)) revisions.survivors.push(ref);
         else {
-          const id = words[at + WORD_KEY_ID]!;
-          if (keys.newest.get(id) === ref) store.forgetKey(id);
+          const readCount = store.coldReadCount;
+          const id = store.keyIdOf(ref);
+          left -= (store.coldReadCount - readCount) * COLD_READ_UNITS;
+          if (store.originalOf(keys.newest.get(id)) === ref) store.forgetKey(id);
           else store.redirect(id, ref, 0); // its successor lies above the goal
           store.kill(ref);
+          this.droppedCount++;
         }
       }
-      this.#ref = slabs.following(ref, recordSizeBytesAt(words, at));
+      this.#ref = store.following(ref);
     }
     if (this.#ref === 0) {
       revisions.advance(this.#goal);
@@ -177,7 +177,8 @@ export class Compaction {
     const { slabs, revisions } = this.#store;
     this.#segments = [];
     for (const segment of slabs.segments) {
-      if (segment === undefined || segment === slabs.main || segment.lastRevision >= revisions.base) continue;
+      if (segment === undefined || segment === slabs.main || segment.kind === "copies") continue;
+      if (segment.lastRevision >= revisions.base) continue;
       const isSparse = segment.liveBytes < (segment.usedBytes - SEGMENT_HEAD_BYTES) * this.#cleanBelow;
       if (segment.liveBytes === 0 || (isSparse && segment !== slabs.old)) this.#segments.push(segment);
     }
@@ -214,8 +215,15 @@ export class Compaction {
     }
     let left = budget;
     if (segment.liveBytes > 0) {
-      while (this.#offset < segment.usedBytes && left-- > 0)
-        this.#offset += this.#moveRecord(segment, this.#offset);
+      while (this.#offset < segment.usedBytes && left > 0) {
+        const store = this.#store;
+        const { coldReadCount } = store;
+        const isAlive = !store.isDead(slabs.refAt(segment.slot, this.#offset));
+        const size = this.#moveRecord(segment, this.#offset);
+        this.#offset += size;
+        left -= isAlive ? MOVE_UNITS + (size >>> BYTES_PER_UNIT_SHIFT) : 1;
+        left -= (store.coldReadCount - coldReadCount) * COLD_READ_UNITS;
+      }
       if (this.#offset < segment.usedBytes) return left;
     }
     slabs.free(segment);
@@ -228,16 +236,22 @@ export class Compaction {
   #moveRecord(segment: Segment, offset: number): number {
     const store = this.#store;
     const { slabs } = store;
-    const { words } = segment;
-    const at = offset >>> 2;
-    const size = recordSizeBytesAt(words, at);
-    if ((words[at + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0) return size;
     const from = slabs.refAt(segment.slot, offset);
-    const index = this.#survivorIndex(modRevisionAt(words, at), subRevisionAt(words, at));
-    const to = slabs.copyToOld(from, size, modRevisionAt(words, at));
+    const size = store.recordSizeBytes(from);
+    if (store.isDead(from)) return size;
+    const previous = store.previousOf(from);
+    const { bytes, words, at } = store.locate(from);
+    const mod = modRevisionAt(words, at);
+    const id = words[at + WORD_KEY_ID]!;
+    const sub = subRevisionAt(words, at);
+    const to = slabs.copyToOld(bytes, at * 4, size, mod);
+    // What its file says of these was true when it was written.
+    store.wordsOf(to)[slabs.wordOf(to) + WORD_KEY_SIZE]! &= ~FLAG_DEAD;
+    store.setPrevious(to, previous);
+    const index = this.#survivorIndex(mod, sub);
     assert(store.revisions.survivors.get(index) === from, "a living record below the base is a survivor");
     store.revisions.survivors.set(index, to);
-    store.redirect(words[at + WORD_KEY_ID]!, from, to);
+    store.redirect(id, from, to);
     store.kill(from);
     return size;
   }
@@ -251,9 +265,11 @@ export class Compaction {
     while (low < high) {
       const middle = (low + high) >>> 1;
       const ref = survivors.get(middle);
-      const words = store.wordsOf(ref);
-      const at = store.slabs.wordOf(ref);
-      const order = modRevisionAt(words, at) - mod || subRevisionAt(words, at) - sub;
+      let order = store.modRevisionOf(ref) - mod;
+      if (order === 0) {
+        const { words, at } = store.locate(ref);
+        order = subRevisionAt(words, at) - sub;
+      }
       if (order < 0) low = middle + 1;
       else high = middle;
     }

@@ -10,6 +10,7 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { crc32c } from "../base/crc32c.ts";
+import { COLD_READ_UNITS } from "./cold-reader.ts";
 import { writeKeyValue } from "./key-value.ts";
 import type { RecordRef } from "./record.ts";
 import { RecordView } from "./record.ts";
@@ -21,6 +22,8 @@ const TOMBSTONE_MARK = 0x74;
 const TWO_32 = 4294967296;
 /** Rows are gathered up to this size, because the checksum is fastest over long runs. */
 const RUN_SIZE_BYTES = 32 * 1024;
+/** So many bytes (4 KiB) that are hashed take as long as looking at a record. */
+const BYTES_PER_UNIT_SHIFT = 12;
 
 export class HashJob {
   readonly #store: Store;
@@ -50,13 +53,15 @@ export class HashJob {
     let left = recordCount;
     if (this.#hasKeys < 0) left = this.#lookForKeys(left);
     if (this.#hasKeys < 0) return true;
-    while (left-- > 0) {
+    for (let readCount = this.#store.coldReadCount; left > 0; readCount = this.#store.coldReadCount) {
       const ref = this.#nextRow();
       if (ref === 0) {
         this.#flush();
         return false;
       }
       this.#store.load(ref, this.#view);
+      left -= 1 + ((this.#view.valueEnd - this.#view.keyStart) >>> BYTES_PER_UNIT_SHIFT);
+      left -= (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
       if (this.#isIncluded(ref)) this.#writeRow();
     }
     return true;
@@ -96,7 +101,12 @@ export class HashJob {
     const view = this.#view;
     if (view.modRevision > this.compactedRevision) return true;
     if (view.modRevision === this.compactedRevision && view.isTombstone) return false;
-    return this.#hasKeys === 0 || this.#store.versionAt(view.keyId, this.revision) === ref;
+    return this.#hasKeys === 0 || this.#isNewestThen(view.keyId, ref);
+  }
+
+  #isNewestThen(keyId: number, ref: RecordRef): boolean {
+    const store = this.#store;
+    return store.originalOf(store.versionAt(keyId, this.revision)) === ref;
   }
 
   #writeRow(): void {

@@ -1,5 +1,5 @@
 // Who may work on the store's past when. Compaction changes it, hashes and checkpoints read it: either one run of
-// compaction is under way, or any number of readers. All of it happens in slices that the owner asks for.
+// compaction or of cooling is under way, or any number of readers. All of it happens in slices that the owner asks for.
 //
 //   housekeeping.hash(0, (result) => …);  housekeeping.defragment(() => …);  housekeeping.whenCompacted(rev, () => …);
 //   housekeeping.checkpoint({ disk, directory, extra, done, wake });
@@ -13,6 +13,7 @@ import { STATUS } from "../wire/status.ts";
 import type { CheckpointOptions } from "./checkpoint.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Compaction } from "./compaction.ts";
+import { Cooling } from "./cooling.ts";
 import { HashJob } from "./hash.ts";
 import type { Store } from "./store.ts";
 
@@ -43,6 +44,7 @@ export class Housekeeping {
   readonly #sliceRecordCount: number;
   readonly #waiterCountMax: number;
   readonly compaction: Compaction;
+  readonly #cooling: Cooling;
   readonly #hashes: HashWaiter[] = [];
   readonly #compactionWaiters: CompactionWaiter[] = [];
   #defragmentWaiters: (() => void)[] = [];
@@ -54,6 +56,7 @@ export class Housekeeping {
     this.#sliceRecordCount = limits.sliceRecordCount;
     this.#waiterCountMax = limits.housekeepingWaiterCountMax;
     this.compaction = new Compaction(store);
+    this.#cooling = new Cooling(store, limits.supersededBytesMax);
   }
 
   /** Hashes the store at a revision, 0 for the current one. */
@@ -79,12 +82,38 @@ export class Housekeeping {
     return undefined;
   }
 
-  /** Starts a checkpoint of the store as it is now; undefined when a compaction or another one is under way. */
+  /** Starts a checkpoint of the store as it is now; undefined when a compaction, cooling or another one is under way. */
   checkpoint(options: CheckpointOptions): Checkpoint | undefined {
-    if (this.compaction.isRunning || this.#checkpoint !== undefined) return undefined;
+    if (this.compaction.isRunning || this.#cooling.isRunning || this.#checkpoint !== undefined)
+      return undefined;
     const checkpoint = new Checkpoint(this.#store, options);
     this.#checkpoint = checkpoint;
     return checkpoint;
+  }
+
+  /** Whether there may be something to do in slices. */
+  get isBusy(): boolean {
+    return (
+      this.compaction.isRunning ||
+      this.compaction.isDue ||
+      this.#checkpoint !== undefined ||
+      this.#hashes.length > 0 ||
+      this.#defragmentWaiters.length > 0
+    );
+  }
+
+  /** A compaction runs, and not a defragmentation. */
+  get isCompacting(): boolean {
+    return this.compaction.isRunning && !this.#isDefragmenting;
+  }
+
+  get isDefragmenting(): boolean {
+    return this.#defragmentWaiters.length > 0;
+  }
+
+  /** Hashes and checkpoints that hold the store as it was. */
+  get readerCount(): number {
+    return this.#hashes.length + (this.#checkpoint === undefined ? 0 : 1);
   }
 
   get isCheckpointing(): boolean {
@@ -98,6 +127,10 @@ export class Housekeeping {
       if (!this.compaction.isRunning) this.#afterRun();
       return true;
     }
+    if (this.#cooling.isRunning) {
+      this.#cooling.slice(this.#sliceRecordCount);
+      return true;
+    }
     // A hash that has not begun waits for a compaction that is due: without any key, all rows that are left count.
     const hash = this.#hashes[0];
     if (hash !== undefined && (hash.job !== undefined || !this.compaction.isDue)) {
@@ -105,7 +138,10 @@ export class Housekeeping {
       return true;
     }
     if (this.#checkpoint !== undefined) {
-      if (!this.#checkpoint.slice(this.#sliceRecordCount)) this.#checkpoint = undefined;
+      if (!this.#checkpoint.slice(this.#sliceRecordCount)) {
+        this.#checkpoint = undefined;
+        this.#cooling.coverageChanged();
+      }
       // A reader that waits for the disk keeps compaction out, but not the loop busy.
       return this.#checkpoint === undefined || !this.#checkpoint.isWaiting;
     }
@@ -118,7 +154,7 @@ export class Housekeeping {
       return true;
     }
     this.#tellCompacted();
-    if (this.#defragmentWaiters.length === 0) return false;
+    if (this.#defragmentWaiters.length === 0) return this.#cooling.begin();
     this.#isDefragmenting = true;
     this.compaction.beginDefragment();
     if (!this.compaction.isRunning) this.#afterRun();
@@ -126,6 +162,7 @@ export class Housekeeping {
   }
 
   #afterRun(): void {
+    this.#cooling.coverageChanged();
     this.#tellCompacted();
     if (!this.#isDefragmenting) return;
     this.#isDefragmenting = false;

@@ -8,6 +8,7 @@ import { compareBytes } from "../base/bytes.ts";
 import type { NumberList } from "./column.ts";
 import { DELETED_BIT, ID_MASK } from "./key-tree.ts";
 import type { RecordRef } from "./record.ts";
+import { RecordView } from "./record.ts";
 import type { Store } from "./store.ts";
 
 /** Set with `set`, used for one walk. */
@@ -143,16 +144,17 @@ function differenceSince(
   let left = since.recordCountMax;
   let ref = 0;
   const { revisions, keys } = store;
+  const view = new RecordView();
   for (let next = since.revision + 1; ref === 0 && next < revisions.next; next++) ref = revisions.first(next);
   for (; ref !== 0; ref = store.nextRecord(ref)) {
     if (left-- <= 0) return undefined;
     const previous = store.previousOf(ref);
     // Every changed key is looked at once, at its first change.
     if (previous !== 0 && store.modRevisionOf(previous) > since.revision) continue;
-    const start = keys.keyStartOf(ref);
-    if (!range.includes(keys.bytesOf(ref), start, start + keys.keySizeOf(ref))) continue;
+    store.load(ref, view);
+    if (!range.includes(view.bytes, view.keyStart, view.keyEnd)) continue;
     const existed = previous !== 0 && !store.isTombstone(previous);
-    const exists = !store.isTombstone(keys.newest.get(store.keyIdOf(ref)));
+    const exists = !store.isTombstone(keys.newest.get(view.keyId));
     if (existed !== exists) difference += existed ? 1 : -1;
   }
   return difference;

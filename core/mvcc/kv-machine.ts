@@ -11,6 +11,7 @@ import { headerSizeBytes, writeHeader } from "../wire/header.ts";
 import { CompactFields, RangeFields } from "../wire/hot.ts";
 import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
+import { KvCounts } from "./kv-counts.ts";
 import { Operations } from "./operations.ts";
 import { PinnedRecords } from "./pinned-records.ts";
 import { RangeProducer } from "./range-producer.ts";
@@ -36,6 +37,7 @@ export interface KvMachineOptions {
   readonly store: Store;
   readonly header: HeaderSource;
   readonly limits: Limits;
+  readonly counts?: KvCounts;
 }
 
 export class KvMachine {
@@ -53,7 +55,7 @@ export class KvMachine {
     this.#header = options.header;
     this.#limits = options.limits;
     this.#checks = new RequestChecks(options.limits.txnOperationCountMax);
-    this.#operations = new Operations(options.store);
+    this.#operations = new Operations(options.store, options.counts ?? new KvCounts());
     this.#txn = new TxnMachine(options.store, this.#operations);
   }
 
@@ -91,6 +93,16 @@ export class KvMachine {
 
   txnHasPut(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#checks.txnHasPut(bytes, start, end);
+  }
+
+  /** What the put that was checked last counts for the quota. */
+  get putCostBytes(): number {
+    return this.#checks.putCostBytes;
+  }
+
+  /** What a transaction counts for the quota; 0 when it puts nothing. */
+  txnCostBytes(bytes: Uint8Array, start: number, end: number): number {
+    return this.#checks.txnCostBytes(bytes, start, end);
   }
 
   // ---- application
@@ -154,6 +166,7 @@ export class KvMachine {
     fields.parse(bytes, start, end);
     const failed = query.execute(bytes, fields, store.revision);
     if (failed !== undefined) return failed;
+    this.#operations.counts.ranges++;
     const bodySize = query.bodySizeBytes();
     if (bodySize <= DIRECT_SIZE_BYTES_MAX) {
       const reply = sink.beginMessage();

@@ -5,6 +5,7 @@ import { varintSizeBytes } from "../base/byte-writer.ts";
 import { DeleteFields, PutFields } from "../wire/hot.ts";
 import { NumberList } from "./column.ts";
 import { KeyRange, collectLive } from "./key-range.ts";
+import type { KvCounts } from "./kv-counts.ts";
 import { keyValueFieldSizeBytes, writeKeyValueField } from "./key-value.ts";
 import { RangeQuery } from "./range-query.ts";
 import { RecordView } from "./record.ts";
@@ -15,6 +16,7 @@ const TAG_PREV_KVS = 0x1a;
 
 export class Operations {
   readonly #store: Store;
+  readonly counts: KvCounts;
   readonly query: RangeQuery;
   /** Of the last parsePut. */
   readonly fields: PutFields = new PutFields();
@@ -28,8 +30,9 @@ export class Operations {
   #deletedCount = 0;
   readonly #view = new RecordView();
 
-  constructor(store: Store) {
+  constructor(store: Store, counts: KvCounts) {
     this.#store = store;
+    this.counts = counts;
     this.query = new RangeQuery(store);
   }
 
@@ -59,6 +62,8 @@ export class Operations {
       if (fields.ignoreValue) ({ bytes: valueBytes, valueStart, valueEnd } = previous);
       if (fields.ignoreLease) ({ leaseHi, leaseLo } = previous);
     }
+    this.counts.puts++;
+    this.counts.putBytes += fields.keyEnd - fields.keyStart + valueEnd - valueStart;
     this.#store.put(
       bytes,
       fields.keyStart,
@@ -89,6 +94,7 @@ export class Operations {
     const store = this.#store;
     const fields = this.#deleteFields;
     const range = this.#range;
+    this.counts.deletes++;
     range.set(bytes, fields.keyStart, fields.keyEnd, fields.rangeEndStart, fields.rangeEndEnd);
     this.#deletedRefs.clear();
     if (wantsReply && fields.prevKv) collectLive(store, range, Number.MAX_SAFE_INTEGER, this.#deletedRefs);

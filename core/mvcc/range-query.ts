@@ -20,9 +20,9 @@ import type { Status } from "../wire/status.ts";
 import { STATUS } from "../wire/status.ts";
 import { NumberList } from "./column.ts";
 import { KeyRange, collectAt, collectLive, countAt, countLive } from "./key-range.ts";
-import { keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
-import type { RecordRef } from "./record.ts";
+import { keyValueFieldSizeBytes, keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
 import { RecordView } from "./record.ts";
+import { stableOrder } from "./stable-order.ts";
 import type { Store } from "./store.ts";
 
 export const TAG_KVS = 0x12;
@@ -31,7 +31,7 @@ export const TAG_KVS = 0x12;
 export class RangeQuery {
   readonly #store: Store;
   /** The records of the answer, in its order. */
-  refs: NumberList = new NumberList();
+  readonly refs: NumberList = new NumberList();
   count = 0;
   more = false;
   keysOnly = false;
@@ -84,8 +84,19 @@ export class RangeQuery {
     const { slabs } = this.#store;
     for (let i = 0; i < refs.length; i++) {
       const ref = refs.get(i);
-      size += keyValueFieldSizeBytesAt(slabs.words[ref >>> slabs.unitShift]!, slabs.wordOf(ref), keysOnly);
+      const words = slabs.words[ref >>> slabs.unitShift]!;
+      if (words.length === 0) return this.#bodySizeBytesByView();
+      size += keyValueFieldSizeBytesAt(words, slabs.wordOf(ref), keysOnly);
     }
+    return size;
+  }
+
+  /** The same where some records are on disk only. */
+  #bodySizeBytesByView(): number {
+    let size = this.tailSizeBytes();
+    this.#store.visitAll(this.refs, this.#view, () => {
+      size += keyValueFieldSizeBytes(this.#view, this.keysOnly);
+    });
     return size;
   }
 
@@ -116,26 +127,28 @@ export class RangeQuery {
     return (this.more ? 2 : 0) + (this.count > 0 ? 1 + varintSizeBytes(this.count) : 0);
   }
 
-  /** Gives the records away to somebody who keeps them over turns. */
-  takeRefs(): NumberList {
-    const taken = this.refs;
-    this.refs = new NumberList();
+  /** The records, for somebody who keeps them over turns. */
+  takeRefs(): Uint32Array {
+    const { refs } = this;
+    const taken = new Uint32Array(refs.length);
+    for (let i = 0; i < taken.length; i++) taken[i] = refs.get(i);
+    refs.clear();
     return taken;
   }
 
   #filter(fields: RangeFields): void {
     const { refs } = this;
     const view = this.#view;
+    this.#store.visitAll(refs, view, (index) => {
+      const isKept =
+        (fields.minModRevision === 0 || view.modRevision >= fields.minModRevision) &&
+        (fields.maxModRevision === 0 || view.modRevision <= fields.maxModRevision) &&
+        (fields.minCreateRevision === 0 || view.createRevision >= fields.minCreateRevision) &&
+        (fields.maxCreateRevision === 0 || view.createRevision <= fields.maxCreateRevision);
+      if (!isKept) refs.set(index, 0);
+    });
     let kept = 0;
-    for (let i = 0; i < refs.length; i++) {
-      const ref = refs.get(i);
-      this.#store.load(ref, view);
-      if (fields.minModRevision !== 0 && view.modRevision < fields.minModRevision) continue;
-      if (fields.maxModRevision !== 0 && view.modRevision > fields.maxModRevision) continue;
-      if (fields.minCreateRevision !== 0 && view.createRevision < fields.minCreateRevision) continue;
-      if (fields.maxCreateRevision !== 0 && view.createRevision > fields.maxCreateRevision) continue;
-      refs.set(kept++, ref);
-    }
+    for (let i = 0; i < refs.length; i++) if (refs.get(i) !== 0) refs.set(kept++, refs.get(i));
     refs.truncate(kept);
   }
 
@@ -149,16 +162,28 @@ export class RangeQuery {
       if (isDescending) reverse(refs);
       return;
     }
-    const indexes = Array.from({ length: refs.length }, (_, i) => i);
-    const sign = isDescending ? -1 : 1;
-    if (target === SORT_BY_VALUE) {
-      indexes.sort((a, b) => sign * this.#compareValues(refs.get(a), refs.get(b)));
-    } else {
-      const numbers = this.#sortNumbers(target);
-      indexes.sort((a, b) => sign * (numbers[a]! - numbers[b]!));
-    }
-    const sorted = indexes.map((index) => refs.get(index));
+    const indexes =
+      target === SORT_BY_VALUE
+        ? this.#orderOfValues(isDescending)
+        : this.#orderOfNumbers(target, isDescending);
+    const sorted = new Uint32Array(indexes.length);
+    for (let i = 0; i < indexes.length; i++) sorted[i] = refs.get(indexes[i]!);
     for (let i = 0; i < sorted.length; i++) refs.set(i, sorted[i]!);
+  }
+
+  #orderOfValues(isDescending: boolean): number[] {
+    const indexes = Array.from({ length: this.refs.length }, (_, i) => i);
+    const sign = isDescending ? -1 : 1;
+    const views = this.#viewsOfCold();
+    return indexes.sort((a, b) => sign * this.#compareValues(a, b, views));
+  }
+
+  #orderOfNumbers(target: number, isDescending: boolean): Uint32Array {
+    const numbers = this.#sortNumbers(target);
+    // Also in descending order equal ones stay as they are.
+    if (isDescending)
+      for (let i = 0; i < numbers.length; i++) numbers[i] = Number.MAX_SAFE_INTEGER - numbers[i]!;
+    return stableOrder(numbers);
   }
 
   /** What to sort by, per record: read once, not per comparison. */
@@ -166,20 +191,31 @@ export class RangeQuery {
     const { refs } = this;
     const view = this.#view;
     const numbers = new Float64Array(refs.length);
-    for (let i = 0; i < refs.length; i++) {
-      this.#store.load(refs.get(i), view);
-      if (target === SORT_BY_CREATE) numbers[i] = view.createRevision;
-      else if (target === SORT_BY_MOD) numbers[i] = view.modRevision;
-      else numbers[i] = view.version;
-    }
+    this.#store.visitAll(refs, view, (index) => {
+      if (target === SORT_BY_CREATE) numbers[index] = view.createRevision;
+      else if (target === SORT_BY_MOD) numbers[index] = view.modRevision;
+      else numbers[index] = view.version;
+    });
     return numbers;
   }
 
-  #compareValues(a: RecordRef, b: RecordRef): number {
-    const view = this.#view;
-    const other = this.#other;
-    this.#store.load(a, view);
-    this.#store.load(b, other);
+  /** By index, the records of the answer that are on disk only: read once, not per comparison. */
+  #viewsOfCold(): (RecordView | undefined)[] {
+    const store = this.#store;
+    const { refs } = this;
+    const views: (RecordView | undefined)[] = [];
+    store.visitAll(refs, this.#view, (index) => {
+      if (store.coldOf(refs.get(index)) !== undefined)
+        views[index] = Object.assign(new RecordView(), this.#view);
+    });
+    return views;
+  }
+
+  #compareValues(a: number, b: number, views: readonly (RecordView | undefined)[]): number {
+    const view = views[a] ?? this.#view;
+    const other = views[b] ?? this.#other;
+    if (views[a] === undefined) this.#store.load(this.refs.get(a), view);
+    if (views[b] === undefined) this.#store.load(this.refs.get(b), other);
     return compareBytes(
       view.bytes,
       view.valueStart,

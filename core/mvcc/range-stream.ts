@@ -18,6 +18,8 @@ import type { Store } from "./store.ts";
 const FIRST_CHUNK_KEY_COUNT = 10;
 /** A chunk's keys are counted before their sizes are known, so the size aimed at stays below the largest one. */
 const CHUNK_FILL = 0.5;
+/** Reads from disk for one chunk, about 2 ms. */
+const CHUNK_READ_COUNT_MAX = 100;
 
 export interface RangeStreamOptions {
   readonly bytes: Uint8Array;
@@ -70,6 +72,7 @@ export class RangeStream {
   next(reply: ByteWriter): boolean {
     const records = this.#records;
     const start = reply.position;
+    const { readCount } = records;
     const to = Math.min(records.length, this.#position + this.#chunkKeyCount);
     const isLast = to === records.length;
     // The last message carries the header, which comes first.
@@ -79,9 +82,11 @@ export class RangeStream {
       writeKeyValueField(reply, TAG_KVS, this.#view, this.#keysOnly);
     }
     const size = reply.position - start;
-    if (size * 2 <= this.#chunkSizeBytes) this.#chunkKeyCount *= 2;
-    else if (size > this.#chunkSizeBytes && this.#chunkKeyCount > 1) this.#chunkKeyCount >>>= 1;
+    const isSlow = records.readCount - readCount > CHUNK_READ_COUNT_MAX;
+    if ((size > this.#chunkSizeBytes || isSlow) && this.#chunkKeyCount > 1) this.#chunkKeyCount >>>= 1;
+    else if (size * 2 <= this.#chunkSizeBytes && !isSlow) this.#chunkKeyCount *= 2;
     if (!isLast) return false;
+    records.release();
     if (this.#more) {
       reply.byte(0x18);
       reply.byte(1);

@@ -22,6 +22,8 @@ export const FLAG_LEASE = 4;
 export const FLAG_WIDE = 8;
 /** No read at or above the compacted revision can need this record. */
 export const FLAG_DEAD = 16;
+/** A copy of a record whose segment is cold; its link leads to the record itself. In memory only, see cooling.ts. */
+export const FLAG_COPY = 32;
 
 export const WORD_KEY_ID = 0;
 export const WORD_PREVIOUS = 1;
@@ -88,6 +90,15 @@ export function leaseWordAt(words: Uint32Array, at: number): number {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
+
+/** Where a record's bytes are: in its segment, or in what was read of its file. Reused, so valid until the next one. */
+export class RecordPlace {
+  bytes: Uint8Array = NO_BYTES;
+  words: Uint32Array = NO_WORDS;
+  /** Word at which its header starts. */
+  at = 0;
+}
 
 /** A record, read. Reused: `Store.load` fills it. Key and value stay where they are, in the segment. */
 export class RecordView {

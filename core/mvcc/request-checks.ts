@@ -17,6 +17,9 @@ import { CompareFields, OP_DELETE, OP_PUT, OP_RANGE, OP_TXN, TxnCursors } from "
 import { KEY_SIZE_BYTES_MAX } from "./record.ts";
 import { BranchKeys, keyText } from "./txn-intervals.ts";
 
+/** What etcd takes for the overhead of a key, bytes. */
+const KEY_OVERHEAD_BYTES = 256;
+
 export class RequestChecks {
   readonly #operationCountMax: number;
   readonly #put = new PutFields();
@@ -95,6 +98,36 @@ export class RequestChecks {
   /** Whether any branch, at any depth, puts: such a transaction is refused when there is no space. */
   txnHasPut(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#hasPut(bytes, start, end, 0);
+  }
+
+  /** What the put that was parsed last counts for the quota, as etcd has it. */
+  get putCostBytes(): number {
+    const { keyStart, keyEnd, valueStart, valueEnd } = this.#put;
+    return KEY_OVERHEAD_BYTES + keyEnd - keyStart + valueEnd - valueStart;
+  }
+
+  /** The same of a transaction: the puts of its costlier branch. etcd leaves nested transactions out. */
+  txnCostBytes(bytes: Uint8Array, start: number, end: number): number {
+    return this.#txnCost(bytes, start, end, 0);
+  }
+
+  #txnCost(bytes: Uint8Array, start: number, end: number, depth: number): number {
+    const cursor = this.#cursors.at(depth);
+    cursor.open(bytes, start, end);
+    let costMax = 0;
+    for (let branch = 0; branch < 2; branch++) {
+      cursor.select(branch === 0);
+      let cost = 0;
+      while (cursor.nextOp()) {
+        if (cursor.opKind === OP_TXN)
+          cost += this.#txnCost(bytes, cursor.itemStart, cursor.itemEnd, depth + 1);
+        if (cursor.opKind !== OP_PUT) continue;
+        this.#put.parse(bytes, cursor.itemStart, cursor.itemEnd);
+        cost += this.putCostBytes;
+      }
+      costMax = Math.max(costMax, cost);
+    }
+    return costMax;
   }
 
   #hasPut(bytes: Uint8Array, start: number, end: number, depth: number): boolean {

@@ -8,6 +8,9 @@ import type { Answer } from "./slow-model.ts";
 import { TestBench, bytes } from "./test-bench.ts";
 import { verifyStore } from "./verify-store.ts";
 
+/** Small enough that most of it is on disk only. */
+const SUPERSEDED_BYTES_MAX = 100_000;
+
 const EVERYTHING = { key: bytes("\0"), range_end: bytes("\0"), keys_only: true };
 
 /** Enough keys and revisions to cross the chunks of columns and lists, with all housekeeping going on beside. */
@@ -15,7 +18,7 @@ class Soak {
   readonly clock = new SimulatedClock();
   readonly prng: Prng;
   readonly disk: SimulatedDisk;
-  readonly bench = new TestBench({ dataSegmentSizeBytes: 1 << 15 });
+  readonly bench: TestBench;
   readonly versions: Map<string, number> = new Map();
   readonly #keyCount: number;
 
@@ -24,6 +27,8 @@ class Soak {
     this.#keyCount = keyCount;
     this.disk = new SimulatedDisk({ clock: this.clock, prng: new Prng(seed) });
     this.disk.makeDirectory("data");
+    const limits = { dataSegmentSizeBytes: 1 << 15, supersededBytesMax: SUPERSEDED_BYTES_MAX };
+    this.bench = new TestBench(limits, { disk: this.disk, directory: "data" });
   }
 
   change(): void {
@@ -66,7 +71,8 @@ class Soak {
     this.end();
     this.begin();
     this.end();
-    this.bench.adopt(loadCheckpoint({ disk: this.disk.copy(), directory: "data", hashSeed: 1 })!.store);
+    const options = { directory: "data", hashSeed: 1, supersededBytesMax: SUPERSEDED_BYTES_MAX };
+    this.bench.adopt(loadCheckpoint({ disk: this.disk, ...options })!.store);
   }
 }
 

@@ -15,13 +15,19 @@ import { DELETED_BIT, KeyTree } from "./key-tree.ts";
 import { Keys } from "./keys.ts";
 import type { LeaseHooks } from "./lease-hooks.ts";
 import { NO_LEASES } from "./lease-hooks.ts";
+import { ColdReader } from "./cold-reader.ts";
+import type { ColdSegment } from "./cold-segment.ts";
+import type { Disk } from "../base/ports.ts";
+import type { NumberList } from "./column.ts";
 import type { RecordRef, RecordView } from "./record.ts";
 import {
+  FLAG_COPY,
   FLAG_DEAD,
   FLAG_LEASE,
   FLAG_TOMBSTONE,
   WORD_KEY_SIZE,
   WORD_PREVIOUS,
+  RecordPlace,
   createRevisionAt,
   leaseWordAt,
   modRevisionAt,
@@ -37,6 +43,8 @@ export interface StoreOptions {
   readonly segmentSizeBytes: number;
   /** Unknown to clients, so that they cannot choose keys that collide in the table. It changes nothing that is seen. */
   readonly hashSeed: number;
+  /** Where its checkpoints are; without it everything stays in memory. */
+  readonly files?: { readonly disk: Disk; readonly directory: string };
 }
 
 export class Store {
@@ -52,10 +60,14 @@ export class Store {
   compactedRevision = -1;
   /** How many changes the open revision has; -1 when none is open. */
   #changeCount = -1;
+  readonly #place = new RecordPlace();
 
   constructor(options: StoreOptions) {
     assertLayout();
     this.slabs = new Slabs(options.segmentSizeBytes);
+    if (options.files !== undefined) {
+      this.slabs.reader = new ColdReader({ ...options.files, keptBytesMax: this.slabs.segmentSizeBytes });
+    }
     this.keys = new Keys(this.slabs, options.hashSeed);
     this.table = new KeyTable(this.keys);
     this.tree = new KeyTree(this.keys);
@@ -79,6 +91,11 @@ export class Store {
   /** Whether the open revision has changes; false when none is open. */
   get hasChanges(): boolean {
     return this.#changeCount > 0;
+  }
+
+  /** Reads from disk, ever. A slice counts each as COLD_READ_UNITS records. */
+  get coldReadCount(): number {
+    return this.slabs.reader?.readCount ?? 0;
   }
 
   // ---- writing
@@ -227,7 +244,7 @@ export class Store {
     assert(this.#changeCount >= 0, "changes are made in an open revision");
     const fields = this.slabs.fields;
     fields.keyId = id;
-    fields.previous = previous;
+    fields.previous = previous === 0 ? 0 : this.slabs.supersede(previous);
     fields.modRevision = this.revision + 1;
     fields.subRevision = this.#changeCount;
     const ref = this.slabs.append(keyBytes, keyStart, keyEnd, valueBytes, valueStart, valueEnd);
@@ -289,41 +306,130 @@ export class Store {
   recordAt(id: number, revision: number): RecordRef {
     let ref = this.keys.newest.get(id);
     while (ref !== 0) {
-      const words = this.wordsOf(ref);
-      const at = this.slabs.wordOf(ref);
-      if (modRevisionAt(words, at) <= revision) return ref;
-      ref = words[at + WORD_PREVIOUS]!;
+      const cold = this.coldOf(ref);
+      if (cold === undefined) {
+        const words = this.wordsOf(ref);
+        const at = this.slabs.wordOf(ref);
+        if (modRevisionAt(words, at) <= revision) return ref;
+        ref = words[at + WORD_PREVIOUS]!;
+      } else {
+        const index = this.#coldIndex(cold, ref);
+        if (cold.modRevision(index) <= revision) return ref;
+        ref = cold.previous(index);
+      }
     }
     return 0;
   }
 
   isTombstone(ref: RecordRef): boolean {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) return cold.isTombstone(this.#coldIndex(cold, ref));
     return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_TOMBSTONE) !== 0;
   }
 
-  /** The version before this one, tombstones included, 0 without. */
+  /** The version before this one, tombstones included, 0 without; of a copy, the record itself. */
   previousOf(ref: RecordRef): RecordRef {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) return cold.previous(this.#coldIndex(cold, ref));
     return this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_PREVIOUS]!;
   }
 
+  setPrevious(ref: RecordRef, previous: RecordRef): void {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) cold.setPrevious(this.#coldIndex(cold, ref), previous);
+    else this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_PREVIOUS] = previous;
+  }
+
+  /** The record that a copy stands in for; any other is itself. */
+  originalOf(ref: RecordRef): RecordRef {
+    if (ref === 0 || this.coldOf(ref) !== undefined) return ref;
+    const words = this.wordsOf(ref);
+    const at = this.slabs.wordOf(ref);
+    return (words[at + WORD_KEY_SIZE]! & FLAG_COPY) === 0 ? ref : words[at + WORD_PREVIOUS]!;
+  }
+
+  /** May read from disk. */
   keyIdOf(ref: RecordRef): number {
-    return this.wordsOf(ref)[this.slabs.wordOf(ref)]!;
+    const { words, at } = this.locate(ref);
+    return words[at]!;
   }
 
   modRevisionOf(ref: RecordRef): number {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) return cold.modRevision(this.#coldIndex(cold, ref));
     return modRevisionAt(this.wordsOf(ref), this.slabs.wordOf(ref));
   }
 
-  /** The words of the segment that a record lies in; its header starts at `slabs.wordOf(ref)`. */
+  recordSizeBytes(ref: RecordRef): number {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) return cold.sizeBytes(this.#coldIndex(cold, ref));
+    return recordSizeBytesAt(this.wordsOf(ref), this.slabs.wordOf(ref));
+  }
+
+  /** The words of the segment that a record lies in; its header starts at `slabs.wordOf(ref)`. Empty when it is cold. */
   wordsOf(ref: RecordRef): Uint32Array {
     return this.slabs.words[ref >>> this.slabs.unitShift]!;
   }
 
+  /** What stays in memory of a record's segment when that is cold. */
+  coldOf(ref: RecordRef): ColdSegment | undefined {
+    const slot = ref >>> this.slabs.unitShift;
+    return this.slabs.words[slot]!.length === 0 ? this.slabs.segments[slot]!.cold : undefined;
+  }
+
+  #coldIndex(cold: ColdSegment, ref: RecordRef): number {
+    return cold.indexOf(ref & this.slabs.unitMask);
+  }
+
+  /** Where a record's bytes are, until the next call; links and marks of a cold one are those of its `ColdSegment`. */
+  locate(ref: RecordRef): RecordPlace {
+    const { slabs } = this;
+    const place = this.#place;
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) {
+      slabs.reader!.locate(cold, this.#coldIndex(cold, ref), place);
+      return place;
+    }
+    place.bytes = slabs.bytes[ref >>> slabs.unitShift]!;
+    place.words = this.wordsOf(ref);
+    place.at = slabs.wordOf(ref);
+    return place;
+  }
+
+  /** Reads a record, if need be from disk. */
   load(ref: RecordRef, view: RecordView): void {
     const { slabs } = this;
     const slot = ref >>> slabs.unitShift;
+    const words = slabs.words[slot]!;
     view.ref = ref;
-    view.read(slabs.bytes[slot]!, slabs.words[slot]!, slabs.wordOf(ref));
+    if (words.length > 0) return view.read(slabs.bytes[slot]!, words, slabs.wordOf(ref));
+    const { bytes, words: read, at } = this.locate(ref);
+    view.read(bytes, read, at);
+  }
+
+  /**
+   * Calls `visit` with each record of a list and its index: in the list's order, but when some are cold those of one
+   * segment after the other, so that each piece of a file is read once.
+   */
+  visitAll(refs: NumberList, view: RecordView, visit: (index: number) => void): void {
+    let isAnyCold = false;
+    for (let i = 0; i < refs.length && !isAnyCold; i++) isAnyCold = this.coldOf(refs.get(i)) !== undefined;
+    const order = isAnyCold ? this.#bySegment(refs) : undefined;
+    for (let i = 0; i < refs.length; i++) {
+      const index = order === undefined ? i : order[i]!;
+      this.load(refs.get(index), view);
+      visit(index);
+    }
+  }
+
+  #bySegment(refs: NumberList): Uint32Array {
+    const { unitShift, segments } = this.slabs;
+    const starts = new Uint32Array(segments.length + 1);
+    for (let i = 0; i < refs.length; i++) starts[(refs.get(i) >>> unitShift) + 1]!++;
+    for (let slot = 1; slot < starts.length; slot++) starts[slot]! += starts[slot - 1]!;
+    const order = new Uint32Array(refs.length);
+    for (let i = 0; i < refs.length; i++) order[starts[refs.get(i) >>> unitShift]!++] = i;
+    return order;
   }
 
   /** The first record of a revision at or above the compacted one; 0 when it has none (or is not there yet). */
@@ -337,21 +443,26 @@ export class Store {
   nextRecord(ref: RecordRef): RecordRef {
     let next = ref;
     do {
-      next = this.slabs.following(next, recordSizeBytesAt(this.wordsOf(next), this.slabs.wordOf(next)));
+      next = this.following(next);
     } while (next !== 0 && this.isDead(next));
     return next;
+  }
+
+  /** The record that was written after this one, dead or not; 0 when there is none yet. */
+  following(ref: RecordRef): RecordRef {
+    return this.slabs.following(ref, this.recordSizeBytes(ref));
   }
 
   /** The version that the record in `view` replaced, into `out`; false without, or when it is compacted. */
   previousVersion(view: RecordView, out: RecordView): boolean {
     // etcd reads it at the revision before, which must not be compacted.
     if (view.modRevision - 1 < this.compactedRevision) return false;
-    let ref = view.ref;
+    let { ref } = view;
     do {
-      ref = this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_PREVIOUS]!;
+      ref = this.previousOf(ref);
       if (ref === 0) return false;
       // Within a transaction the version before the transaction counts.
-    } while (modRevisionAt(this.wordsOf(ref), this.slabs.wordOf(ref)) === view.modRevision);
+    } while (this.modRevisionOf(ref) === view.modRevision);
     if (this.isTombstone(ref)) return false;
     this.load(ref, out);
     return true;
@@ -378,11 +489,11 @@ export class Store {
   /** Marks a record that no read needs any more; false when it was marked already. */
   kill(ref: RecordRef): boolean {
     const { slabs } = this;
-    const words = this.wordsOf(ref);
-    const at = slabs.wordOf(ref);
-    if ((words[at + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0) return false;
-    words[at + WORD_KEY_SIZE]! |= FLAG_DEAD;
-    const size = recordSizeBytesAt(words, at);
+    const cold = this.coldOf(ref);
+    if (this.isDead(ref)) return false;
+    if (cold !== undefined) cold.kill(this.#coldIndex(cold, ref));
+    else this.wordsOf(ref)[slabs.wordOf(ref) + WORD_KEY_SIZE]! |= FLAG_DEAD;
+    const size = this.recordSizeBytes(ref);
     slabs.segments[ref >>> slabs.unitShift]!.liveBytes -= size;
     slabs.liveBytes -= size;
     return true;
@@ -391,23 +502,24 @@ export class Store {
   /** Makes whatever leads to a record of key `id` lead to another one, or nowhere (0). */
   redirect(id: number, from: RecordRef, to: RecordRef): void {
     const { newest } = this.keys;
-    if (newest.get(id) === from) {
+    const first = newest.get(id);
+    if (this.originalOf(first) === from) {
       assert(to !== 0, "a key's newest record is not taken away");
+      this.slabs.supersede(first); // a copy is not needed any more: `to` is in memory
+      this.slabs.makeNewest(to);
       newest.set(id, to);
       return;
     }
-    for (let ref = newest.get(id); ref !== 0;) {
-      const words = this.wordsOf(ref);
-      const at = this.slabs.wordOf(ref) + WORD_PREVIOUS;
-      if (words[at] === from) {
-        words[at] = to;
-        return;
-      }
-      ref = words[at]!;
+    for (let ref = first; ref !== 0;) {
+      const previous = this.previousOf(ref);
+      if (previous === from) return this.setPrevious(ref, to);
+      ref = previous;
     }
   }
 
   isDead(ref: RecordRef): boolean {
+    const cold = this.coldOf(ref);
+    if (cold !== undefined) return cold.isDead(this.#coldIndex(cold, ref));
     return (this.wordsOf(ref)[this.slabs.wordOf(ref) + WORD_KEY_SIZE]! & FLAG_DEAD) !== 0;
   }
 
@@ -419,6 +531,7 @@ export class Store {
     const end = start + this.keys.keySizeOf(ref);
     this.tree.remove(bytes, start, end);
     this.table.remove(this.keys.hash(bytes, start, end), id);
+    this.slabs.supersede(ref);
     this.keys.release(id);
   }
 }

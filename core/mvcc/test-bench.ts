@@ -10,6 +10,7 @@ import type { Input, Schema } from "../wire/schema.ts";
 import { decode, encode } from "../wire/schema.ts";
 import type { Status } from "../wire/status.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { KvCounts } from "./kv-counts.ts";
 import { KvMachine } from "./kv-machine.ts";
 import type { LeaseHooks } from "./lease-hooks.ts";
 import type {
@@ -23,7 +24,7 @@ import type {
 } from "./slow-model.ts";
 import { RecordView } from "./record.ts";
 import { text } from "./slow-model.ts";
-import { Store } from "./store.ts";
+import { Store, type StoreOptions } from "./store.ts";
 
 export function bytes(chars: string): Uint8Array {
   return Uint8Array.from(chars, (char) => char.charCodeAt(0));
@@ -55,14 +56,16 @@ export class TestBench {
   machine: KvMachine;
   housekeeping: Housekeeping;
   readonly leases = new FakeLeases();
+  readonly counts = new KvCounts();
   readonly limits: Limits;
   readonly header: HeaderSource = { clusterHi: 1, clusterLo: 2, memberHi: 3, memberLo: 4, term: 5 };
   /** Whether the last answer of a range came through a producer. */
   wasLarge = false;
 
-  constructor(limits: Partial<Limits> = {}) {
+  constructor(limits: Partial<Limits> = {}, files?: StoreOptions["files"]) {
     this.limits = { ...DEFAULT_LIMITS, dataSegmentSizeBytes: 1024, ...limits };
-    this.store = new Store({ segmentSizeBytes: this.limits.dataSegmentSizeBytes, hashSeed: 7 });
+    const segmentSizeBytes = this.limits.dataSegmentSizeBytes;
+    this.store = new Store({ segmentSizeBytes, hashSeed: 7, ...(files === undefined ? {} : { files }) });
     this.store.leases = this.leases;
     this.machine = this.#machineOf(this.store);
     this.housekeeping = new Housekeeping(this.store, this.limits);
@@ -108,7 +111,7 @@ export class TestBench {
   }
 
   #machineOf(store: Store): KvMachine {
-    return new KvMachine({ store, header: this.header, limits: this.limits });
+    return new KvMachine({ store, header: this.header, limits: this.limits, counts: this.counts });
   }
 
   put(request: PutRequest): Answer | Status {

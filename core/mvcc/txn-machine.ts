@@ -49,6 +49,8 @@ export class TxnMachine {
   #pathPosition = 0;
   /** The answer's responses: they come before the header is known. */
   readonly #body: ByteWriter = new Writer(4096);
+  /** Operations of the transaction at hand that were carried out, nested ones included. */
+  #operationCount = 0;
 
   constructor(store: Store, operations: Operations) {
     this.#store = store;
@@ -64,9 +66,11 @@ export class TxnMachine {
     const body = wantsReply ? this.#body : null;
     this.#body.reset();
     this.#pathPosition = 0;
+    this.#operationCount = 0;
     this.#store.beginRevision();
     this.#carryOut(bytes, start, end, { depth: 0, reply: body });
     this.#store.endRevision();
+    if (this.#operationCount > 1) this.#operations.counts.txns++;
     return undefined;
   }
 
@@ -207,6 +211,7 @@ export class TxnMachine {
     cursor.select(isSuccess);
     while (cursor.nextOp()) {
       const { opKind, itemStart, itemEnd } = cursor;
+      if (opKind !== OP_TXN) this.#operationCount++;
       if (opKind === OP_RANGE) this.#rangeOp(bytes, itemStart, itemEnd, reply);
       else if (opKind === OP_PUT) this.#putOp(bytes, itemStart, itemEnd, reply);
       else if (opKind === OP_DELETE) this.#deleteOp(bytes, itemStart, itemEnd, reply);
@@ -215,6 +220,7 @@ export class TxnMachine {
   }
 
   #rangeOp(bytes: Uint8Array, start: number, end: number, reply: ByteWriter | null): void {
+    this.#operations.counts.ranges++;
     if (reply === null) return;
     const query = this.#operations.query;
     const revision = this.#revision();

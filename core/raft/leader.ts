@@ -5,7 +5,7 @@ import { ID64_ZERO, type Id64 } from "../base/ids.ts";
 import { sendHeartbeats } from "./heartbeat.ts";
 import type { Progress } from "./progress.ts";
 import { becomeFollower } from "./roles.ts";
-import type { RaftState } from "./state.ts";
+import type { RaftState, Refusal } from "./state.ts";
 
 export function onLeaderDeadline(state: RaftState): void {
   assert(state.role === "leader", "a leader's deadlines are a leader's");
@@ -51,18 +51,18 @@ export function transferCandidate(state: RaftState): Progress | undefined {
 
 /** Hands leadership over: no proposals from now on; once the target has everything it is told to campaign. */
 export function transferLeader(state: RaftState, id: Id64): boolean {
-  if (state.role !== "leader") {
-    state.refusal = "notLeader";
-    return false;
-  }
-  const target = state.tracker.find(id.hi, id.lo);
-  if (target === undefined || target === state.self || !target.isVoter) {
-    state.refusal = "invalidTarget";
-    return false;
-  }
-  state.refusal = "none";
+  state.refusal = transferRefusal(state, id);
+  if (state.refusal !== "none") return false;
+  const target = state.tracker.find(id.hi, id.lo)!;
   if (target !== state.transferTarget) startTransfer(state, target);
   return true;
+}
+
+/** Whether this member may take over: only a voter, and not the leader itself. */
+export function transferRefusal(state: RaftState, id: Id64): Refusal {
+  if (state.role !== "leader") return "notLeader";
+  const target = state.tracker.find(id.hi, id.lo);
+  return target === undefined || target === state.self || !target.isVoter ? "invalidTarget" : "none";
 }
 
 function startTransfer(state: RaftState, target: Progress): void {

@@ -8,7 +8,7 @@ import { assertConfiguration, type ConfState, changedConfiguration } from "./con
 import { campaign, countOwnVote, onLeaderDisconnected } from "./election.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { flushAck } from "./follower.ts";
-import { onLeaderDeadline, transferCandidate, transferLeader } from "./leader.ts";
+import { onLeaderDeadline, transferCandidate, transferLeader, transferRefusal } from "./leader.ts";
 import { ENTRY_NORMAL, type RaftLog } from "./log.ts";
 import { applyConfiguration, checkChange, maybeLeaveJoint, setConfiguration } from "./membership.ts";
 import type { RaftMessage } from "./message.ts";
@@ -180,6 +180,16 @@ export class Raft {
   /** Leader: hands leadership to this voter; false when refused. Ends with a new leader, or after an election timeout. */
   transferLeader(id: Id64): boolean {
     return transferLeader(this.#state, id);
+  }
+
+  /** Leader: it is handing over, and takes no proposals. */
+  get isTransferring(): boolean {
+    return this.#state.transferTarget !== undefined;
+  }
+
+  /** Leader: whether this member may take over. */
+  mayTransferTo(id: Id64): boolean {
+    return transferRefusal(this.#state, id) === "none";
   }
 
   /** Leader: the voter that can take over soonest. */

@@ -99,8 +99,11 @@ export class Wal {
     rotationCount: 0,
     lastSyncMs: 0,
   };
-  /** Called with the duration of each sync of the log, for the histogram. */
-  onSync: ((durationMs: number) => void) | undefined = undefined;
+  /**
+   * Called with the duration of each sync of the log, writing included, and with that of writing alone: -1 when the
+   * two were one operation.
+   */
+  onSync: ((durationMs: number, writeMs: number) => void) | undefined = undefined;
   readonly #options: WalOptions;
   readonly #disk: Disk;
   readonly #clock: Clock;
@@ -431,13 +434,14 @@ export class Wal {
     const start = this.#writeStart(group);
     const startMs = this.#clock.now();
     this.#file!.write(group.bytes, start, sealed, group.base + start);
+    const writeMs = this.#clock.now() - startMs;
     this.#file!.sync();
     const nowMs = this.#clock.now();
     this.stats.writtenBytes += sealed - start;
     this.stats.inlineSyncCount++;
     this.#pacer.noteInline(nowMs - startMs);
     group.copyLastBlock(this.#tailBlock);
-    this.#finishGroup(group, nowMs, nowMs - startMs);
+    this.#finishGroup(group, nowMs, { syncMs: nowMs - startMs, writeMs });
   }
 
   #launch(): void {
@@ -477,7 +481,7 @@ export class Wal {
     const durationMs = nowMs - this.#launchedMs;
     this.stats.backgroundSyncCount++;
     this.#pacer.noteBackground(durationMs, this.#disk.bulkPendingCount);
-    this.#finishGroup(group, nowMs, durationMs);
+    this.#finishGroup(group, nowMs, { syncMs: durationMs, writeMs: -1 });
     if (this.#closed) {
       this.#file!.close();
       return;
@@ -489,15 +493,15 @@ export class Wal {
     for (let i = 0; i < callers.length; i++) callers[i]!(undefined);
   }
 
-  #finishGroup(group: Group, nowMs: number, durationMs: number): void {
+  #finishGroup(group: Group, nowMs: number, took: { syncMs: number; writeMs: number }): void {
     this.stats.recordBytes += group.end - group.start;
     this.#tailOffset = group.endOffset;
     this.#tailCrc = group.crc;
     this.#durableIndex = group.lastIndex;
     this.#durableSequence = group.batchSequence;
     copyState(group.lastState, this.#durableState);
-    this.stats.lastSyncMs = durationMs;
-    this.onSync?.(durationMs);
+    this.stats.lastSyncMs = took.syncMs;
+    this.onSync?.(took.syncMs, took.writeMs);
     group.clear();
     this.#lastActivityMs = nowMs;
     if (this.#markDueMs === Infinity) this.#markDueMs = nowMs + MARK_DELAY_MS;

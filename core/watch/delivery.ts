@@ -1,5 +1,6 @@
 // Who is told what, when: the live pass, catch-up passes, and the watchers' way between the two. See hub.ts.
 
+import { COLD_READ_UNITS } from "../mvcc/cold-reader.ts";
 import { EventBatch } from "./event-batch.ts";
 import { FIRST_LAGGING, FIRST_SYNCED } from "./interests.ts";
 import type { WatchSource } from "./watch-call.ts";
@@ -137,7 +138,9 @@ export class Delivery {
     let used = 0;
     while (this.#live < last && used < units && batch.sizeBytes < this.#limits.watchBatchBytes) {
       const hitCount = batch.hitCount;
+      const readCount = this.#store.coldReadCount;
       used += this.#liveRevision(this.#live + 1, hitCountMax) + batch.hitCount - hitCount;
+      used += (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
       this.#live++;
     }
     this.#deliver(0);
@@ -199,7 +202,9 @@ export class Delivery {
     let told = first - 1;
     while (told < last && used < units && batch.sizeBytes < this.#limits.watchBatchBytes) {
       const hitCount = batch.hitCount;
+      const readCount = this.#store.coldReadCount;
       used += this.#pastRevision(++told) + batch.hitCount - hitCount;
+      used += (this.#store.coldReadCount - readCount) * COLD_READ_UNITS;
     }
     if (told < first) this.#pastRevision(++told); // selecting used all units; some progress is made in any case
     this.#deliver(told);

@@ -29,6 +29,9 @@ export type Change = readonly [key: string, value: string | null];
 export class FakeStore implements WatchSource {
   revision = 1;
   compactedRevision = -1;
+  coldReadCount = 0;
+  /** Set to have every record read from disk. */
+  isCold = false;
   readonly records: FakeRecord[] = [];
   readonly #live = new Map<string, FakeRecord>();
   readonly #firstOf = new Map<number, number>();
@@ -88,6 +91,7 @@ export class FakeStore implements WatchSource {
   }
 
   load(ref: RecordRef, view: RecordView): void {
+    if (this.isCold) this.coldReadCount++;
     const record = this.records[ref - 1]!;
     assert(!record.isGone, "a record that was compacted is not read");
     fill(view, record, ref);

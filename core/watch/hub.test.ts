@@ -536,6 +536,24 @@ test("a crowd larger than a slice is served over several turns, each watcher onc
   assert.equal(hub.laggingCount, 0);
 });
 
+test("what is read from disk takes more of a slice than what is in memory", () => {
+  const turnsOf = (isCold: boolean): number => {
+    const { store, hub, call } = world();
+    for (let i = 0; i < 500; i++) store.change(["a", `${i}`]);
+    hub.advance();
+    hub.turn(0);
+    store.isCold = isCold;
+    create(hub, call, ["a"], { start: 2 });
+    let turns = 1;
+    while (hub.turn(0)) turns++;
+    const eventCount = call.take().reduce((sum, response) => sum + response.events.length, 0);
+    assert.equal(eventCount, 500);
+    return turns;
+  };
+  assert.equal(turnsOf(false), 1);
+  assert.ok(turnsOf(true) > 3, `${turnsOf(true)} turns`);
+});
+
 test("W2: after a restored snapshot watchers go on from where they were, or are cancelled when that is compacted", () => {
   const { store, hub, call, run } = world();
   const late = new FakeCall();

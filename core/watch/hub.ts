@@ -174,6 +174,12 @@ export class WatchHub {
     call.finish();
   }
 
+  /** Ends one stream. */
+  refuse(call: WatchCall, status: Status): void {
+    const stream = call.state;
+    if (stream instanceof WatchStream && stream.call === call) this.#fail(stream, status);
+  }
+
   failAll(status: Status): void {
     for (const stream of this.#streams) if (stream?.call !== undefined) this.#fail(stream, status);
   }

@@ -24,6 +24,8 @@ export interface WatchSource {
   readonly revision: number;
   /** -1 before the first compaction. */
   readonly compactedRevision: number;
+  /** Records that are old enough are read from disk; how often that was so, ever. */
+  readonly coldReadCount: number;
   /** 0 when the revision has no record. */
   firstRecordOf(revision: number): RecordRef;
   /** The next record, of the same revision or a later one. */

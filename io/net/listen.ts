@@ -1,6 +1,7 @@
 // From a listen URL to a bound server.
 
 import { lookup } from "node:dns/promises";
+import { rmSync, statSync } from "node:fs";
 import net from "node:net";
 
 export interface Listener {
@@ -9,20 +10,32 @@ export interface Listener {
   readonly address: string;
 }
 
+/** A URL that cannot be listened on; the text is for the operator. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code = "ELISTEN";
+}
+
 /** Binds what the URL names. `create` makes the server; it learns whether TLS is spoken. */
 export async function listenOn(url: string, create: (isTls: boolean) => net.Server): Promise<Listener> {
   const { scheme, isTls, target } = parseListenUrl(url);
   const bound = await resolved(url, target);
+  if (target.path !== undefined) removeStaleSocket(target.path);
   const server = create(isTls);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
-      reject(new Error(`Cannot listen on ${url}: ${cause.message}`, { cause })),
+      reject(new ListenError(`Cannot listen on ${url}: ${cause.message}`, { cause })),
     );
     server.listen(bound, () => resolve());
   });
   server.removeAllListeners("error");
   server.on("error", () => undefined); // accepting failed (EMFILE); the next attempt may succeed
   return { server, address: `${scheme}://${describe(server, target)}` };
+}
+
+// What a process that was killed has left; etcd takes its place, too.
+function removeStaleSocket(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
 }
 
 /** A name as its IPv4 address where it has one, as Go does: clients of `localhost` mostly mean 127.0.0.1. */
@@ -32,7 +45,7 @@ async function resolved(url: string, target: net.ListenOptions): Promise<net.Lis
   try {
     return { ...target, host: (await lookup(host, { verbatim: false })).address };
   } catch (cause) {
-    throw new Error(`Cannot listen on ${url}: ${(cause as Error).message}`, { cause });
+    throw new ListenError(`Cannot listen on ${url}: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -44,7 +57,8 @@ interface ListenUrl {
 
 function parseListenUrl(url: string): ListenUrl {
   const match = /^(https?|unixs?):\/\/(.+)$/.exec(url);
-  if (match === null) throw new Error(`Cannot listen on ${url}: the URL needs http, https, unix or unixs`);
+  if (match === null)
+    throw new ListenError(`Cannot listen on ${url}: the URL needs http, https, unix or unixs`);
   const [, scheme, rest] = match as unknown as [string, string, string];
   const isTls = scheme === "https" || scheme === "unixs";
   if (scheme.startsWith("unix")) return { scheme, isTls, target: { path: rest } };

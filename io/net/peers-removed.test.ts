@@ -22,7 +22,7 @@ function transport(
 ) {
   return new PeerTransport({
     clusterId: CLUSTER_ID,
-    tls: undefined,
+    electionMs: 1000,
     onFrame: () => undefined,
     onConnected: () => undefined,
     onDisconnected: () => undefined,

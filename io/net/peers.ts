@@ -4,6 +4,7 @@
 
 import net from "node:net";
 import tls from "node:tls";
+import { type ByteCount, PeerTraffic } from "./peer-traffic.ts";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import type { PeerAddress, PeerLinks } from "../../core/base/ports.ts";
@@ -22,13 +23,26 @@ import {
   refusalOf,
   writeGreeting,
 } from "../../core/member/peer-frames.ts";
+import { parseEndpoint } from "./endpoint.ts";
+import { listenOn } from "./listen.ts";
+import { type PeerTls, peerClientTls, peerServerTls } from "./peer-tls.ts";
+import { createTlsServer } from "./tls.ts";
 
 /** A frame larger than the largest append message and snapshot piece is damage or an attack. */
 const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 /** Unsent bytes of one connection above which messages to it are dropped. */
-const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
+export const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
+/**
+ * In election timeouts: how long a peer may take to answer a greeting, and how long it may be silent after something was
+ * sent to it, before the connection is made anew. After a partition the system tries an old connection again only as late
+ * as the partition was long (retransmissions back off, connecting, too): two members could then reach each other, and
+ * would not.
+ */
+const GREETING_PATIENCE = 1.5;
+const SILENCE_PATIENCE = 3;
+const LOOKS_PER_ELECTION = 4;
 const RECONNECT_DELAY_MS_MIN = 10;
 const RECONNECT_DELAY_MS_MAX = 500;
 
@@ -36,8 +50,10 @@ export interface PeerTransportOptions {
   readonly clusterId: Id64;
   readonly memberId: Id64;
   readonly listenUrls: readonly string[];
-  /** For https URLs: server and client side use the same certificate. */
-  readonly tls: tls.TlsOptions | undefined;
+  /** Election timeout: the measure of how long a peer may be silent. */
+  readonly electionMs: number;
+  /** For https URLs. */
+  readonly tls?: PeerTls;
   readonly onFrame: (from: Id64, kind: number, bytes: Uint8Array, start: number, end: number) => void;
   readonly onConnected: (peer: Id64) => void;
   readonly onDisconnected: (peer: Id64) => void;
@@ -50,6 +66,8 @@ export interface PeerTransportOptions {
 
 export class PeerTransport implements PeerLinks {
   readonly #options: PeerTransportOptions;
+  /** What each listener is bound to, in the order of the URLs. */
+  readonly addresses: string[] = [];
   readonly #servers: net.Server[] = [];
   readonly #peers = new Map<string, Peer>();
   /** The same, to walk over. */
@@ -58,6 +76,9 @@ export class PeerTransport implements PeerLinks {
   /** Whose connection each is that has passed its greeting. */
   readonly #greeted = new Map<net.Socket, Id64>();
   #isRemoved: (id: Id64) => boolean = () => false;
+  /** The newest connection for control that each peer opened. */
+  readonly #control = new Map<string, net.Socket>();
+  readonly traffic = new PeerTraffic();
   #closed = false;
 
   constructor(options: PeerTransportOptions) {
@@ -66,7 +87,7 @@ export class PeerTransport implements PeerLinks {
 
   /** Opens the listeners; rejects when one cannot be opened. */
   async listen(): Promise<void> {
-    for (const url of this.#options.listenUrls) await this.#listenOn(new URL(url));
+    for (const url of this.#options.listenUrls) await this.#listenOn(url);
   }
 
   setPeers(peers: readonly PeerAddress[], isRemoved: (id: Id64) => boolean = () => false): void {
@@ -81,7 +102,8 @@ export class PeerTransport implements PeerLinks {
       }
     }
     for (const [hex, address] of wanted) {
-      if (!this.#peers.has(hex) && !this.#closed) this.#peers.set(hex, new Peer(address, this.#options));
+      if (!this.#peers.has(hex) && !this.#closed)
+        this.#peers.set(hex, new Peer(address, this.#options, this.traffic));
     }
     this.#peerList = [...this.#peers.values()];
   }
@@ -112,27 +134,41 @@ export class PeerTransport implements PeerLinks {
     this.#peerList = [];
   }
 
-  #listenOn(url: URL): Promise<void> {
-    const accept = (socket: net.Socket): void => this.#accept(socket);
-    const server =
-      url.protocol === "https:"
-        ? tls.createServer(this.#options.tls ?? {}, accept)
-        : net.createServer({ noDelay: true }, accept);
+  #heard(from: Id64): void {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard();
+  }
+
+  async #listenOn(url: string): Promise<void> {
+    const { warn } = this.#options;
+    const { server, address } = await listenOn(url, (isTls) => this.#createServer(isTls, url));
+    this.addresses.push(address);
+    server.on("error", (error: Error) => warn("peer listener failed", { error: error.message }));
     this.#servers.push(server);
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(Number(url.port), url.hostname.replace(/^\[|\]$/g, ""), () => {
-        server.off("error", reject);
-        server.on("error", (error: Error) =>
-          this.#options.warn("peer listener failed", { error: error.message }),
-        );
-        resolve();
-      });
+  }
+
+  #createServer(isTls: boolean, url: string): net.Server {
+    if (!isTls) return net.createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    return createTlsServer(peerServerTls(this.#options.tls, url), GREETING_TIMEOUT_MS, {
+      onConnection: (socket) => this.#hold(socket),
+      onSecure: (socket) => this.#accept(socket),
+      onRefused: (reason, { remoteAddress }) =>
+        this.#options.warn("rejected connection on peer endpoint", {
+          "remote-addr": remoteAddress ?? "",
+          error: reason,
+        }),
     });
   }
 
-  #accept(socket: net.Socket): void {
+  /** What is closed with this transport. */
+  #hold(socket: net.Socket): boolean {
     this.#inbound.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#inbound.delete(socket));
+    return true;
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#hold(socket);
     socket.setNoDelay(true);
     const timer = setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS);
     let held: Buffer = Buffer.alloc(0);
@@ -151,11 +187,7 @@ export class PeerTransport implements PeerLinks {
       }
     };
     socket.on("data", onData);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => {
-      clearTimeout(timer);
-      this.#inbound.delete(socket);
-    });
+    socket.on("close", () => clearTimeout(timer));
   }
 
   #greet(socket: net.Socket, bytes: Buffer): void {
@@ -180,7 +212,10 @@ export class PeerTransport implements PeerLinks {
       socket.on("close", () => this.#greeted.delete(socket));
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
+      const received = this.traffic.received(from);
       const receive = (chunk: Uint8Array, start: number): void => {
+        this.#heard(from);
+        received.bytes += chunk.length - start;
         try {
           reader.receive(chunk, start, chunk.length, deliver);
         } catch (error) {
@@ -189,7 +224,13 @@ export class PeerTransport implements PeerLinks {
           socket.destroy();
         }
       };
-      if (greeting.lane === LANE_CONTROL) socket.on("close", () => onDisconnected(from));
+      if (greeting.lane === LANE_CONTROL) {
+        this.#control.set(id64Hex(from), socket);
+        // The end of one that was given up may come long after the next one was opened.
+        socket.on("close", () => {
+          if (this.#control.get(id64Hex(from)) === socket) onDisconnected(from);
+        });
+      }
       socket.on("data", (chunk: Buffer) => receive(chunk, 0));
       if (bytes.length > GREETING_SIZE_BYTES) receive(bytes, GREETING_SIZE_BYTES);
     } catch (error) {
@@ -205,14 +246,27 @@ class Peer {
   readonly id: Id64;
   readonly urls: readonly string[];
   readonly #lanes: readonly Lane[];
+  readonly #looks: NodeJS.Timeout;
+  /** Looks since the last word from it after which it was silent although something had been sent to it. */
+  #silentLooks = 0;
 
-  constructor(address: PeerAddress, options: PeerTransportOptions) {
+  constructor(address: PeerAddress, options: PeerTransportOptions, traffic: PeerTraffic) {
     this.id = address.id;
     this.urls = address.urls;
+    const sent = traffic.sent(address.id);
     this.#lanes = [
-      new Lane(this.id, this.urls, LANE_CONTROL, options),
-      new Lane(this.id, this.urls, LANE_BULK, options),
+      new Lane(address, LANE_CONTROL, options, sent),
+      new Lane(address, LANE_BULK, options, sent),
     ];
+    // Counted in looks, not in time: after this process itself stood still it looks once, and then hears what has come.
+    this.#looks = setInterval(() => this.#look(), options.electionMs / LOOKS_PER_ELECTION);
+    this.#looks.unref();
+  }
+
+  /** Everything that members send each other is answered, if only by the next heartbeat. */
+  heard(): void {
+    this.#silentLooks = 0;
+    for (const lane of this.#lanes) lane.isUnanswered = false;
   }
 
   writer(lane: number): ByteWriter | undefined {
@@ -224,7 +278,16 @@ class Peer {
   }
 
   close(): void {
+    clearInterval(this.#looks);
     for (const lane of this.#lanes) lane.close();
+  }
+
+  #look(): void {
+    if (!this.#lanes.some((lane) => lane.isUnanswered)) this.#silentLooks = 0;
+    else if (++this.#silentLooks > SILENCE_PATIENCE * LOOKS_PER_ELECTION) {
+      this.heard();
+      for (const lane of this.#lanes) lane.renew();
+    }
   }
 }
 
@@ -238,14 +301,21 @@ class Lane {
   #ready = false;
   #output = new ByteWriter(64 * 1024);
   #attempt = 0;
-  #retry: NodeJS.Timeout | undefined;
+  /** Until the next attempt, or for the end of this one. */
+  #timer: NodeJS.Timeout | undefined;
+  /** The last complaint: the same one is not repeated with every attempt. */
+  #complaint = "";
   #closed = false;
+  /** Something was sent since the peer was last heard. */
+  isUnanswered = false;
+  readonly #sent: ByteCount;
 
-  constructor(peerId: Id64, urls: readonly string[], lane: number, options: PeerTransportOptions) {
-    this.#peerId = peerId;
-    this.#urls = urls;
+  constructor(peer: PeerAddress, lane: number, options: PeerTransportOptions, sent: ByteCount) {
+    this.#peerId = peer.id;
+    this.#urls = peer.urls;
     this.#lane = lane;
     this.#options = options;
+    this.#sent = sent;
     this.#connect();
   }
 
@@ -256,6 +326,8 @@ class Lane {
 
   flush(): void {
     if (this.#output.position === 0 || this.#socket === undefined) return;
+    this.isUnanswered = true;
+    this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     if (this.#output.position <= 64 * 1024) {
       this.#socket.write(this.#output.copy());
@@ -268,21 +340,27 @@ class Lane {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retry);
+    clearTimeout(this.#timer);
     this.#socket?.destroy();
+  }
+
+  /** Gives up a connection on which nothing seems to arrive, and makes another. */
+  renew(): void {
+    if (this.#ready) this.#socket?.destroy();
   }
 
   #connect(): void {
     if (this.#closed) return;
-    const url = new URL(this.#urls[this.#attempt % this.#urls.length]!);
-    const target = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port), noDelay: true };
-    const secure = url.protocol === "https:";
-    const socket = secure
-      ? tls.connect({ ...(this.#options.tls as tls.ConnectionOptions), ...target })
-      : net.connect(target);
+    let socket: net.Socket;
+    try {
+      socket = this.#open(this.#urls[this.#attempt % this.#urls.length]!);
+    } catch (error) {
+      // A certificate that cannot be read while it is exchanged.
+      this.#complain("cannot connect to a peer", (error as Error).message);
+      return this.#retryLater();
+    }
     this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.once(secure ? "secureConnect" : "connect", () => this.#sendGreeting(socket));
+    this.#timer = setTimeout(() => socket.destroy(), GREETING_PATIENCE * this.#options.electionMs).unref();
     let answer: Buffer = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
       if (this.#ready) return;
@@ -294,8 +372,24 @@ class Lane {
         this.#onAnswer(socket, answer);
       }
     });
-    socket.on("error", () => socket.destroy());
+    socket.on("error", (error) => {
+      // Nobody there is an everyday thing; a certificate that does not fit is the operator's.
+      if (socket instanceof tls.TLSSocket && !isOfTheNetwork(error))
+        this.#complain("cannot connect to a peer", error.message);
+      socket.destroy();
+    });
     socket.once("close", () => this.#onClose(socket));
+  }
+
+  #open(url: string): net.Socket {
+    const { isTls, host, target } = parseEndpoint(url, false);
+    if (!isTls) {
+      const socket = net.connect(target);
+      return socket.setNoDelay(true).once("connect", () => this.#sendGreeting(socket));
+    }
+    const options = peerClientTls(this.#options.tls, host);
+    const socket = tls.connect({ ...options, ...(target as net.TcpNetConnectOpts) });
+    return socket.setNoDelay(true).once("secureConnect", () => this.#sendGreeting(socket));
   }
 
   #sendGreeting(socket: net.Socket): void {
@@ -309,15 +403,18 @@ class Lane {
     try {
       const greeting = parseGreeting(answer, 0);
       if (!id64Equal(greeting.from, this.#peerId)) throw new PeerError("another member answered");
+      clearTimeout(this.#timer);
       this.#ready = true;
       this.#attempt = 0;
+      this.#complaint = "";
       if (this.#lane === LANE_CONTROL) this.#options.onConnected(this.#peerId);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       if (isRemovedRefusal(answer)) this.#options.onRemoved?.(this.#peerId);
-      const reason =
-        answer.length > 9 && answer[8] === FRAME_REFUSAL ? answer.subarray(9).toString() : error.message;
-      this.#options.warn("a peer refused the connection", { peer: id64Hex(this.#peerId), reason });
+      // A greeting begins with its magic, a frame with a length that is far below it.
+      const isRefusal = answer.length > 9 && answer[0] === 0 && answer[8] === FRAME_REFUSAL;
+      const reason = isRefusal ? answer.subarray(9).toString() : error.message;
+      this.#complain("a peer refused the connection", reason);
       socket.destroy();
     }
   }
@@ -326,15 +423,30 @@ class Lane {
     if (this.#socket !== socket) return;
     const wasReady = this.#ready;
     this.#ready = false;
+    this.isUnanswered = false;
     this.#socket = undefined;
     this.#output.reset();
     if (wasReady && this.#lane === LANE_CONTROL) this.#options.onDisconnected(this.#peerId);
-    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#retryLater();
+  }
+
+  #retryLater(): void {
     const delayMs = Math.min(
       RECONNECT_DELAY_MS_MIN * 2 ** Math.min(this.#attempt++, 10),
       RECONNECT_DELAY_MS_MAX,
     );
-    this.#retry = setTimeout(() => this.#connect(), delayMs);
-    this.#retry.unref();
+    this.#timer = setTimeout(() => this.#connect(), delayMs).unref();
   }
+
+  #complain(message: string, reason: string): void {
+    if (reason === this.#complaint) return;
+    this.#complaint = reason;
+    this.#options.warn(message, { peer: id64Hex(this.#peerId), reason });
+  }
+}
+
+/** ECONNREFUSED and its like, as opposed to what TLS has to say. */
+function isOfTheNetwork(error: Error): boolean {
+  return "syscall" in error || (error as NodeJS.ErrnoException).code === "ECONNRESET";
 }

@@ -9,13 +9,14 @@ import net from "node:net";
 
 import type { Limits } from "../../core/base/limits.ts";
 import type { Clock, Waker } from "../../core/base/ports.ts";
+import type { CallCounters } from "../../core/grpc/call-counters.ts";
 import { HealthService } from "../../core/grpc/health.ts";
 import type { HttpHandler } from "../../core/grpc/http-exchange.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { GrpcServerConnection } from "../../core/grpc/server.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { createHttp1Server } from "./http1.ts";
-import { type Listener, listenOn } from "./listen.ts";
+import { ListenError, type Listener, listenOn } from "./listen.ts";
 import { ServerSocket } from "./server-socket.ts";
 import { sniffProtocol } from "./sniff.ts";
 import { createTlsServer, type ServerTls } from "./tls.ts";
@@ -26,8 +27,7 @@ export interface ServeOptions {
   /** Required by any https or unixs URL. */
   readonly tls?: ServerTls;
   readonly handler: ServerHandler;
-  /** A call has ended, with its gRPC code; for metrics. */
-  readonly onCallEnd?: (methodId: number, code: number) => void;
+  readonly counters?: CallCounters;
   /** Plain HTTP, whichever version it comes in. */
   readonly onHttp?: HttpHandler;
   /** Takes HTTP/1.1 requests itself and returns true, or leaves them to `onHttp`. */
@@ -98,7 +98,8 @@ export class NetServer {
   #createServer(isTls: boolean, url: string): net.Server {
     if (!isTls) return net.createServer({ noDelay: true }, (socket) => this.#onConnection(socket));
     const tls = this.#options.tls;
-    if (tls === undefined) throw new Error(`Cannot listen on ${url}: TLS needs a certificate and a key`);
+    if (tls === undefined)
+      throw new ListenError(`Cannot listen on ${url}: TLS needs a certificate and a key`);
     return createTlsServer(tls, this.#limits.handshakeMs, {
       onConnection: (socket) => this.#accept(socket),
       onSecure: (socket, protocol, commonName) => this.#onSecure(socket, protocol, commonName),
@@ -135,12 +136,12 @@ export class NetServer {
   }
 
   #serveHttp2(socket: net.Socket, peerCommonName: string, first: Uint8Array): void {
-    const { handler, limits, clock, onHttp, onCallEnd } = this.#options;
+    const { handler, limits, clock, onHttp, counters } = this.#options;
     const connection = new GrpcServerConnection({
       handler,
       health: this.health,
       ...(onHttp === undefined ? {} : { onHttp }),
-      ...(onCallEnd === undefined ? {} : { onCallEnd }),
+      ...(counters === undefined ? {} : { counters }),
       limits,
       transportLimits: this.#limits,
       clock,

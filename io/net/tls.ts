@@ -10,6 +10,7 @@ export interface ServerTls {
   readonly keyFile: string;
   /** With it clients' certificates are verified; with `clientCertAuth` they must have one. */
   readonly trustedCaFile?: string;
+  /** Without a CA of its own the system's authorities decide, as in etcd. */
   readonly clientCertAuth?: boolean;
   /** DER or PEM; a client's certificate it names is refused. */
   readonly crlFile?: string;
@@ -20,18 +21,21 @@ export interface TlsEvents {
   onConnection(socket: net.Socket): boolean;
   /** The handshake is done. `commonName` is that of the client's verified certificate, or empty. */
   onSecure(socket: tls.TLSSocket, protocol: string, commonName: string): void;
+  /** A handshake failed; the connection is closed. */
+  onRefused?(reason: string, socket: tls.TLSSocket): void;
 }
 
 export function createTlsServer(options: ServerTls, handshakeMs: number, events: TlsEvents): net.Server {
   const reader = new ContextReader(options);
-  const isCaKnown = options.trustedCaFile !== undefined;
+  const isRequired = options.clientCertAuth === true;
+  const isAsked = isRequired || options.trustedCaFile !== undefined;
   const server = tls.createServer({
     ...reader.current(),
     ALPNProtocols: ["h2", "http/1.1"],
     minVersion: "TLSv1.2",
     handshakeTimeout: handshakeMs,
-    requestCert: isCaKnown,
-    rejectUnauthorized: isCaKnown && options.clientCertAuth === true,
+    requestCert: isAsked,
+    rejectUnauthorized: isRequired,
     noDelay: true,
   });
   // Before Node's own listener, so that this handshake already sees the new files.
@@ -39,11 +43,14 @@ export function createTlsServer(options: ServerTls, handshakeMs: number, events:
     if (reader.hasChanged()) server.setSecureContext(reader.current());
   });
   server.on("connection", (socket: net.Socket) => events.onConnection(socket));
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  server.on("tlsClientError", (error, socket) => {
+    events.onRefused?.(error.message, socket);
+    socket.destroy();
+  });
   server.on("secureConnection", (socket) => {
     socket.on("error", () => undefined);
     // A certificate that is given must be good, also where none is required.
-    const certificate = isCaKnown ? socket.getPeerCertificate() : undefined;
+    const certificate = isAsked ? socket.getPeerCertificate() : undefined;
     const hasCertificate = certificate !== undefined && Object.keys(certificate).length > 0;
     if (hasCertificate && !socket.authorized) return void socket.destroy();
     const name = hasCertificate ? certificate.subject.CN : "";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { Readable, Writable } from "node:stream";
 import { test } from "node:test";
 import { COMMANDS } from "./commands.ts";
-import { completionScript } from "./completion.ts";
+import { completedCommands, completionScript } from "./completion.ts";
 import { GLOBAL_FLAGS } from "./command.ts";
 import { FlagValues, parseFlags, UsageError } from "./flags.ts";
 import { CommandError } from "./io.ts";
@@ -103,6 +103,32 @@ test("a flag set in the environment and on the command line is an error", async 
   assert.match(wrong.stderr, /^Error: invalid value "perhaps" for ETCDCTL_HEX/);
 });
 
+test("commands and flags of etcdctl that are not built say so, with what to use instead", async () => {
+  for (const name of [
+    "make-mirror",
+    "snapshot save",
+    "auth enable",
+    "user add",
+    "role list",
+    "downgrade cancel",
+  ]) {
+    const said = await cli([...name.split(" "), "a", "b"]);
+    assert.equal(said.stderr, `Error: ${name} is not built yet; against an etcd use etcdctl ${name}\n`);
+    assert.equal(said.exitCode, 1);
+  }
+  assert.match((await cli(["user"])).stdout, /user grant-role/);
+  const said = await cli(["get", "a", "-d", "example.com"]);
+  assert.equal(said.stderr, "Error: --discovery-srv is not built yet; name the members with --endpoints\n");
+});
+
+test("a bound of requests above that of answers is refused, as in etcdctl", async () => {
+  const said = await cli(["get", "a", "--max-recv-bytes=1000", "--max-request-bytes=5000"]);
+  assert.equal(
+    said.stderr,
+    "Error: gRPC message recv limit (1000 bytes) must be greater than send limit (5000 bytes)\n",
+  );
+});
+
 test("comparisons of a transaction are read as etcdctl reads them", () => {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   const key = bytes("k");
@@ -157,18 +183,20 @@ test("a table has etcdctl's shape", () => {
   ]);
 });
 
-test("completion scripts are accepted by the shells that are here", () => {
+test("completion scripts are accepted by the shells that are here", async () => {
+  const commands = await completedCommands();
   for (const shell of ["bash", "zsh", "fish"]) {
-    const script = completionScript(shell, "holdfast", COMMANDS)!;
-    for (const command of COMMANDS) assert.ok(script.includes(command.name.split(" ").at(-1)!), command.name);
+    const script = completionScript(shell, "holdfast", commands)!;
+    for (const command of commands) assert.ok(script.includes(command.name.split(" ").at(-1)!), command.name);
     const checked = spawnSync(shell, ["-n"], { input: script, encoding: "utf8" });
     if (checked.error === undefined) assert.equal(checked.stderr, "", shell);
   }
-  assert.equal(completionScript("powershell", "holdfast", COMMANDS), undefined);
+  assert.equal(completionScript("powershell", "holdfast", commands), undefined);
 });
 
-test("bash completes groups, flags and values", () => {
-  const script = completionScript("bash", "holdfast", COMMANDS)!;
+test("bash completes groups, flags and values, of every command", async () => {
+  const commands = await completedCommands();
+  const script = completionScript("bash", "holdfast", commands)!;
   const complete = (...words: string[]): string[] => {
     const text = `${script}\nCOMP_WORDS=(holdfast ${words.map((it) => `'${it}'`).join(" ")}); COMP_CWORD=${words.length}; _holdfast; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return spawnSync("bash", ["-c", text], { encoding: "utf8" }).stdout.trim().split("\n");
@@ -176,5 +204,8 @@ test("bash completes groups, flags and values", () => {
   assert.deepEqual(complete("lease", "g"), ["grant"]);
   assert.deepEqual(complete("get", "--pre"), ["--prefix"]);
   assert.deepEqual(complete("get", "a", "-w", "j"), ["json"]);
-  assert.ok(complete("").includes("watch"));
+  for (const word of ["watch", "server", "bench", "test", "user"])
+    assert.ok(complete("").includes(word), word);
+  assert.deepEqual(complete("test", "c"), ["conformance"]);
+  assert.deepEqual(complete("server", "--listen-c"), ["--listen-client-urls"]);
 });

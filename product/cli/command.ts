@@ -7,7 +7,7 @@ import * as m from "../../core/wire/messages.ts";
 import { Client } from "../client/client.ts";
 import { EtcdError } from "../client/errors.ts";
 import type { Flag, FlagValues } from "./flags.ts";
-import { boolFlag, stringFlag } from "./flags.ts";
+import { boolFlag, intFlag, stringFlag } from "./flags.ts";
 import { quote } from "./go-text.ts";
 import type { CliIo } from "./io.ts";
 import { CommandError, EXIT } from "./io.ts";
@@ -68,8 +68,16 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   },
   stringFlag("user", "name[:password]; without a password it is asked for"),
   stringFlag("password", "password; then --user holds the name alone"),
+  intFlag("max-recv-bytes", "largest answer that is taken, bytes; 0 is 2^31-1"),
+  intFlag("max-request-bytes", "largest request that is sent, bytes; 0 is 2 MiB"),
+  { ...stringFlag("discovery-srv", "not built yet: a domain that names the members"), short: "d" },
+  stringFlag("discovery-srv-name", "not built yet: the service's name there"),
+  { ...boolFlag("insecure-discovery", "not built yet: take such names without TLS"), default: "true" },
   boolFlag("debug", "say on standard error what the flags are"),
 ];
+
+/** As etcdctl has it: what a server takes by default, and the overhead that it allows. */
+const SEND_SIZE_BYTES_MAX = 2 * 1024 * 1024;
 
 export interface ContextOptions {
   readonly program: string;
@@ -126,6 +134,7 @@ export class Context {
     void this.printer;
     const [user, password] = await this.#credentials();
     const tls = this.#tls();
+    const limits = this.#limits();
     try {
       const client = Client.connect({
         endpoints,
@@ -137,6 +146,7 @@ export class Context {
         // etcd's own default of 2 s is below what its servers allow.
         keepAliveTimeMs: Math.max(5000, flags.duration("keepalive-time")),
         keepAliveTimeoutMs: flags.duration("keepalive-timeout"),
+        ...limits,
       });
       this.#clients.push(client);
       return client;
@@ -145,6 +155,19 @@ export class Context {
         cause: error,
       });
     }
+  }
+
+  #limits(): { receiveSizeBytesMax?: number; sendSizeBytesMax: number } {
+    const receive = this.flags.number("max-recv-bytes");
+    const send = this.flags.number("max-request-bytes");
+    if (receive > 0 && send > receive) {
+      throw new CommandError(
+        EXIT.badConnection,
+        `gRPC message recv limit (${receive} bytes) must be greater than send limit (${send} bytes)`,
+      );
+    }
+    const sendSizeBytesMax = send > 0 ? send : SEND_SIZE_BYTES_MAX;
+    return receive > 0 ? { receiveSizeBytesMax: receive, sendSizeBytesMax } : { sendSizeBytesMax };
   }
 
   #tls(): { caFile: string; certFile: string; keyFile: string; insecureSkipVerify: boolean } | undefined {

@@ -3,11 +3,12 @@
 import type { Command } from "./command.ts";
 import { checkCommands } from "./check-commands.ts";
 import { completionCommand } from "./completion.ts";
-import { alarmCommands, defragCommand, endpointCommands, snapshotCommand } from "./endpoint-commands.ts";
+import { alarmCommands, defragCommand, endpointCommands } from "./endpoint-commands.ts";
 import { compactionCommand, deleteCommand, getCommand, putCommand } from "./kv-commands.ts";
 import { leaseCommands } from "./lease-commands.ts";
 import { electCommand, lockCommand } from "./lock-commands.ts";
 import { memberCommands, moveLeaderCommand } from "./member-commands.ts";
+import { notBuiltCommands } from "./not-built-commands.ts";
 import { txnCommand } from "./txn-command.ts";
 import { versionCommand } from "./version-command.ts";
 import { watchCommand } from "./watch-command.ts";
@@ -27,8 +28,8 @@ export const COMMANDS: readonly Command[] = [
   moveLeaderCommand,
   ...alarmCommands,
   defragCommand,
-  snapshotCommand,
   ...checkCommands,
   completionCommand,
   versionCommand,
+  ...notBuiltCommands,
 ];

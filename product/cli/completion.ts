@@ -2,7 +2,9 @@
 
 import type { Command } from "./command.ts";
 import { GLOBAL_FLAGS } from "./command.ts";
-import type { Flag } from "./flags.ts";
+import { PART_SUMMARIES } from "../parts.ts";
+import { SERVER_FLAGS } from "../server/flag-table.ts";
+import { type Flag, intFlag } from "./flags.ts";
 import { CommandError, EXIT } from "./io.ts";
 
 export const completionCommand: Command = {
@@ -19,9 +21,7 @@ export const completionCommand: Command = {
     if (shell === undefined || others.length > 0) {
       throw new CommandError(EXIT.error, `accepts 1 arg(s), received ${context.args.length}`);
     }
-    // Loaded late: the table holds this command.
-    const { COMMANDS } = await import("./commands.ts");
-    const script = completionScript(shell, context.program, COMMANDS);
+    const script = completionScript(shell, context.program, await completedCommands());
     if (script === undefined)
       throw new CommandError(EXIT.error, `invalid argument "${shell}" for "${context.program} completion"`);
     context.io.stdout.write(script);
@@ -29,11 +29,33 @@ export const completionCommand: Command = {
   },
 };
 
+/** What completion knows of a command. */
+export type Completed = Pick<Command, "name" | "summary" | "flags">;
+
+/** All commands of the program: of the ones that run members with the server's flags, of other parts the name alone. */
+export async function completedCommands(): Promise<Completed[]> {
+  // Loaded late: the table holds this command.
+  const { COMMANDS } = await import("./commands.ts");
+  const serverFlags = SERVER_FLAGS.filter((it) => it.state !== "refused").map((it): Flag => ({
+    name: it.name,
+    kind: it.type === "boolean" ? "bool" : "string",
+    default: it.default,
+    help: it.help,
+  }));
+  const members = intFlag("members", "how many members");
+  const parts = Object.entries(PART_SUMMARIES).map(([name, summary]): Completed => {
+    if (name === "server") return { name, summary, flags: serverFlags };
+    const isStarter = name === "start" || name === "up";
+    return { name, summary, flags: isStarter ? [members, ...serverFlags] : [] };
+  });
+  return [...parts, ...COMMANDS];
+}
+
 /** Undefined for a shell that we do not know. */
 export function completionScript(
   shell: string,
   program: string,
-  commands: readonly Command[],
+  commands: readonly Completed[],
 ): string | undefined {
   switch (shell) {
     case "bash":
@@ -54,7 +76,7 @@ function spellings(flags: readonly Flag[]): string[] {
 }
 
 /** The first words, and behind each group its second words. */
-function wordsAfter(commands: readonly Command[]): Map<string, string[]> {
+function wordsAfter(commands: readonly Completed[]): Map<string, string[]> {
   const after = new Map<string, string[]>([["", []]]);
   for (const { name } of commands) {
     const [first, second] = name.split(" ") as [string, string?];
@@ -64,7 +86,7 @@ function wordsAfter(commands: readonly Command[]): Map<string, string[]> {
   return after;
 }
 
-function bashScript(program: string, commands: readonly Command[]): string {
+function bashScript(program: string, commands: readonly Completed[]): string {
   const name = `_${program.replace(/\W/g, "_")}`;
   const groups = [...wordsAfter(commands)]
     .map(([first, words]) => `    "${first}") words="${words.join(" ")}" ;;`)
@@ -103,7 +125,7 @@ complete -o default -F ${name} ${program}
 `;
 }
 
-function flagsWithValues(commands: readonly Command[]): Flag[] {
+function flagsWithValues(commands: readonly Completed[]): Flag[] {
   const found = new Map<string, Flag>();
   for (const flag of [...GLOBAL_FLAGS, ...commands.flatMap((it) => it.flags)]) {
     if (flag.values !== undefined && !found.has(flag.name)) found.set(flag.name, flag);
@@ -115,7 +137,7 @@ function zshQuote(text: string): string {
   return text.replace(/'/g, "'\\''").replace(/[:[\]]/g, "\\$&");
 }
 
-function zshScript(program: string, commands: readonly Command[]): string {
+function zshScript(program: string, commands: readonly Completed[]): string {
   const after = wordsAfter(commands);
   const flagSpec = (flag: Flag): string => {
     const action =
@@ -153,7 +175,7 @@ _${program} "$@"
 `;
 }
 
-function fishScript(program: string, commands: readonly Command[]): string {
+function fishScript(program: string, commands: readonly Completed[]): string {
   const quoted = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
   const lines = [`# fish completion of ${program}`, `complete -c ${program} -f`];
   const groups = [...wordsAfter(commands)];

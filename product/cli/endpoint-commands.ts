@@ -1,4 +1,4 @@
-// endpoint health, status, hashkv; alarm list, disarm; defrag; snapshot: what is asked of single members.
+// endpoint health, status, hashkv; alarm list, disarm; defrag: what is asked of single members.
 
 import { AlarmType } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
@@ -194,17 +194,6 @@ export const defragCommand: Command = {
       }
     }
     return hasFailed ? EXIT.error : EXIT.success;
-  },
-};
-
-export const snapshotCommand: Command = {
-  name: "snapshot save",
-  usage: "<filename>",
-  summary: "Saves all data of a member to a file (not built yet)",
-  flags: [],
-  run() {
-    const text = "snapshot save is not built yet; against an etcd use etcdctl snapshot save";
-    return Promise.reject(new CommandError(EXIT.error, text));
   },
 };
 

@@ -143,6 +143,12 @@ async function run(command: Command, request: Request): Promise<number> {
     return EXIT.success;
   }
   takeEnvironment(flags, io);
+  for (const name of ["discovery-srv", "discovery-srv-name"])
+    if (flags.text(name) !== "")
+      throw new CommandError(
+        EXIT.badFeature,
+        `--${name} is not built yet; name the members with --endpoints`,
+      );
   const context = new Context({ program: PROGRAM, args, words, flags, io });
   try {
     return await command.run(context);

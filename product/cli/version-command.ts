@@ -1,9 +1,9 @@
 // version: of this program, and of the API that it speaks.
 
+import { VERSION } from "../version.ts";
 import type { Command } from "./command.ts";
 
-export const VERSION = "0.1.0";
-export const API_VERSION = "3.6";
+const API_VERSION = "3.6";
 
 export const versionCommand: Command = {
   name: "version",

@@ -43,6 +43,10 @@ export interface ConnectOptions {
   readonly keepAliveTimeMs: number;
   /** A probe without an answer for this long ends the connection. */
   readonly keepAliveTimeoutMs: number;
+  /** Larger answers end their call with ResourceExhausted; 2^31-1 when left out. */
+  readonly receiveSizeBytesMax?: number | undefined;
+  /** Larger requests end their call with ResourceExhausted, and are not sent; no bound when left out. */
+  readonly sendSizeBytesMax?: number | undefined;
 }
 
 /** Rejects with an error that says why there is no connection. */

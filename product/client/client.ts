@@ -40,6 +40,10 @@ export interface ClientOptions {
   readonly keepAliveTimeMs?: number | undefined;
   /** A probe must be answered within this, milliseconds; 6000 by default. */
   readonly keepAliveTimeoutMs?: number | undefined;
+  /** Largest answer, bytes; 2^31-1 by default. A larger one ends its call with ResourceExhausted. */
+  readonly receiveSizeBytesMax?: number | undefined;
+  /** Largest request, bytes; by default the server alone decides. A larger one is not sent. */
+  readonly sendSizeBytesMax?: number | undefined;
 }
 
 /**
@@ -67,6 +71,8 @@ export class Client {
       timeoutMs: options.dialTimeoutMs ?? 2000,
       keepAliveTimeMs: options.keepAliveTimeMs ?? 10_000,
       keepAliveTimeoutMs: options.keepAliveTimeoutMs ?? 6000,
+      receiveSizeBytesMax: options.receiveSizeBytesMax,
+      sendSizeBytesMax: options.sendSizeBytesMax,
     });
     const credentials =
       options.user === undefined || options.user === ""

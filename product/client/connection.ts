@@ -14,6 +14,9 @@ export async function connect(endpoint: string, options: ConnectOptions): Promis
     keepaliveIntervalMs: options.keepAliveTimeMs === 0 ? Infinity : options.keepAliveTimeMs,
     keepaliveTimeoutMs: options.keepAliveTimeoutMs,
     userAgent: "holdfast-client/0.1",
+    ...(options.receiveSizeBytesMax === undefined
+      ? {}
+      : { messageSizeBytesMax: options.receiveSizeBytesMax }),
   });
   try {
     await net.ready();
@@ -21,15 +24,17 @@ export async function connect(endpoint: string, options: ConnectOptions): Promis
     net.close();
     throw error;
   }
-  return new NetConnection(net);
+  return new NetConnection(net, options.sendSizeBytesMax ?? Infinity);
 }
 
 class NetConnection implements Connection {
   readonly #net: NetClient;
+  readonly #sendSizeBytesMax: number;
   #isClosed = false;
 
-  constructor(net: NetClient) {
+  constructor(net: NetClient, sendSizeBytesMax: number) {
     this.#net = net;
+    this.#sendSizeBytesMax = sendSizeBytesMax;
   }
 
   /** Reconnecting is the pool's business: it may know a member that is up. */
@@ -42,7 +47,7 @@ class NetConnection implements Connection {
       queueMicrotask(() => sink.onEnd(CODE.unavailable, "there is no connection available", true));
       return ENDED_CALL;
     }
-    const call = new NetCall(sink);
+    const call = new NetCall(sink, this.#sendSizeBytesMax);
     const { metadata, timeoutMs } = headers;
     const options = timeoutMs === undefined ? { metadata } : { metadata, timeoutMs };
     call.started(this.#net.call(method, call, options));
@@ -60,11 +65,13 @@ const ENDED_CALL: OpenCall = { send: () => {}, halfClose: () => {}, cancel: () =
 /** The call objects below are used again after their end; this one is the user's alone. */
 class NetCall implements OpenCall, ClientHandler {
   readonly #sink: CallSink;
+  readonly #sendSizeBytesMax: number;
   #call: ClientCall | undefined;
   #hasEnded = false;
 
-  constructor(sink: CallSink) {
+  constructor(sink: CallSink, sendSizeBytesMax: number) {
     this.#sink = sink;
+    this.#sendSizeBytesMax = sendSizeBytesMax;
   }
 
   started(call: ClientCall): void {
@@ -72,7 +79,18 @@ class NetCall implements OpenCall, ClientHandler {
   }
 
   send(bytes: Uint8Array): void {
-    this.#call?.send(bytes, 0, bytes.length);
+    if (bytes.length > this.#sendSizeBytesMax) this.#refuse(bytes.length);
+    else this.#call?.send(bytes, 0, bytes.length);
+  }
+
+  #refuse(sizeBytes: number): void {
+    const call = this.#call;
+    if (call === undefined) return;
+    this.#hasEnded = true;
+    this.#call = undefined;
+    call.cancel();
+    const text = `trying to send message larger than max (${sizeBytes} vs. ${this.#sendSizeBytesMax})`;
+    queueMicrotask(() => this.#sink.onEnd(CODE.resourceExhausted, text, true));
   }
 
   halfClose(): void {
@@ -88,6 +106,7 @@ class NetCall implements OpenCall, ClientHandler {
   }
 
   onEnd(call: ClientCall, code: number, text: string): void {
+    if (this.#hasEnded) return; // refused above
     const isUnsent = call.isRefused;
     this.#hasEnded = true;
     const hasStarted = this.#call !== undefined;

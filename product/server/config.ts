@@ -1,5 +1,6 @@
 // What the flags mean: one checked value from which a member is started.
 
+import { FEATURE_GATES } from "./flag-table.ts";
 import { FlagError, isTrue, parseDurationMs, type ParsedFlags } from "./flags.ts";
 
 export interface TlsFiles {
@@ -39,7 +40,17 @@ export interface ServerConfig {
     readonly periodMs: number;
     readonly revisions: number;
   };
+  readonly keepalive: {
+    readonly minTimeMs: number;
+    readonly intervalMs: number;
+    readonly timeoutMs: number;
+  };
+  readonly warningApplyMs: number;
+  readonly metrics: "basic" | "extensive";
   readonly logLevel: string;
+  readonly logFormat: "json" | "console";
+  /** `stderr`, `stdout` and files. */
+  readonly logOutputs: readonly string[];
   readonly notes: readonly string[];
 }
 
@@ -47,9 +58,11 @@ export interface ServerConfig {
 export function serverConfig(flags: ParsedFlags): ServerConfig {
   const text = (name: string): string => flags.values.get(name)!;
   const number = (name: string): number => Number(text(name));
+  const duration = (name: string): number => parseDurationMs(text(name))!;
   const name = text("name");
   const advertisePeerUrls = urls("initial-advertise-peer-urls", text("initial-advertise-peer-urls"));
   checkAdvertised(flags);
+  checkFeatureGates(text("feature-gates"));
   const listenClientUrls = urls("listen-client-urls", text("listen-client-urls"));
   const config: ServerConfig = {
     name,
@@ -76,9 +89,19 @@ export function serverConfig(flags: ParsedFlags): ServerConfig {
     streamCountMax: number("max-concurrent-streams"),
     clientTls: tlsFiles(text, ""),
     peerTls: tlsFiles(text, "peer-"),
-    watchProgressMs: Math.max(parseDurationMs(text("watch-progress-notify-interval"))!, 100),
+    watchProgressMs: Math.max(duration("watch-progress-notify-interval"), 100),
     autoCompaction: autoCompaction(text("auto-compaction-mode"), text("auto-compaction-retention")),
+    keepalive: {
+      // 0 leaves each to the library in etcd: these are its defaults.
+      minTimeMs: duration("grpc-keepalive-min-time") || 300_000,
+      intervalMs: duration("grpc-keepalive-interval") || 7_200_000,
+      timeoutMs: duration("grpc-keepalive-timeout") || 20_000,
+    },
+    warningApplyMs: duration("warning-apply-duration"),
+    metrics: oneOf(["basic", "extensive"], "metrics", text),
     logLevel: text("log-level"),
+    logFormat: oneOf(["json", "console"], "log-format", text),
+    logOutputs: logOutputs(text("log-outputs")),
     notes: flags.notes,
   };
   checkTimers(config);
@@ -125,9 +148,46 @@ function checkOwnEntry(config: ServerConfig): void {
   }
 }
 
+function checkFeatureGates(list: string): void {
+  for (const pair of list.split(",").filter((part) => part !== "")) {
+    const [name, value] = pair.split("=") as [string, string?];
+    const taken = FEATURE_GATES.get(name.trim());
+    const spelled = `invalid value "${list}" for flag -feature-gates`;
+    if (taken === undefined) throw new FlagError(`${spelled}: unrecognized feature gate: ${name}`, 2);
+    if (value === undefined) throw new FlagError(`${spelled}: missing bool value for ${name}`, 2);
+    if (!taken.includes(isTrue(value)))
+      throw new FlagError(`--feature-gates=${name}=${value} is not supported yet`, 2);
+  }
+}
+
+function oneOf<const T extends string>(
+  values: readonly T[],
+  flag: string,
+  text: (name: string) => string,
+): T {
+  const value = values.find((it) => it === text(flag));
+  if (value !== undefined) return value;
+  throw new FlagError(`unknown --${flag}: ${text(flag)}, supported values ${values.join(", ")}`, 1);
+}
+
+function logOutputs(list: string): string[] {
+  const outputs = list.split(",").filter((part) => part !== "");
+  if (outputs.length > 1 && outputs.includes("default"))
+    throw new FlagError(`multi logoutput for "default" is not supported yet`, 1);
+  for (const output of outputs)
+    if (output.startsWith("systemd/"))
+      throw new FlagError(`--log-outputs=${output} is not supported yet (the journal)`, 2);
+  return outputs.map((output) => (output === "default" ? "stderr" : output));
+}
+
 function urls(flag: string, list: string): string[] {
   const result: string[] = [];
   for (const item of list.split(",").filter((part) => part !== "")) {
+    // A socket in the file system is for clients on this machine; members are dialled.
+    if (/^unixs?:\/\/./.test(item) && /client|metrics/.test(flag)) {
+      result.push(item);
+      continue;
+    }
     const match = /^(https?):\/\/([^/]+)\/?$/.exec(item);
     if (match === null)
       throw new FlagError(

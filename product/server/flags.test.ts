@@ -38,8 +38,68 @@ test("a flag without effect here is accepted and said", () => {
   assert.match(parse(["--backend-batch-limit=5"]).notes.join(), /--backend-batch-limit has no effect/);
 });
 
-test("the experimental spelling of a flag is the flag", () => {
+test("a flag whose default alone is true here is refused by name with any other value", () => {
+  parse([
+    "--pre-vote",
+    "--bcrypt-cost=10",
+    "--cors=*",
+    "--warning-unary-request-duration=0.3s",
+    "--logger=zap",
+  ]);
+  const others = [
+    "pre-vote=false",
+    "auth-token=jwt",
+    "auth-token-ttl=5",
+    "bcrypt-cost=11",
+    "cors=http://a:1",
+  ];
+  for (const flag of [
+    ...others,
+    "host-whitelist=a",
+    "warning-unary-request-duration=1s",
+    "logger=capnslog",
+  ]) {
+    assert.throws(() => parse([`--${flag}`]), new RegExp(`--${flag} is not supported yet`), flag);
+  }
+});
+
+test("the experimental spelling of a flag is the flag, where etcd 3.6 has it", () => {
   assert.equal(config(["--experimental-watch-progress-notify-interval=5s"]).watchProgressMs, 5000);
+  assert.equal(config([], { ETCD_EXPERIMENTAL_WARNING_APPLY_DURATION: "1s" }).warningApplyMs, 1000);
+  parse(["--experimental-initial-corrupt-check", "--experimental-enable-lease-checkpoint=true"]);
+  for (const name of ["experimental-name", "experimental-nope", "initial-corrupt-check"]) {
+    assert.throws(() => parse([`--${name}=a`]), new RegExp(`flag provided but not defined: -${name}`));
+  }
+});
+
+test("flags of releases long gone are ignored, with any value or none", () => {
+  assert.match(parse(["--snapshot", "--v=3", "--name=a"]).notes.join(), /--snapshot has no effect/);
+});
+
+test("feature gates are taken where they change nothing, and are etcd's", () => {
+  config(["--feature-gates=InitialCorruptCheck=true,CompactHashCheck=true,StopGRPCServiceOnDefrag=false"]);
+  assert.throws(() => config(["--feature-gates=AllAlpha=true"]), /AllAlpha=true is not supported yet/);
+  assert.throws(() => config(["--feature-gates=Nope=true"]), /unrecognized feature gate: Nope/);
+});
+
+test("keep-alives, warnings, metrics and the log are configured by etcd's flags", () => {
+  const given = config([
+    "--grpc-keepalive-min-time=1s",
+    "--grpc-keepalive-interval=10s",
+    "--grpc-keepalive-timeout=3s",
+    "--warning-apply-duration=20ms",
+    "--metrics=extensive",
+    "--log-format=console",
+    "--log-outputs=stdout,/tmp/log",
+  ]);
+  assert.deepEqual(given.keepalive, { minTimeMs: 1000, intervalMs: 10_000, timeoutMs: 3000 });
+  assert.equal(given.warningApplyMs, 20);
+  assert.equal(given.metrics, "extensive");
+  assert.equal(given.logFormat, "console");
+  assert.deepEqual(given.logOutputs, ["stdout", "/tmp/log"]);
+  assert.deepEqual(config([]).logOutputs, ["stderr"]);
+  assert.throws(() => config(["--log-format=xml"]), /unknown --log-format: xml/);
+  assert.throws(() => config(["--log-outputs=default,stdout"]), /multi logoutput/);
 });
 
 test("a variable stands for its flag, conflicts with it on the command line, and is noted when unknown", () => {

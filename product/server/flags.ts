@@ -1,163 +1,7 @@
-// The server's flags: etcd's names, defaults and environment variables (ETCD_ and the name in capitals, `_` for `-`).
-//
-// Three kinds. `built` ones work. `idle` ones are accepted, because manifests and test suites pass them, but there is nothing
-// here for them to act on (there is no bbolt file); the reason is logged when one is set. `refused` ones name a
-// feature that is not built: the server stops and names the flag instead of pretending.
+// Reads the server's flags: etcd's names, defaults and environment variables (ETCD_ and the name in capitals, `_` for `-`).
+// What each one is: flag-table.ts.
 
-export type FlagType = "text" | "number" | "boolean" | "duration" | "list";
-
-export interface FlagSpec {
-  readonly name: string;
-  readonly type: FlagType;
-  readonly default: string;
-  readonly help: string;
-  readonly state: "built" | "idle" | "refused";
-  /** For `idle` and `refused`: why. */
-  readonly why?: string;
-}
-
-function built(name: string, type: FlagType, value: string, help: string): FlagSpec {
-  return { name, type, default: value, help, state: "built" };
-}
-
-function idle(name: string, type: FlagType, value: string, why: string): FlagSpec {
-  return { name, type, default: value, help: `accepted without effect: ${why}`, state: "idle", why };
-}
-
-function refused(names: string, why: string, type: FlagType = "text"): FlagSpec[] {
-  return names
-    .split(" ")
-    .map((name) => ({ name, type, default: "", help: `not built yet: ${why}`, state: "refused", why }));
-}
-
-const NO_BBOLT = "there is no bbolt file";
-
-export const SERVER_FLAGS: readonly FlagSpec[] = [
-  built("name", "text", "default", "name of this member, as in --initial-cluster"),
-  built("data-dir", "text", "", "directory of all data; ${name}.etcd when empty"),
-  built("listen-client-urls", "list", "http://localhost:2379", "where clients are served, gRPC and HTTP"),
-  built("advertise-client-urls", "list", "http://localhost:2379", "client URLs told to others"),
-  built("listen-peer-urls", "list", "http://localhost:2380", "where other members are served"),
-  built("initial-advertise-peer-urls", "list", "http://localhost:2380", "peer URLs told to others"),
-  built("initial-cluster", "text", "", "name=url pairs of the first members"),
-  built("initial-cluster-state", "text", "new", "new or existing"),
-  built("initial-cluster-token", "text", "etcd-cluster", "makes the ids of this cluster its own"),
-  built("listen-metrics-urls", "list", "", "further URLs for /metrics and the health paths alone"),
-  built("heartbeat-interval", "number", "100", "milliseconds between a leader's heartbeats"),
-  built("election-timeout", "number", "1000", "milliseconds without a leader after which an election starts"),
-  built(
-    "snapshot-count",
-    "number",
-    "10000",
-    "entries after which a checkpoint may be taken; 50,000 when left at the default",
-  ),
-  built(
-    "quota-backend-bytes",
-    "number",
-    "0",
-    "size of the data that raises the NOSPACE alarm; 0 is 2 GiB, negative none",
-  ),
-  built("max-txn-ops", "number", "128", "operations of a transaction"),
-  built("max-request-bytes", "number", "1572864", "largest request"),
-  built("max-concurrent-streams", "number", "4294967295", "streams of one connection"),
-  built("cert-file", "text", "", "certificate of the client port (https)"),
-  built("key-file", "text", "", "key of the client port"),
-  built("trusted-ca-file", "text", "", "authority of client certificates"),
-  built("client-cert-auth", "boolean", "false", "demand a certificate of every client"),
-  built("peer-cert-file", "text", "", "certificate of the peer port (https)"),
-  built("peer-key-file", "text", "", "key of the peer port"),
-  built("peer-trusted-ca-file", "text", "", "authority of peers' certificates"),
-  built("peer-client-cert-auth", "boolean", "false", "demand a certificate of every peer"),
-  built(
-    "watch-progress-notify-interval",
-    "duration",
-    "10m",
-    "between progress notifications of an idle watch",
-  ),
-  built("strict-reconfig-check", "boolean", "true", "refuse member changes that would lose the quorum"),
-  idle("pre-vote", "boolean", "true", "pre-vote is always on"),
-  built("force-new-cluster", "boolean", "false", "keep the data, forget all other members"),
-  built("max-learners", "number", "1", "learners at a time"),
-  built("auto-compaction-mode", "text", "periodic", "periodic or revision"),
-  built(
-    "auto-compaction-retention",
-    "text",
-    "0",
-    "history kept: hours, a duration, or a number of revisions; 0 is off",
-  ),
-  built("log-level", "text", "info", "debug, info, warn or error"),
-  idle("metrics", "text", "basic", "all metrics are shown"),
-  idle("warning-apply-duration", "duration", "100ms", "slow applies are not logged one by one"),
-  idle("warning-unary-request-duration", "duration", "300ms", "slow requests are not logged one by one"),
-  idle("initial-election-tick-advance", "boolean", "true", "the first election does not wait for ticks"),
-  idle("logger", "text", "zap", "there is one logger"),
-  idle("log-outputs", "list", "default", "logs go to the standard error output"),
-  idle("log-format", "text", "json", "logs are one line of JSON each"),
-  idle("max-snapshots", "number", "5", "two checkpoints are kept, always"),
-  idle("max-wals", "number", "5", "log segments behind a checkpoint are recycled"),
-  idle("snapshot-catchup-entries", "number", "5000", "the log in memory is bounded by bytes"),
-  idle("backend-batch-interval", "duration", "0", NO_BBOLT),
-  idle("backend-batch-limit", "number", "0", NO_BBOLT),
-  idle("backend-bbolt-freelist-type", "text", "map", NO_BBOLT),
-  idle("bootstrap-defrag-threshold-megabytes", "number", "0", NO_BBOLT),
-  idle("compaction-batch-limit", "number", "1000", "compaction runs in slices of about 2 ms"),
-  idle("compaction-sleep-interval", "duration", "10ms", "compaction runs in slices of about 2 ms"),
-  idle("v2-deprecation", "text", "write-only", "there is no v2 API"),
-  idle("grpc-keepalive-min-time", "duration", "5s", "the default is in force"),
-  idle("grpc-keepalive-interval", "duration", "2h", "the default is in force"),
-  idle("grpc-keepalive-timeout", "duration", "20s", "the default is in force"),
-  idle("raft-read-timeout", "duration", "5s", "peers speak a protocol of their own"),
-  idle("raft-write-timeout", "duration", "5s", "peers speak a protocol of their own"),
-  idle("corrupt-check-time", "duration", "0s", "members compare hashes all the time"),
-  idle("compact-hash-check-time", "duration", "1m", "members compare hashes all the time"),
-  idle("downgrade-check-time", "duration", "5s", "there is nothing to downgrade to"),
-  idle("cors", "list", "*", "every origin is allowed"),
-  idle("host-whitelist", "list", "*", "every host is allowed"),
-  idle("enable-grpc-gateway", "boolean", "true", "the JSON gateway is not built yet"),
-  idle("auth-token-ttl", "number", "300", "authentication is not built yet"),
-  idle("bcrypt-cost", "number", "10", "authentication is not built yet"),
-  idle("auth-token", "text", "simple", "authentication is not built yet"),
-  idle("feature-gates", "text", "", "no gate changes anything here"),
-  ...refused("unsafe-no-fsync", "every acknowledged write is synced", "boolean"),
-  ...refused("config-file", "a configuration file"),
-  ...refused("wal-dir", "a log directory of its own"),
-  ...refused("listen-client-http-urls", "a port for HTTP alone", "list"),
-  ...refused("auto-tls peer-auto-tls", "certificates made at the start", "boolean"),
-  ...refused(
-    "client-cert-file client-key-file peer-client-cert-file peer-client-key-file",
-    "separate client certificates",
-  ),
-  ...refused("client-crl-file peer-crl-file", "revocation lists"),
-  ...refused(
-    "client-cert-allowed-hostname peer-cert-allowed-cn peer-cert-allowed-hostname",
-    "checks of certificate names",
-  ),
-  ...refused(
-    "peer-skip-client-san-verification socket-reuse-port socket-reuse-address memory-mlock",
-    "this option",
-    "boolean",
-  ),
-  ...refused("cipher-suites tls-min-version tls-max-version self-signed-cert-validity", "TLS parameters"),
-  ...refused(
-    "discovery discovery-proxy discovery-token discovery-endpoints discovery-dial-timeout discovery-request-timeout",
-    "discovery",
-  ),
-  ...refused(
-    "discovery-keepalive-time discovery-keepalive-timeout discovery-cert discovery-key discovery-cacert",
-    "discovery",
-  ),
-  ...refused(
-    "discovery-user discovery-password discovery-fallback discovery-srv discovery-srv-name",
-    "discovery",
-  ),
-  ...refused("discovery-insecure-transport discovery-insecure-skip-tls-verify", "discovery", "boolean"),
-  ...refused("enable-pprof enable-log-rotation enable-distributed-tracing", "this option", "boolean"),
-  ...refused(
-    "log-rotation-config-json distributed-tracing-address distributed-tracing-service-name",
-    "this option",
-  ),
-  ...refused("distributed-tracing-instance-id distributed-tracing-sampling-rate", "this option"),
-];
+import { EXPERIMENTAL_TWINS, type FlagSpec, SERVER_FLAGS } from "./flag-table.ts";
 
 /** A flag that cannot be used as given; the text is for the user. */
 export class FlagError extends Error {
@@ -204,7 +48,7 @@ function readCommandLine(argv: readonly string[], specs: ReadonlyMap<string, Fla
     const spec = specs.get(normalName(match[1]!));
     if (spec === undefined) throw new FlagError(`flag provided but not defined: -${match[1]}`, 2);
     let value = match[2];
-    if (value === undefined && spec.type === "boolean") value = "true";
+    if (value === undefined && (spec.type === "boolean" || spec.type === "anything")) value = "true";
     if (value === undefined) value = argv[++i];
     if (value === undefined) throw new FlagError(`flag needs an argument: -${match[1]}`, 2);
     given.set(spec.name, value);
@@ -212,9 +56,9 @@ function readCommandLine(argv: readonly string[], specs: ReadonlyMap<string, Fla
   return given;
 }
 
-// etcd 3.6 takes the experimental spelling beside the new one; test suites and manifests use both.
 function normalName(name: string): string {
-  return name.startsWith("experimental-") ? name.slice("experimental-".length) : name;
+  const plain = name.replace(/^experimental-/, "");
+  return EXPERIMENTAL_TWINS.has(plain) ? plain : name;
 }
 
 function readEnvironment(
@@ -241,11 +85,34 @@ function checkGiven(spec: FlagSpec, value: string): string[] {
   if (spec.state === "refused" && value !== "" && value !== "false") {
     throw new FlagError(`--${spec.name} is not supported yet (${spec.why})`, 2);
   }
+  checkType(spec, value);
+  if (spec.state === "fixed" && !isSame(spec, value)) {
+    throw new FlagError(`--${spec.name}=${value} is not supported yet (${spec.why})`, 2);
+  }
+  return spec.state === "idle" ? [`--${spec.name} has no effect: ${spec.why}`] : [];
+}
+
+function checkType(spec: FlagSpec, value: string): void {
   if (spec.type === "number" && !/^-?\d+$/.test(value)) throw invalid(spec, value);
   if (spec.type === "boolean" && !/^(true|false|1|0|t|f|T|F|TRUE|FALSE|True|False)$/.test(value))
     throw invalid(spec, value);
   if (spec.type === "duration" && parseDurationMs(value) === undefined) throw invalid(spec, value);
-  return spec.state === "idle" ? [`--${spec.name} has no effect: ${spec.why}`] : [];
+}
+
+/** Whether a value means the same as the default. */
+function isSame(spec: FlagSpec, value: string): boolean {
+  switch (spec.type) {
+    case "number":
+      return Number(value) === Number(spec.default);
+    case "boolean":
+      return isTrue(value) === isTrue(spec.default);
+    case "duration":
+      return parseDurationMs(value) === parseDurationMs(spec.default);
+    case "text":
+    case "list":
+    case "anything":
+      return value === spec.default;
+  }
 }
 
 function invalid(spec: FlagSpec, value: string): FlagError {

@@ -28,7 +28,10 @@ export interface EmbeddedMember {
  */
 export async function startMember({ flags, log = process.stderr }: MemberOptions): Promise<EmbeddedMember> {
   const config = serverConfig(parseServerFlags(flags, {}));
-  const server = await startServer(config, new Log(log, config.logLevel));
+  const server = await startServer(
+    config,
+    new Log([log], { level: config.logLevel, format: config.logFormat }),
+  );
   return {
     urls: config.advertiseClientUrls,
     ended: server.ended.then(() => undefined),

@@ -2,10 +2,12 @@
 // runs: one of the two, with data in ./holdfast.data).
 
 import { fileURLToPath } from "node:url";
-import { FlagError, SERVER_FLAGS, parseServerFlags } from "./flags.ts";
+import { SERVER_FLAGS } from "./flag-table.ts";
+import { FlagError, parseServerFlags } from "./flags.ts";
 import { serverConfig } from "./config.ts";
+import { VERSION } from "../version.ts";
 import type { ProgramIo } from "./program-io.ts";
-import { runServer } from "./server.ts";
+import { REPORTED_VERSION, runServer } from "./server.ts";
 import { MEMBER_COUNT_MAX, runUp } from "./up.ts";
 
 const START_DIRECTORY = "holdfast.data";
@@ -15,6 +17,7 @@ export async function run(argv: readonly string[], io: ProgramIo): Promise<numbe
   const [command, ...rest] = argv;
   if (rest.some((argument) => argument === "--help" || argument === "-h"))
     return help(command ?? "server", io);
+  if (command === "server" && /^--?version(=true)?$/.test(rest[0] ?? "")) return version(io);
   try {
     if (command === "server") return await runServer(serverConfig(parseServerFlags(rest, io.env)), io);
     return await runStartOrUp(command === "up", rest, io);
@@ -24,6 +27,15 @@ export async function run(argv: readonly string[], io: ProgramIo): Promise<numbe
     if (error.exitCode === 2) io.stderr.write(`Run 'holdfast ${command} --help' for the flags\n`);
     return error.exitCode;
   }
+}
+
+/** etcd's four lines: test suites read the first, which decides the flags that they pass. */
+function version(io: ProgramIo): number {
+  const platform = `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`;
+  io.stdout.write(
+    `etcd Version: ${REPORTED_VERSION}\nGit SHA: none (holdfast ${VERSION})\nGo Version: none (Node.js ${process.version})\nGo OS/Arch: ${platform}\n`,
+  );
+  return 0;
 }
 
 async function runStartOrUp(isUp: boolean, argv: readonly string[], io: ProgramIo): Promise<number> {

@@ -4,6 +4,7 @@
 import http from "node:http";
 import { id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
 import type { Member } from "../../core/member/member.ts";
+import { membersWithPublished } from "../../core/member/published.ts";
 
 export interface Versions {
   readonly server: string;
@@ -34,7 +35,7 @@ export function makePeerHttp(member: () => Member, versions: () => Versions): ht
 
 // Ids are written as exact numbers, which JSON.stringify cannot do.
 function membersJson(member: Member): string {
-  const items = member.membership.list().map((info) => {
+  const items = membersWithPublished(member).map((info) => {
     const fields = [
       `"id":${id64ToBigInt(info.id)}`,
       `"peerURLs":${JSON.stringify(info.peerUrls)}`,

@@ -1,31 +1,36 @@
 // One member as a process: its directory, its listeners, its turn, its end.
 
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { statSync } from "node:fs";
 import path from "node:path";
-import type { TlsOptions } from "node:tls";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import { Metrics } from "../../core/base/metrics.ts";
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
+import { CallCounters } from "../../core/grpc/call-counters.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
 import { systemClock } from "../../io/clock.ts";
 import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
+import type { PeerTls } from "../../io/net/peer-tls.ts";
 import { PeerTransport } from "../../io/net/peers.ts";
 import { type NetServer, serve } from "../../io/net/server.ts";
 import type { ServerTls } from "../../io/net/tls.ts";
+import { type AskOptions, fetchMembers } from "./ask-peer.ts";
 import type { ServerConfig } from "./config.ts";
 import { Driver } from "./driver.ts";
 import { handleHttp, type HttpSources } from "./http.ts";
-import { fetchMembers, JoinError, joinCluster } from "./join.ts";
-import { Log } from "./log.ts";
+import { alreadyBootstrapped, JoinError, joinCluster, refuseAnotherLife } from "./join.ts";
+import { Newcomer } from "./newcomer.ts";
+import { Log, openLogOutputs } from "./log.ts";
+import { registerPeerTraffic, registerProcessMetrics } from "./process-metrics.ts";
 import { makePeerHttp } from "./peer-http.ts";
 import type { ProgramIo } from "./program-io.ts";
 
@@ -43,7 +48,10 @@ export async function runServer(
   io: ProgramIo,
   options: RunOptions = {},
 ): Promise<number> {
-  const log = new Log(io.stderr as never, config.logLevel);
+  const log = new Log(openLogOutputs(config.logOutputs, io), {
+    level: config.logLevel,
+    format: config.logFormat,
+  });
   for (const note of config.notes) log.warn(note);
   let server: RunningServer;
   try {
@@ -109,13 +117,31 @@ export interface RunningServer {
 
 /** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
 export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  warnOfOpenDirectory(config.dataDirectory, log);
   const directory = await openDataDirectory(config.dataDirectory);
+  const server = new ServerProcess(config, log, directory);
   try {
-    return await new ServerProcess(config, log, directory).start();
+    return await server.start();
   } catch (error) {
+    server.abandon();
     await directory.close();
     throw error;
   }
+}
+
+// What we create is 0700; what was there already is left as it is, and said, as etcd does.
+function warnOfOpenDirectory(directory: string, log: Log): void {
+  const mode = statSync(directory, { throwIfNoEntry: false })?.mode;
+  if (mode === undefined || (mode & 0o777) === 0o700) return;
+  log.warn("check file permission", {
+    error: `directory "${directory}" exist, but the permission is "${modeText(mode)}". The recommended permission is "-rwx------" to prevent possible unprivileged access to the data`,
+  });
+}
+
+/** `drwxr-xr-x`. */
+function modeText(mode: number): string {
+  const letters = "rwxrwxrwx".split("").map((letter, i) => ((mode >> (8 - i)) & 1 ? letter : "-"));
+  return `d${letters.join("")}`;
 }
 
 /** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
@@ -123,6 +149,7 @@ const HAND_OVER_MS = 1_000;
 const DRAIN_MS = 500;
 /** Between two questions where an unknown member is. */
 const ASK_AGAIN_MS = 500;
+const ASK_TIMEOUT_MS = 3_000;
 
 /** A port for metrics answers no calls. */
 const REFUSE_CALLS: ServerHandler = {
@@ -155,6 +182,9 @@ class ServerProcess implements RunningServer {
   #peers!: PeerTransport;
   member!: Member;
   #askAgainMs = 0;
+  /** While this member has not taken part in anything. */
+  #newcomer: Newcomer | undefined;
+  #endObservation: () => void = () => {};
 
   constructor(config: ServerConfig, log: Log, directory: DataDirectory) {
     this.#config = config;
@@ -169,7 +199,12 @@ class ServerProcess implements RunningServer {
     // The machine and what drives it know each other: the member is opened last.
     this.#driver = this.#makeDriver();
     this.#peers = this.#makePeers(identity);
+    registerPeerTraffic(this.#peers.traffic, this.#metrics);
+    this.#endObservation = registerProcessMetrics(this.#metrics);
     this.member = this.#openMember(identity, limits);
+    this.#newcomer = this.#makeNewcomer(identity);
+    // Whoever asks who is in the cluster hears what is in the log.
+    this.member.turn();
     await this.#peers.listen();
     await this.#serveClients(limits);
     this.#driver.wake();
@@ -204,17 +239,48 @@ class ServerProcess implements RunningServer {
       clusterId: identity.clusterId,
       memberId: identity.memberId,
       listenUrls: config.listenPeerUrls,
-      tls: peerTlsOptions(config),
+      ...peerTlsOf(config),
+      electionMs: config.electionMs,
       onFrame: (from, kind, bytes, start, end) => {
         if (!this.#peers.knows(from)) this.#askWhereIs(from);
+        if (this.#newcomer !== undefined && !this.#newcomer.admits(from)) return;
         this.member.onPeerFrame(from, kind, bytes, start, end);
       },
-      onConnected: (peer) => this.member.onPeerConnected(peer),
+      onConnected: (peer) => {
+        // At once, so that its first word is not lost.
+        this.#newcomer?.admits(peer);
+        this.member.onPeerConnected(peer);
+      },
       onDisconnected: (peer) => this.member.onPeerDisconnected(peer),
       onHttp: (socket) => peerHttp.emit("connection", socket),
       onRemoved: (peer) => this.member.removal.told(peer),
       warn: (message, fields) => this.#log.warn(message, fields),
     });
+  }
+
+  #makeNewcomer({ memberId, clusterId, initialMembers }: MemberIdentity): Newcomer | undefined {
+    const { member } = this;
+    // No leader has term 1: whoever has heard of one was listened to, and has its vote and its entries on its disk.
+    if (member.raft.term > 1) return undefined;
+    const known = (): MemberInfo[] =>
+      [...initialMembers, ...member.membership.list()].filter((info) => !id64Equal(info.id, memberId));
+    return new Newcomer({
+      memberId,
+      clusterId,
+      urlsOf: (peer) => {
+        const exactly = known().filter((info) => id64Equal(info.id, peer));
+        return (exactly.length > 0 ? exactly : known()).flatMap((info) => info.peerUrls);
+      },
+      ask: (url) => fetchMembers(url, this.#askOptions()),
+      onKnown: () => {
+        this.#log.error(alreadyBootstrapped(memberId).message);
+        this.#end({ kind: "end", exitCode: 1 });
+      },
+    });
+  }
+
+  #askOptions(): AskOptions {
+    return { tls: peerTlsOf(this.#config).tls, timeoutMs: ASK_TIMEOUT_MS };
   }
 
   #openMember(identity: MemberIdentity, limits: Limits): Member {
@@ -229,6 +295,7 @@ class ServerProcess implements RunningServer {
       strictReconfigCheck: config.strictReconfigCheck,
       learnerCountMax: config.learnerCountMax,
       watchProgressMs: config.watchProgressMs,
+      warningApplyMs: config.warningApplyMs,
       autoCompaction: config.autoCompaction,
       reportedVersion: REPORTED_VERSION,
       limits,
@@ -258,7 +325,7 @@ class ServerProcess implements RunningServer {
     );
     for (const url of advertisePeerUrls) urls.delete(url);
     for (const url of urls) {
-      fetchMembers(url).then(
+      fetchMembers(url, this.#askOptions()).then(
         ({ clusterId, members }) => {
           if (id64Equal(clusterId, member.options.clusterId)) member.learnAddresses(members);
         },
@@ -278,8 +345,9 @@ class ServerProcess implements RunningServer {
       ...tlsOf(config),
       handler: this.member,
       onHttp: (request, respond) => handleHttp(sources, "client", request, respond),
-      onCallEnd: (methodId, code) => this.member.counters.callHandled(methodId, code),
+      counters: new CallCounters(this.#metrics, { isExtensive: config.metrics === "extensive" }),
       limits,
+      transportLimits: transportLimitsOf(config),
       clock,
       waker: this.#driver,
     });
@@ -295,6 +363,14 @@ class ServerProcess implements RunningServer {
     }
   }
 
+  /** Gives up a start that failed half way: a program that embeds members goes on. */
+  abandon(): void {
+    this.#net?.close();
+    this.#driver?.stop();
+    this.#peers?.close();
+    this.member?.close();
+  }
+
   async stop(): Promise<void> {
     await this.#handOver();
     this.member.stop();
@@ -304,6 +380,7 @@ class ServerProcess implements RunningServer {
     this.#driver.stop();
     this.member.close();
     this.#peers.close();
+    this.#endObservation();
     await this.#directory.close();
   }
 
@@ -370,35 +447,41 @@ class ServerProcess implements RunningServer {
       clientUrls: [],
       isLearner: false,
     }));
-    const stored = storedIdentity(this.#directory.disk);
-    if (stored !== undefined) return { ...stored, initialMembers: [], joins: true };
-    if (!config.isNewCluster) return joinCluster(config);
     const memberId = bootstrapMemberId(config.advertisePeerUrls, config.clusterToken);
-    return {
-      memberId,
-      clusterId: clusterIdOf(initialMembers.map((info) => info.id)),
-      initialMembers,
-      joins: false,
-    };
+    const clusterId = clusterIdOf(initialMembers.map((info) => info.id));
+    const first = { memberId, clusterId, initialMembers, joins: false };
+    const { tls } = peerTlsOf(config);
+    const stored = storedIdentity(this.#directory.disk);
+    if (stored !== undefined) {
+      // A first start that was cut short is taken up again; else the log says everything.
+      const isFirst = id64Equal(stored.memberId, memberId) && id64Equal(stored.clusterId, clusterId);
+      return isFirst && config.isNewCluster ? first : { ...stored, initialMembers: [], joins: true };
+    }
+    if (!config.isNewCluster) return joinCluster(config, tls);
+    await refuseAnotherLife(config, { memberId, tls });
+    return first;
   }
 }
 
-function peerTlsOptions(config: ServerConfig): TlsOptions | undefined {
+function peerTlsOf(config: ServerConfig): { readonly tls: PeerTls } {
   const { certFile, keyFile, caFile, clientCertAuth } = config.peerTls;
-  if (certFile === "") return undefined;
   return {
-    cert: readFileSync(certFile),
-    key: readFileSync(keyFile),
-    ...(caFile === "" ? {} : { ca: readFileSync(caFile) }),
-    requestCert: clientCertAuth,
-    rejectUnauthorized: caFile !== "",
+    tls: {
+      ...(certFile === "" ? {} : { certFile }),
+      ...(keyFile === "" ? {} : { keyFile }),
+      ...(caFile === "" ? {} : { caFile }),
+      clientCertAuth,
+    },
   };
 }
 
 function tlsOf(config: ServerConfig): { tls?: ServerTls } {
   const { certFile, keyFile, caFile, clientCertAuth } = config.clientTls;
   if (certFile === "") return {};
-  return { tls: { certFile, keyFile, ...(caFile === "" ? {} : { trustedCaFile: caFile }), clientCertAuth } };
+  // With a CA every client needs a certificate: etcd 3.6 has it so, whatever --client-cert-auth says.
+  const isRequired = clientCertAuth || caFile !== "";
+  const ca = caFile === "" ? {} : { trustedCaFile: caFile };
+  return { tls: { certFile, keyFile, ...ca, clientCertAuth: isRequired } };
 }
 
 function limitsOf(config: ServerConfig): Limits {
@@ -409,5 +492,14 @@ function limitsOf(config: ServerConfig): Limits {
     streamCountMax: Math.min(config.streamCountMax, DEFAULT_LIMITS.streamCountMax),
     quotaBytes: config.quotaBytes,
     checkpointEntryCount: config.checkpointEntryCount,
+  };
+}
+
+function transportLimitsOf({ keepalive }: ServerConfig): TransportLimits {
+  return {
+    ...DEFAULT_TRANSPORT_LIMITS,
+    keepaliveMinTimeMs: keepalive.minTimeMs,
+    keepaliveIntervalMs: keepalive.intervalMs,
+    keepaliveTimeoutMs: keepalive.timeoutMs,
   };
 }

@@ -15,16 +15,16 @@ export interface UpOptions {
   readonly command: readonly string[];
 }
 
-/** Ports of member 0, 1, 2, …: 2379 and 2380, 22379 and 22380, 32379 and 32380, …. */
+/** Ports of member 0, 1, 2, …: 2379 and 2380, 22379 and 22380, … up to 62379; the seventh has the one left out, 12379. */
 export function memberPorts(index: number): { readonly client: number; readonly peer: number } {
-  const base = index === 0 ? 2379 : 12379 + index * 10_000;
+  const base = index === 0 ? 2379 : 12379 + (index % 6) * 10_000;
   return { client: base, peer: base + 1 };
 }
 
-/** Above this the port numbers end. */
-export const MEMBER_COUNT_MAX = 5;
+/** Above this the port numbers end; it is also the largest cluster that makes sense. */
+export const MEMBER_COUNT_MAX = 7;
 
-const COLORS = [36, 33, 35, 32, 34];
+const COLORS = [36, 33, 35, 32, 34, 31, 96];
 const RESTART_DELAY_MS = 500;
 /** A member that does not stop by itself is killed after this long. */
 const STOP_TIMEOUT_MS = 10_000;

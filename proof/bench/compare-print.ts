@@ -2,12 +2,13 @@
 
 import type { CompareResult } from "./compare.ts";
 import type { FigureResult } from "./figures.ts";
-import { formatCount, formatDuration, threeDigits } from "./units.ts";
+import { formatBytes, formatCount, formatDuration, threeDigits } from "./units.ts";
 
 export function formatFigure(value: number | null, unit: string): string {
   if (value === null || !Number.isFinite(value)) return "–";
   if (unit === "us") return formatDuration(value);
   if (unit === "ms") return formatDuration(value * 1000);
+  if (unit === "B") return formatBytes(value);
   if (unit === "/s") return `${formatCount(value)}/s`;
   return `${threeDigits(value)}${unit === "" || unit === "x" ? unit : ` ${unit}`}`;
 }
@@ -30,9 +31,9 @@ export function describeComparison(result: CompareResult): string {
 }
 
 function figureLine(figure: FigureResult): string {
-  const against = figure.against.map(
-    (one) =>
-      `${one.rival} ${formatFigure(one.value, figure.unit)}, ratio ${threeDigits(one.ratio)} [${threeDigits(one.interval[0])}, ${threeDigits(one.interval[1])}]`,
-  );
+  const against = figure.against.map((one) => {
+    const interval = one.interval?.map(threeDigits).join(", ") ?? "one sample";
+    return `${one.rival} ${formatFigure(one.value, figure.unit)}, ratio ${threeDigits(one.ratio)} [${interval}]`;
+  });
   return `${figure.name.padEnd(22)} ${formatFigure(figure.ours, figure.unit).padStart(9)}   ${against.join("   ")}   ${figure.met ?? "not met"}`;
 }

@@ -5,10 +5,13 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { type CompareOptions, contender, makeDirectory, type RowContext } from "./contenders.ts";
 import { type Picture, runDeck } from "./deck-row.ts";
+import { CAPACITY_ROWS } from "./capacity-rows.ts";
+import { DISK_ROW } from "./disk-row.ts";
 import { FAILURE_ROWS } from "./failure-rows.ts";
 import { LEASE_ROW } from "./lease-row.ts";
+import { MEMORY_ROWS } from "./memory-rows.ts";
 import { type FigureResult, rowResult, type RowResult } from "./figures.ts";
-import type { StoreKind } from "./launch.ts";
+import type { ServerTls, StoreKind } from "./launch.ts";
 import {
   type Limits,
   LOAD_ROWS,
@@ -17,24 +20,41 @@ import {
   type LoadRow,
   measureLimits,
   runLoadGroup,
-  type TlsMaterial,
 } from "./load-rows.ts";
-import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
-import { PROCESS_ROWS, processFigures } from "./process-rows.ts";
+import { assertWritable, ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
+import { type ProcessRow, processFigures, Values } from "./process-row.ts";
+import { PROCESS_ROWS } from "./process-rows.ts";
 import { isInMemory } from "./probes.ts";
 import { type Machine, type RunResult, thisMachine } from "./result.ts";
 import { parseCount } from "./units.ts";
+import { UPKEEP_ROW } from "./upkeep-row.ts";
+import { WATCHER_ROWS } from "./watcher-rows.ts";
 
 const RIVALS: readonly StoreKind[] = ["etcd", "zookeeper", "consul"];
 const QUICK_ROWS = ["P1", "P2", "P4", "P5", "P8", "P9", "P17", "P25", "P28"];
-/** Rows that this program cannot measure yet, so that asking for one says so. */
-const MISSING_ROWS = ["P12", "P15", "P21", "P22", "P30", "P31"];
+/** Every row of the goals. */
+const ROWS = Array.from({ length: 32 }, (_, i) => `P${i}`);
 
-/** Rows that are measured along with another. */
-const SHARED_ROWS: Readonly<Record<string, string>> = {
-  P18: "restart with 1 M keys, clean and after kill -9",
-  P27: "rate over the last 10 % of 1 M keys / over the first 10 %",
-};
+/** Rows that are more than a load, in the order in which they are measured. */
+const OTHER_ROWS: readonly ProcessRow[] = [
+  ...CAPACITY_ROWS,
+  ...MEMORY_ROWS,
+  ...PROCESS_ROWS,
+  DISK_ROW,
+  UPKEEP_ROW,
+  ...WATCHER_ROWS,
+  LEASE_ROW,
+  ...FAILURE_ROWS,
+];
+
+/** Rows that some measurement of this program is for, in order. */
+export function measuredRows(): string[] {
+  const others = OTHER_ROWS.flatMap((row) => [row.id, ...Object.keys(row.shares ?? {})]);
+  const known = new Set(["P0", ...LOAD_ROWS.map((row) => row.id), ...others].map(rowOf));
+  return [...known].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+}
+
+const DECK_WHAT = "the deck's run: 3 members, 1 client, distinct keys of 64 bytes, values of 256";
 
 export interface CompareResult {
   readonly format: 1;
@@ -58,18 +78,22 @@ export interface CompareResult {
 }
 
 const text = { type: "string" } as const;
-const FLAGS = {
-  ...ENDPOINT_FLAGS,
+/** Stores that are started here have no users. */
+const { user: _user, ...GIVEN_FLAGS } = ENDPOINT_FLAGS;
+export const COMPARE_FLAGS = {
+  ...GIVEN_FLAGS,
   rival: text,
   suite: text,
   rows: text,
   rounds: text,
   slice: text,
   keys: text,
+  minutes: text,
   seed: text,
   ours: text,
   "ours-endpoints": text,
   "rival-endpoints": text,
+  "zookeeper-client": text,
   dir: text,
   report: text,
   save: text,
@@ -78,11 +102,16 @@ const FLAGS = {
 } as const;
 
 export function parseCompare(argv: readonly string[]): CompareOptions {
-  const values = parseFlags(argv, FLAGS);
-  const read = (name: keyof typeof FLAGS): string | undefined =>
+  const values = parseFlags(argv, COMPARE_FLAGS);
+  const read = (name: keyof typeof COMPARE_FLAGS): string | undefined =>
     typeof values[name] === "string" ? values[name] : undefined;
-  const number = (name: keyof typeof FLAGS, byDefault: number): number =>
+  const number = (name: keyof typeof COMPARE_FLAGS, byDefault: number): number =>
     read(name) === undefined ? byDefault : parseCount(read(name)!);
+  const positive = (name: keyof typeof COMPARE_FLAGS): number => {
+    const value = number(name, 0);
+    if (!(value > 0)) throw new UsageError(`--${name} is ${read(name)}: it must be above 0`);
+    return value;
+  };
   const suite = read("suite") ?? "quick";
   if (suite !== "quick" && suite !== "full")
     throw new UsageError(`--suite is ${suite}: it must be quick or full`);
@@ -94,6 +123,10 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
   const given = read("rival-endpoints");
   if (given !== undefined && rivals.length > 1)
     throw new UsageError("--rival-endpoints goes with one --rival");
+  const zooKeeperClient = read("zookeeper-client") ?? "light";
+  if (zooKeeperClient !== "npm" && zooKeeperClient !== "light")
+    throw new UsageError(`--zookeeper-client is ${zooKeeperClient}: it must be npm or light`);
+  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
     ours: contender("holdfast", {
@@ -109,7 +142,8 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
       .map((row) => row.trim().toUpperCase()),
     rounds: number("rounds", 5),
     sliceSeconds: number("slice", suite === "full" ? 10 : 3),
-    keys: read("keys") === undefined ? undefined : number("keys", 0),
+    keys: read("keys") === undefined ? undefined : positive("keys"),
+    minutes: read("minutes") === undefined ? undefined : positive("minutes"),
     seed: number("seed", 1),
     directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
     json: read("write-out") === "json",
@@ -117,6 +151,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     saveFile: read("save"),
     quiet: values["quiet"] === true,
     tls: tlsOf(read, values["insecure-skip-tls-verify"] === true),
+    zooKeeperClient,
   };
 }
 
@@ -127,11 +162,13 @@ function rowOf(id: string): string {
 
 function isWanted(options: CompareOptions, id: string): boolean {
   const row = rowOf(id);
-  // P18 and P27 come out of the load that P11 needs.
-  const wanted = (name: string): boolean =>
-    name === row || (row === "P11" && (name === "P18" || name === "P27"));
-  if (options.rows) return options.rows.some(wanted);
+  if (options.rows) return options.rows.includes(row);
   return options.suite === "full" || (QUICK_ROWS.includes(row) && id !== "P8b");
+}
+
+/** The row itself or one that is measured along with it. */
+function isWantedRow(options: CompareOptions, row: ProcessRow): boolean {
+  return [row.id, ...Object.keys(row.shares ?? {})].some((id) => isWanted(options, id));
 }
 
 export interface CompareHooks {
@@ -147,12 +184,11 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
   const startedAt = new Date();
   const collector = new Collector(options, hooks);
   try {
-    const limits = await measureLimits(options.directory);
+    const limits = await measureLimits(options.directory, 1);
     if (isWanted(options, "P0") && (options.rows || options.suite === "full")) await collector.deck();
     for (const group of loadGroups(LOAD_ROWS.filter((row) => isWanted(options, row.id))))
       await collector.load(group);
-    for (const row of [...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS])
-      if (isWanted(options, row.id)) await collector.process(row);
+    for (const row of OTHER_ROWS) if (isWantedRow(options, row)) await collector.process(row);
     return {
       format: 1,
       kind: "compare",
@@ -167,7 +203,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
       rounds: options.rounds,
       sliceSeconds: options.sliceSeconds,
       limits,
-      rows: collector.rows(),
+      rows: collector.rows(options.rows ?? (options.suite === "full" ? ROWS : [])),
       pictures: collector.pictures,
       curves: collector.curves,
       notes,
@@ -178,19 +214,16 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
 }
 
 function checkRows(options: CompareOptions): void {
-  const known = new Set(
-    [...LOAD_ROWS, ...PROCESS_ROWS, LEASE_ROW, ...FAILURE_ROWS]
-      .map((row) => rowOf(row.id))
-      .concat("P0", "P18", "P27"),
-  );
-  for (const row of options.rows ?? []) {
-    if (MISSING_ROWS.includes(row)) throw new UsageError(`Row ${row} cannot be measured by this program yet`);
-    if (!known.has(row)) throw new UsageError(`Row ${row} is none of ${[...known].join(", ")}`);
-  }
+  for (const row of options.rows ?? [])
+    if (!ROWS.includes(row)) throw new UsageError(`Row ${row} is none of ${ROWS.join(", ")}`);
 }
 
 function machineNotes(options: CompareOptions): string[] {
   const notes = options.rivals.flatMap((one) => (one.installed.note ? [one.installed.note] : []));
+  if (options.zooKeeperClient === "npm" && options.rivals.some((one) => one.kind === "zookeeper"))
+    notes.push(
+      "zookeeper is loaded by node-zookeeper-client, which costs the client more than the others' do",
+    );
   if (options.rounds < 5) notes.push(`${options.rounds} rounds; the goals ask for five or more`);
   if (isInMemory(options.directory))
     notes.push(
@@ -202,19 +235,22 @@ function machineNotes(options: CompareOptions): string[] {
   return notes;
 }
 
+/** One of the measurements of a row. */
+interface Part {
+  readonly id: string;
+  readonly what: string;
+  readonly figures: readonly FigureResult[];
+  readonly notes: readonly string[];
+  readonly seconds: number;
+}
+
 class Collector {
   readonly #options: CompareOptions;
   readonly #hooks: CompareHooks;
-  readonly #parts: {
-    id: string;
-    what: string;
-    figures: readonly FigureResult[];
-    notes: readonly string[];
-    seconds: number;
-  }[] = [];
+  readonly #parts: Part[] = [];
   readonly pictures: Picture[] = [];
   readonly curves: { row: string; runs: readonly RunResult[] }[] = [];
-  #tls: TlsMaterial | undefined;
+  #tls: Omit<ServerTls, "mutual"> | undefined;
 
   constructor(options: CompareOptions, hooks: CompareHooks) {
     this.#options = options;
@@ -222,8 +258,7 @@ class Collector {
   }
 
   async deck(): Promise<void> {
-    const what = "the deck's run: 3 members, 1 client, distinct keys of 64 bytes, values of 256";
-    await this.#measure([{ id: "P0", what }], async (context) => {
+    await this.#measure([{ id: "P0", what: DECK_WHAT }], async (context) => {
       const { figures, picture } = await runDeck(context);
       this.pictures.push(picture);
       return [figures];
@@ -233,7 +268,11 @@ class Collector {
   async load(group: readonly LoadRow[]): Promise<void> {
     await this.#measure(group, async (context) => {
       const first = group[0]!;
-      const tls = first.tls ? (this.#tls ??= makeCertificate(this.#options.directory)) : undefined;
+      if (first.note !== undefined) context.notes.push(first.note);
+      const tls = first.tls && {
+        ...(this.#tls ??= makeCertificate(this.#options.directory)),
+        mutual: first.tls === "mutual",
+      };
       const result = await runLoadGroup(context, first, tls);
       this.curves.push({
         row: group.map((row) => row.id).join(", "),
@@ -243,14 +282,25 @@ class Collector {
     });
   }
 
-  async process(row: (typeof PROCESS_ROWS)[number]): Promise<void> {
+  async process(row: ProcessRow): Promise<void> {
     // One load may serve several rows: a figure named "P18 restart" belongs to P18.
     const owner = (name: string): string => /^(P\d+) /.exec(name)?.[1] ?? row.id;
-    const ids = [...new Set(row.figures.map((figure) => owner(figure.name)))];
-    const rows = ids.map((id) => ({ id, what: id === row.id ? row.what : (SHARED_ROWS[id] ?? row.what) }));
+    const rows = [
+      { id: row.id, what: row.what },
+      ...Object.entries(row.shares ?? {}).map(([id, what]) => ({ id, what })),
+    ];
     await this.#measure(rows, async (context) => {
-      const figures = processFigures(context, row, await row.run(context));
-      return ids.map((id) =>
+      const values = new Values();
+      let failed = false;
+      try {
+        await row.run(context, values);
+      } catch (error) {
+        failed = true;
+        const how = values.isEmpty ? "not measured" : "not measured to its end";
+        context.notes.push(`${how}: ${(error as Error).message}`);
+      }
+      const figures = values.isEmpty ? [] : processFigures(context, row, { values, failed });
+      return rows.map(({ id }) =>
         figures
           .filter((figure) => owner(figure.name) === id)
           .map((figure) => ({ ...figure, name: figure.name.replace(/^P\d+ /, "") })),
@@ -258,17 +308,16 @@ class Collector {
     });
   }
 
-  /** Parts of a row become one. */
-  rows(): RowResult[] {
-    const ids = [...new Set(this.#parts.map((part) => rowOf(part.id)))].sort(
+  /** Parts of a row become one. A row that was `asked` for is there, whatever came of it. */
+  rows(asked: readonly string[]): RowResult[] {
+    const ids = [...new Set([...this.#parts.map((part) => rowOf(part.id)), ...asked])].sort(
       (a, b) => Number(a.slice(1)) - Number(b.slice(1)),
     );
     return ids.map((id) => {
-      const parts = this.#parts.filter((part) => rowOf(part.id) === id);
+      const found = this.#parts.filter((part) => rowOf(part.id) === id);
+      const parts = found.length > 0 ? found : [notMeasured(id)];
       const figures = parts.flatMap((part) =>
-        part.figures.map((figure) =>
-          parts.length > 1 ? { ...figure, name: `${figure.name} (${partName(part.what)})` } : figure,
-        ),
+        part.figures.map((figure) => ({ ...figure, name: nameAmong(parts, part, figure.name) })),
       );
       const rivals = this.#options.rivals.map((one) => one.name).join(",");
       const frame = {
@@ -313,13 +362,26 @@ class Collector {
   }
 }
 
-/** What tells one part of a row from another: "100 clients on 10 connections". */
-function partName(what: string): string {
-  return /\d[\d,]* clients?(?: on \d+ connections)?/.exec(what)?.[0] ?? what;
+function notMeasured(id: string): Part {
+  const row = OTHER_ROWS.find((one) => one.id === id) ?? LOAD_ROWS.find((one) => one.id === id);
+  const notes = ["not measured: interrupted before its turn"];
+  return { id, what: row?.what ?? (id === "P0" ? DECK_WHAT : ""), figures: [], notes, seconds: 0 };
+}
+
+/** A figure's name, with what tells its part of the row from the others: "p50 (100 clients on 10 connections)". */
+function nameAmong(parts: readonly Part[], part: Part, name: string): string {
+  if (parts.length === 1) return name;
+  const load = (of: Part): string | undefined =>
+    /\d[\d,]* clients?(?: on \d+ connections)?/.exec(of.what)?.[0];
+  const namesakes = parts.filter(
+    (other) => other !== part && other.figures.some((figure) => figure.name === name),
+  );
+  if (namesakes.some((other) => load(other) === load(part))) return `${name} (${part.what})`;
+  return load(part) === undefined ? name : `${name} (${load(part)})`;
 }
 
 /** A certificate for 127.0.0.1, made by openssl, for the TLS rows. */
-function makeCertificate(directory: string): TlsMaterial {
+function makeCertificate(directory: string): Omit<ServerTls, "mutual"> {
   const files = {
     caFile: path.join(directory, "ca.pem"),
     certFile: path.join(directory, "ca.pem"),

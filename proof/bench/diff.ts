@@ -1,4 +1,5 @@
-// `holdfast bench diff OLD NEW`: a verdict per figure with confidence, from two files of results.
+// `holdfast bench diff OLD NEW`: a verdict per figure with confidence, from two files of results (`build-diff.ts`: from
+// two builds).
 //
 // A file holds what `--save` or `-w json` wrote, one or more objects, one a line: several runs of the same workload are
 // samples. With a single run its seconds are the samples, which sees noise within the run only; the table says which.
@@ -7,14 +8,17 @@ import * as fs from "node:fs";
 import { Prng } from "../../core/base/prng.ts";
 import { formatFigure } from "./compare-print.ts";
 import { UsageError } from "./options.ts";
-import { median, permutationP } from "./statistics.ts";
+import { divisions, holm, median, permutationP } from "./statistics.ts";
+import type { BuildDiff } from "./build-diff.ts";
 import type { CompareResult } from "./compare.ts";
+import type { Growth } from "./growth.ts";
 import type { Ladder } from "./ladder.ts";
+import type { ProcessUse } from "./process-sampler.ts";
 import type { RunResult } from "./result.ts";
 
 /** Nothing may get worse by more than this without a word. */
 const WORSE_SHARE = 0.02;
-/** Chance of a false alarm per figure. */
+/** Chance of a false alarm among all figures together. */
 const ALPHA = 0.05;
 
 export interface DiffLine {
@@ -25,9 +29,14 @@ export interface DiffLine {
   readonly new: number;
   /** (new - old) / old. */
   readonly change: number;
+  /** The chance of such a difference by luck, of this figure alone, and of any among so many; 1 with one sample. */
   readonly p: number;
+  readonly pOfAll: number;
+  readonly oldCount: number;
+  readonly newCount: number;
   readonly samples: string;
-  readonly verdict: "better" | "worse" | "same";
+  /** With a question mark: one would say so of this figure alone, but among so many one such difference is luck. */
+  readonly verdict: "better" | "worse" | "same" | "better?" | "worse?";
 }
 
 interface Samples {
@@ -44,7 +53,7 @@ export function diffFiles(oldFile: string, newFile: string): DiffLine[] {
   return diffResults(readResults(oldFile), readResults(newFile));
 }
 
-type AnyResult = RunResult | CompareResult | Ladder;
+type AnyResult = RunResult | CompareResult | Ladder | Growth;
 
 export function readResults(file: string): AnyResult[] {
   let text: string;
@@ -73,23 +82,43 @@ export function diffResults(before: readonly AnyResult[], after: readonly AnyRes
   const old = collect(before);
   const now = collect(after);
   const prng = new Prng(1);
-  const lines: DiffLine[] = [];
+  const found: Omit<DiffLine, "pOfAll" | "verdict">[] = [];
   for (const [name, samples] of old) {
     const others = now.get(name);
     if (!others || samples.values.length === 0 || others.values.length === 0) continue;
-    lines.push(compareSamples(name, samples, others, prng));
+    found.push(compareSamples(name, samples, others, prng));
   }
-  return lines;
+  // Only what can be tested takes part in the correction.
+  const tested = found.filter((line) => line.oldCount > 1 && line.newCount > 1);
+  const adjusted = holm(tested.map((line) => line.p));
+  return found.map((line) => {
+    const position = tested.indexOf(line);
+    const pOfAll = position < 0 ? 1 : adjusted[position]!;
+    return { ...line, pOfAll, verdict: verdictOf(line, pOfAll, old.get(`${line.what}\t${line.figure}`)!) };
+  });
 }
 
-function compareSamples(name: string, old: Samples, now: Samples, prng: Prng): DiffLine {
+function verdictOf(
+  line: Pick<DiffLine, "change" | "p">,
+  pOfAll: number,
+  samples: Samples,
+): DiffLine["verdict"] {
+  if (line.p >= ALPHA || Math.abs(line.change) <= WORSE_SHARE) return "same";
+  const word = (samples.lowerIsBetter ? line.change > 0 : line.change < 0) ? "worse" : "better";
+  return pOfAll < ALPHA ? word : `${word}?`;
+}
+
+function compareSamples(
+  name: string,
+  old: Samples,
+  now: Samples,
+  prng: Prng,
+): Omit<DiffLine, "pOfAll" | "verdict"> {
   const [what = "", figure = ""] = name.split("\t");
   const from = median(old.values);
   const to = median(now.values);
   const change = from === 0 ? (to === 0 ? 0 : Number.POSITIVE_INFINITY) : (to - from) / from;
   const p = old.values.length > 1 && now.values.length > 1 ? permutationP(old.values, now.values, prng) : 1;
-  const isReal = p < ALPHA && Math.abs(change) > WORSE_SHARE;
-  const isWorse = old.lowerIsBetter ? change > 0 : change < 0;
   const unit = old.ofSeconds || now.ofSeconds ? "seconds" : "runs";
   return {
     what,
@@ -99,8 +128,9 @@ function compareSamples(name: string, old: Samples, now: Samples, prng: Prng): D
     new: to,
     change,
     p,
+    oldCount: old.values.length,
+    newCount: now.values.length,
     samples: `${old.values.length} and ${now.values.length} ${unit}`,
-    verdict: isReal ? (isWorse ? "worse" : "better") : "same",
   };
 }
 
@@ -109,6 +139,7 @@ function collect(results: readonly AnyResult[]): Found {
   const runs = new Map<string, RunResult[]>();
   for (const result of results) {
     if ("kind" in result && result.kind === "compare") collectRows(result, found);
+    else if ("kind" in result && result.kind === "growth") collectGrowth(result, found);
     else
       for (const run of "kind" in result ? result.steps : [result as RunResult]) {
         const name = `${run.workload}, ${run.loop === "open" ? `${run.targetRate}/s` : `${run.clients} clients`}, ${run.keySize}/${run.valueSize}`;
@@ -125,10 +156,30 @@ function collectRows(result: CompareResult, found: Found): void {
       add(found, `${row.row}\t${figure.name}`, {
         unit: figure.unit,
         lowerIsBetter: figure.better === "lower",
-        values: [...figure.oursRounds],
+        // A round without a figure is null in a file.
+        values: figure.oursRounds.filter(Number.isFinite),
         ofSeconds: false,
       });
     }
+  }
+}
+
+function collectGrowth(result: Growth, found: Found): void {
+  const figure = (what: string, name: string, unit: string, value: number | null | undefined): void => {
+    if (value === null || value === undefined || !Number.isFinite(value)) return;
+    const samples = { unit, lowerIsBetter: unit !== "/s", values: [value], ofSeconds: false };
+    add(found, `${what}\t${name}`, samples);
+  };
+  const what = `growth of ${result.of}`;
+  figure(what, "exponent", "", result.exponent.value);
+  for (const point of result.points) {
+    const step = `${what}, ${point.n}`;
+    figure(step, result.cost, "us", point.costUs);
+    figure(step, "rate", "/s", point.rate);
+    figure(step, "p99", "us", point.p99Us);
+    figure(step, "memory", "B", point.residentBytes);
+    figure(step, "allocated per operation", "B", point.allocatedBytes);
+    figure(step, "time in garbage collection", "%", point.gcShare === null ? null : 100 * point.gcShare);
   }
 }
 
@@ -149,9 +200,29 @@ function collectRuns(name: string, runs: readonly RunResult[], found: Found): vo
   figure("p99", "us", { run: (run) => run.p99Us, second: (second) => second.p99Us });
   figure("p99.9", "us", { run: (run) => run.p999Us });
   figure("slowest", "us", { run: (run) => run.maxUs });
-  const cpu = (run: RunResult): number =>
-    (run.servers.reduce((sum, one) => sum + one.cpuSeconds, 0) * 1e6) / Math.max(1, run.operations);
-  if (runs.every((run) => run.servers.length > 0)) figure("server CPU per operation", "us", { run: cpu });
+  // Of the server. A figure that one of the runs does not have is none.
+  const server = (
+    title: string,
+    unit: string,
+    of: (one: ProcessUse, run: RunResult) => number | null,
+  ): void => {
+    const sum = (run: RunResult): number =>
+      run.servers.reduce(
+        (all, one) => all + (of(one, run) ?? Number.NaN),
+        run.servers.length > 0 ? 0 : Number.NaN,
+      );
+    if (runs.every((run) => Number.isFinite(sum(run)))) figure(title, unit, { run: sum });
+  };
+  const operations = (run: RunResult): number => Math.max(1, run.operations);
+  server("server CPU per operation", "us", (one, run) => (one.cpuSeconds * 1e6) / operations(run));
+  server("bytes written per operation", "B", (one, run) => one.writtenBytes / operations(run));
+  server("memory", "B", (one) => one.rssBytesMax);
+  server("log syncs per operation", "", (one, run) => share(one.fsyncs, operations(run)));
+  server("time in garbage collection", "%", (one, run) => share(one.gcSeconds, run.seconds / 100));
+}
+
+function share(amount: number | null | undefined, of: number): number | null {
+  return amount === null || amount === undefined ? null : amount / of;
 }
 
 function add(found: Found, name: string, samples: Samples): void {
@@ -164,7 +235,8 @@ export function describeDiff(lines: readonly DiffLine[]): string {
   if (lines.length === 0) return "The two have no figure in common\n";
   const rows = lines.map((line) => {
     const percent = `${line.change >= 0 ? "+" : ""}${(100 * line.change).toFixed(1)} %`;
-    const sure = line.p < 1 ? `p=${line.p.toFixed(3)}` : "one sample";
+    const tested = line.oldCount > 1 && line.newCount > 1;
+    const sure = tested ? `p=${line.p.toFixed(4)}, of all ${line.pOfAll.toFixed(3)}` : "one sample";
     return [
       line.what,
       line.figure,
@@ -182,11 +254,33 @@ export function describeDiff(lines: readonly DiffLine[]): string {
       .map((cell, i) => cell.padEnd(widths[i]!))
       .join("  ")
       .trimEnd();
-  // Of three and three runs even the clearest difference comes about by luck once in ten times.
-  const few = lines.some((line) => /^[1-3] and|and [1-3] /.test(line.samples))
-    ? "(fewer than four runs on a side cannot tell anything apart)\n"
-    : "";
-  return `${[head, ...rows].map(print).join("\n")}\n${few}`;
+  return `${[head, ...rows].map(print).join("\n")}\n${powerNote(lines)}`;
+}
+
+/** A diff of two builds: who they are, and the lines. */
+export function describeBuildDiff(found: BuildDiff): string {
+  const head = [
+    `old ${found.old.version} (${found.old.program})`,
+    `new ${found.new.version} (${found.new.program})`,
+    `${found.rounds} rounds of ${found.sliceSeconds} s each, in turns`,
+    ...found.notes.map((note) => `note: ${note}`),
+  ];
+  return `${head.join("\n")}\n\n${describeDiff(found.lines)}`;
+}
+
+/** What so few runs cannot tell, however large the difference. */
+function powerNote(lines: readonly DiffLine[]): string {
+  const tested = lines.filter((line) => line.oldCount > 1 && line.newCount > 1);
+  if (tested.length === 0) return "(one run on a side cannot tell anything apart)\n";
+  const blind = tested.filter((line) => {
+    // The clearest difference is one division of all, and its mirror image where both sides are as many.
+    const mirrored = line.oldCount === line.newCount ? 2 : 1;
+    const least = mirrored / divisions(line.oldCount + line.newCount, line.oldCount);
+    return least * tested.length >= ALPHA;
+  });
+  return blind.length === 0
+    ? ""
+    : `(among ${tested.length} figures ${blind.length} have too few runs to be told apart for sure: they get a question mark at most)\n`;
 }
 
 export function isWorse(lines: readonly DiffLine[]): boolean {

@@ -134,6 +134,16 @@ export function headerRevision(bytes: Uint8Array, start: number, end: number): n
   return 0;
 }
 
+/** LeaseKeepAliveResponse.TTL (3): 0, which is left out, says that the lease is gone. */
+export function keepAliveTtlSeconds(bytes: Uint8Array, start: number, end: number): number {
+  reader.reset(bytes, start, end);
+  for (let number = reader.next(); number !== 0; number = reader.next()) {
+    if (number === 3) return reader.int64();
+    reader.skip();
+  }
+  return 0;
+}
+
 /** TxnResponse.succeeded (2). */
 export function txnSucceeded(bytes: Uint8Array, start: number, end: number): boolean {
   reader.reset(bytes, start, end);

@@ -2,10 +2,10 @@
 
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { all, prepare, type RowContext } from "./contenders.ts";
+import { etcdLike, prepare, type RowContext } from "./contenders.ts";
 import { Control } from "./control.ts";
 import type { Cluster } from "./launch.ts";
-import { type ProcessRow, Values } from "./process-rows.ts";
+import type { ProcessRow } from "./process-row.ts";
 import { openRpc } from "./rpc-client.ts";
 import { clockUs } from "./ticker.ts";
 
@@ -78,7 +78,7 @@ async function withThree(
   context: RowContext,
   body: (cluster: Cluster, name: string) => Promise<void>,
 ): Promise<void> {
-  for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
+  for (const who of etcdLike(context.options)) {
     const cluster = await prepare(context, who, 3);
     try {
       for (let i = 0; i < 3; i++) cluster.startMember(i);
@@ -120,7 +120,6 @@ async function gapOf(cluster: Cluster, lose: "SIGKILL" | "SIGSTOP"): Promise<num
 const KILL: ProcessRow = {
   id: "P19",
   what: "kill -9 of the leader to the first acknowledged put, 3 members, default timers",
-  etcdOnly: true,
   figures: [
     {
       name: "gap",
@@ -129,22 +128,19 @@ const KILL: ProcessRow = {
       demands: { gate: { ratio: 1 }, target: { ratio: 0.15 }, stretch: { value: 50 } },
     },
   ],
-  run: async (context) => {
-    const values = new Values();
+  run: async (context, values) => {
     await withThree(context, async (cluster, name) => {
       for (let trial = 0; trial < trials(context); trial++) {
         context.say(`${name}: killing the leader, ${trial + 1} of ${trials(context)}`);
         values.add("gap", name, await gapOf(cluster, "SIGKILL"));
       }
     });
-    return values;
   },
 };
 
 const SILENT: ProcessRow = {
   id: "P20",
   what: "silent leader (SIGSTOP); graceful move of leadership: write gap, 3 members",
-  etcdOnly: true,
   figures: [
     {
       name: "silent leader",
@@ -159,8 +155,7 @@ const SILENT: ProcessRow = {
       demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } },
     },
   ],
-  run: async (context) => {
-    const values = new Values();
+  run: async (context, values) => {
     await withThree(context, async (cluster, name) => {
       for (let trial = 0; trial < Math.min(5, trials(context)); trial++) {
         context.say(`${name}: moving the leader, ${trial + 1}`);
@@ -169,7 +164,6 @@ const SILENT: ProcessRow = {
         values.add("silent leader", name, await gapOf(cluster, "SIGSTOP"));
       }
     });
-    return values;
   },
 };
 

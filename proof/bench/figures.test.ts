@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../core/base/prng.ts";
-import { type FigurePlan, figureResult, lowest, rowResult } from "./figures.ts";
+import { type FigurePlan, figureResult, lowest, partsResult, rowResult } from "./figures.ts";
 
 const latency: FigurePlan = {
   name: "p50",
@@ -58,4 +58,35 @@ test("figures: a row is as good as its worst figure, and names it", () => {
 
 test("figures: not a number meets nothing", () => {
   assert.equal(result(latency, [Number.NaN], { etcd: [1000] }).met, null);
+});
+
+test("figures: one sample on a side has a ratio and no interval", () => {
+  for (const [ours, etcd] of [
+    [[500], [1000, 1010]],
+    [[500, 510], [1000]],
+  ] as const) {
+    const [against] = result(latency, [...ours], { etcd: [...etcd] }).against;
+    assert.ok(against!.ratio < 0.6);
+    assert.equal(against!.interval, null);
+  }
+  const several = result(latency, [500, 510, 505], { etcd: [1000, 1010, 990] }).against[0]!;
+  assert.ok(several.interval![0] < several.ratio && several.ratio < several.interval![1]);
+});
+
+test("figures: a figure of a whole run has its interval from its parts", () => {
+  const slowest = { ...latency, name: "slowest" };
+  const statistic = (drawn: readonly number[]): number => Math.max(...drawn);
+  const parts = { ours: [10, 20, 40, 15], rivals: new Map([["etcd", [100, 80, 90, 400]]]), statistic };
+  const found = partsResult(slowest, parts, new Prng(1));
+  const against = found.against[0]!;
+  assert.deepEqual([found.ours, against.value, against.ratio], [40, 400, 0.1]);
+  assert.deepEqual(found.oursRounds, [10, 20, 40, 15]);
+  // Draws without a slice leave out its slowest operation: 20 / 400 and 40 / 100 come up.
+  assert.ok(against.interval![0] < 0.1 && against.interval![1] > 0.1);
+  const single = partsResult(
+    slowest,
+    { ours: [10], rivals: new Map([["etcd", [100]]]), statistic },
+    new Prng(1),
+  );
+  assert.equal(single.against[0]!.interval, null);
 });

@@ -1,7 +1,7 @@
 // A figure of a comparison: what we and each rival had in every round, and which level of goals.md that meets.
 
 import type { Prng } from "../../core/base/prng.ts";
-import { median, ratioOfMedians } from "./statistics.ts";
+import { type Estimate, median, quantileOf, ratioOfMedians } from "./statistics.ts";
 
 export type Level = "gate" | "target" | "stretch";
 const LEVELS: readonly Level[] = ["gate", "target", "stretch"];
@@ -29,8 +29,8 @@ export interface Against {
   readonly rival: string;
   readonly value: number;
   readonly ratio: number;
-  /** Of the ratio, 95 %. */
-  readonly interval: readonly [number, number];
+  /** Of the ratio, 95 %; null when one side has one sample, which tells nothing of its spread. */
+  readonly interval: readonly [number, number] | null;
   readonly met: Level | null;
 }
 
@@ -51,16 +51,67 @@ export interface Rounds {
 }
 
 export function figureResult(plan: FigurePlan, rounds: Rounds, prng: Prng): FigureResult {
-  const ours = median(rounds.ours);
-  const against: Against[] = [...rounds.rivals].map(([rival, theirs]) => {
-    const estimate = ratioOfMedians(rounds.ours, theirs, prng);
+  const estimates = new Map(
+    [...rounds.rivals].map(([rival, theirs]) => [
+      rival,
+      { value: median(theirs), ratio: ratioOfMedians(rounds.ours, theirs, prng) },
+    ]),
+  );
+  return resultOf(plan, rounds, { ours: median(rounds.ours), rivals: estimates });
+}
+
+/** One run in parts, such as its slices, and the figure as a statistic of any draw of them. */
+export interface Parts<T> {
+  readonly ours: readonly T[];
+  readonly rivals: ReadonlyMap<string, readonly T[]>;
+  readonly statistic: (drawn: readonly T[]) => number;
+}
+
+/** Enough for the first digit of an interval: a draw may merge some dozen histograms. */
+const PART_RESAMPLES = 300;
+
+/** A figure of a whole run, such as its slowest operation: the interval comes from drawing its parts again. */
+export function partsResult<T>(plan: FigurePlan, parts: Parts<T>, prng: Prng): FigureResult {
+  const { statistic } = parts;
+  const ofEach = (those: readonly T[]): number[] => those.map((part) => statistic([part]));
+  const draws = (those: readonly T[]): number[] =>
+    Array.from({ length: PART_RESAMPLES }, () =>
+      statistic(those.map(() => those[prng.below(those.length)]!)),
+    );
+  const ours = { value: statistic(parts.ours), draws: draws(parts.ours) };
+  const rivals = new Map(
+    [...parts.rivals].map(([rival, those]) => {
+      const theirs = { value: statistic(those), draws: draws(those) };
+      const ratios = ours.draws.map((value, i) => value / theirs.draws[i]!).filter(Number.isFinite);
+      const value = ours.value === 0 && theirs.value === 0 ? 1 : ours.value / theirs.value;
+      const ratio = { value, low: quantileOf(ratios, 0.025), high: quantileOf(ratios, 0.975) };
+      return [rival, { value: theirs.value, ratio }];
+    }),
+  );
+  const rounds = {
+    ours: ofEach(parts.ours),
+    rivals: new Map([...parts.rivals].map(([rival, those]) => [rival, ofEach(those)])),
+  };
+  return resultOf(plan, rounds, { ours: ours.value, rivals });
+}
+
+interface Found {
+  readonly ours: number;
+  readonly rivals: ReadonlyMap<string, { readonly value: number; readonly ratio: Estimate }>;
+}
+
+function resultOf(plan: FigurePlan, rounds: Rounds, found: Found): FigureResult {
+  const { ours } = found;
+  const against: Against[] = [...found.rivals].map(([rival, { value, ratio }]) => {
     const demands = plan.perRival?.[rival] ?? plan.demands;
+    const samples = Math.min(rounds.ours.length, rounds.rivals.get(rival)?.length ?? 0);
+    const known = samples > 1 && Number.isFinite(ratio.low) && Number.isFinite(ratio.high);
     return {
       rival,
-      value: tidy(median(theirs)),
-      ratio: tidy(estimate.value),
-      interval: [tidy(estimate.low), tidy(estimate.high)],
-      met: levelMet(plan, demands, { ours, ratio: estimate.value }),
+      value: tidy(value),
+      ratio: tidy(ratio.value),
+      interval: known ? [tidy(ratio.low), tidy(ratio.high)] : null,
+      met: levelMet(plan, demands, { ours, ratio: ratio.value }),
     };
   });
   const alone = levelMet(plan, plan.demands, { ours, ratio: undefined });
@@ -72,7 +123,8 @@ export function figureResult(plan: FigurePlan, rounds: Rounds, prng: Prng): Figu
     oursRounds: rounds.ours.map(tidy),
     rivalRounds: Object.fromEntries([...rounds.rivals].map(([rival, values]) => [rival, values.map(tidy)])),
     against,
-    met: against.length === 0 ? alone : lowest(against.map((one) => one.met)),
+    // Nothing measured meets nothing, also where nothing is asked.
+    met: !Number.isFinite(ours) ? null : against.length === 0 ? alone : lowest(against.map((one) => one.met)),
   };
 }
 

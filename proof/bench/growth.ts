@@ -1,10 +1,24 @@
 // `holdfast bench growth --of keys`: how the cost of an operation grows with something, as an exponent with its
 // interval, and whether that is faster than it should be. (Big-O, measured.)
 
+import * as path from "node:path";
 import { Prng } from "../../core/base/prng.ts";
-import { ENDPOINT_FLAGS, parseFlags, parseRun, UsageError } from "./options.ts";
+import { encodeUtf8 } from "../../core/base/utf8.ts";
+import { METHOD } from "../../core/wire/service.ts";
+import { Control } from "./control.ts";
+import { findInstalled, launch } from "./launch.ts";
+import {
+  assertWritable,
+  ENDPOINT_FLAGS,
+  parseFlags,
+  parseRun,
+  type RunOptions,
+  UsageError,
+} from "./options.ts";
+import { prefixEnd } from "./range-workload.ts";
 import type { LineData, Page } from "./report/sections.ts";
 import type { RunResult } from "./result.ts";
+import { openRpc } from "./rpc-client.ts";
 import { type RunHooks, runOnce } from "./run.ts";
 import { type Estimate, fitExponent } from "./statistics.ts";
 import { formatBytes, formatCount, formatDuration, parseCount, threeDigits } from "./units.ts";
@@ -99,7 +113,10 @@ export interface Growth {
     readonly rate: number;
     readonly p99Us: number;
     readonly residentBytes: number;
-    readonly gcShare: number;
+    /** An operation's; null: the store is on another machine, or of a kind that cannot be looked into. */
+    readonly allocatedBytes: number | null;
+    /** Null: the store does not say. */
+    readonly gcShare: number | null;
   }[];
 }
 
@@ -107,23 +124,36 @@ export interface GrowthOptions {
   readonly of: GrowthOf;
   readonly steps: readonly number[];
   readonly flags: readonly string[];
+  /** A fresh store for each step; undefined: one that runs, whose keys of a step are deleted after it. */
+  readonly start: "holdfast" | "etcd" | undefined;
+  readonly directory: string;
+  readonly allocations: boolean;
   readonly json: boolean;
   readonly reportFile: string | undefined;
+  readonly saveFile: string | undefined;
   readonly quiet: boolean;
 }
 
 const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+export const GROWTH_FLAGS = {
+  ...ENDPOINT_FLAGS,
+  of: text,
+  steps: text,
+  duration: text,
+  start: text,
+  dir: text,
+  "no-allocations": flag,
+  report: text,
+  save: text,
+  quiet: flag,
+  "write-out": { type: "string", short: "w" },
+} as const;
 
 export function parseGrowth(argv: readonly string[]): GrowthOptions {
-  const values = parseFlags(argv, {
-    ...ENDPOINT_FLAGS,
-    of: text,
-    steps: text,
-    duration: text,
-    report: text,
-    quiet: { type: "boolean" },
-    "write-out": { type: "string", short: "w" },
-  });
+  const values = parseFlags(argv, GROWTH_FLAGS);
+  const read = (name: keyof typeof GROWTH_FLAGS): string | undefined =>
+    typeof values[name] === "string" ? values[name] : undefined;
   const of = GROWTHS.find((one) => one === values["of"]);
   if (of === undefined) throw new UsageError(`--of must be one of ${GROWTHS.join(", ")}`);
   const flags = Object.keys(ENDPOINT_FLAGS).flatMap((name) =>
@@ -133,15 +163,34 @@ export function parseGrowth(argv: readonly string[]): GrowthOptions {
         ? [`--${name}`]
         : [],
   );
-  const duration = typeof values["duration"] === "string" ? values["duration"] : "5s";
+  const start = read("start");
+  if (start !== undefined && start !== "holdfast" && start !== "etcd")
+    throw new UsageError(`--start is ${start}: it must be holdfast or etcd`);
+  if (start !== undefined && read("endpoints") !== undefined)
+    throw new UsageError("--start and --endpoints exclude each other");
+  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
   return {
     of,
-    steps: typeof values["steps"] === "string" ? values["steps"].split(",").map(parseCount) : PLANS[of].steps,
-    flags: [...flags, "--duration", duration, "--quiet"],
-    json: values["write-out"] === "json",
-    reportFile: typeof values["report"] === "string" ? values["report"] : undefined,
+    steps: read("steps")?.split(",").map(parseStep) ?? PLANS[of].steps,
+    flags: [...flags, "--duration", read("duration") ?? "5s", "--quiet"],
+    start,
+    directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
+    allocations: values["no-allocations"] !== true,
+    json: read("write-out") === "json",
+    reportFile: read("report"),
+    saveFile: read("save"),
     quiet: values["quiet"] === true,
   };
+}
+
+function parseStep(word: string): number {
+  try {
+    const step = parseCount(word);
+    if (Number.isInteger(step) && step > 0) return step;
+  } catch {
+    // Said below, with the flag's name.
+  }
+  throw new UsageError(`--steps has ${word}: they must be whole numbers from 1, as in 1k,4k,16k`);
 }
 
 export async function growth(
@@ -155,19 +204,24 @@ export async function growth(
   for (const n of options.steps) {
     if (hooks.signal.aborted) break;
     hooks.onPhase(`${options.of}: ${formatCount(n)}`);
-    const run = parseRun(
-      plan.workload,
-      [...options.flags, "--prefix", `growth-${n}/`, ...plan.flags(n)],
-      env,
-    );
-    const result = await runOnce(run, hooks);
-    if (result.operations === 0)
-      throw new Error(
-        `Nothing succeeded with ${n} ${options.of}: ${Object.keys(result.errorTexts)[0] ?? "no answer"}`,
-      );
-    // A server on another machine shows no CPU: then latency is what there is.
-    if (result.servers.length === 0) cost = "latency";
-    points.push({ n, ...costsOf(result, cost) });
+    const prefix = `growth-${n}/`;
+    await withStore(options, async (endpointFlags) => {
+      const words = [...options.flags, ...endpointFlags, "--prefix", prefix, ...plan.flags(n)];
+      const run = parseRun(plan.workload, words, env);
+      try {
+        const result = await runOnce(run, hooks);
+        if (result.operations === 0)
+          throw new Error(
+            `Nothing succeeded with ${n} ${options.of}: ${Object.keys(result.errorTexts)[0] ?? "no answer"}`,
+          );
+        // A server on another machine shows no CPU: then latency is what there is.
+        if (result.servers.length === 0) cost = "latency";
+        const allocatedBytes = options.allocations ? await allocatedBy(result, run, hooks) : null;
+        points.push({ n, ...costsOf(result, cost), allocatedBytes });
+      } finally {
+        if (options.start === undefined) await deleteKeys(run, prefix);
+      }
+    });
   }
   const exponent = fitExponent(
     points.map((point) => ({ n: point.n, cost: point.costUs })),
@@ -185,7 +239,61 @@ export async function growth(
   };
 }
 
-function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number], "n"> {
+/** Steps must not find the keys of those before them: `n` would not be what it says. */
+async function withStore(
+  options: GrowthOptions,
+  body: (endpointFlags: readonly string[]) => Promise<void>,
+): Promise<void> {
+  if (options.start === undefined) return body([]);
+  const installed = findInstalled(options.start, undefined);
+  const cluster = await launch(installed, {
+    members: 1,
+    directory: options.directory,
+    flags: [],
+    tls: undefined,
+  });
+  try {
+    await body(["--endpoints", cluster.endpoints[0]!]);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function deleteKeys(run: RunOptions, prefix: string): Promise<void> {
+  const { endpoints, tls, user } = run;
+  const rpc = await openRpc({ endpoints, tls, user, connectionCount: 1, slotCount: 1 });
+  const control = new Control(rpc, 1);
+  try {
+    const key = encodeUtf8(prefix);
+    await control.call(METHOD.deleteRange, { key, range_end: prefixEnd(key) }, 60_000);
+  } finally {
+    await control.close();
+  }
+}
+
+/** Long enough for thousands of operations, of which V8 samples what they allocate. */
+const ALLOCATION_RUN_US = 2_000_000;
+
+/**
+ * Bytes that an operation allocates in the store. Go counts them. In a Node program a sampler runs beside a second, short
+ * load, because it takes a share of the CPU that the first one measures. Null when nobody can tell.
+ */
+async function allocatedBy(result: RunResult, run: RunOptions, hooks: RunHooks): Promise<number | null> {
+  const counted = result.servers.map((server) => server.allocatedBytes);
+  if (counted.length > 0 && counted.every((bytes) => bytes !== null))
+    return counted.reduce((sum, bytes) => sum + bytes, 0) / result.operations;
+  const [server, ...others] = result.servers;
+  if (server === undefined || others.length > 0 || hooks.signal.aborted) return null;
+  const { allocatedDuring } = await import("../profile/allocations.ts");
+  const short = { ...run, durationUs: ALLOCATION_RUN_US, warmupUs: 0, preload: false };
+  let operations = 0;
+  const bytes = await allocatedDuring(server.pid, async () => {
+    operations = (await runOnce(short, hooks)).operations;
+  });
+  return bytes === null || operations === 0 ? null : bytes / operations;
+}
+
+function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number], "n" | "allocatedBytes"> {
   const sum = (of: (server: RunResult["servers"][number]) => number): number =>
     result.servers.reduce((all, server) => all + of(server), 0);
   const cpuUs = (sum((server) => server.cpuSeconds) * 1e6) / Math.max(1, result.operations);
@@ -194,17 +302,19 @@ function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number]
     rate: result.rate,
     p99Us: result.p99Us,
     residentBytes: sum((server) => server.rssBytes),
-    gcShare: sum((server) => server.gcSeconds) / result.seconds,
+    gcShare: result.servers.some((server) => server.gcSeconds === null)
+      ? null
+      : sum((server) => server.gcSeconds ?? 0) / result.seconds,
   };
 }
 
 export function describeGrowth(found: Growth): string {
   const lines = [
-    `  ${found.of.padStart(10)} ${found.cost.padStart(12)} ${"rate".padStart(11)} ${"p99".padStart(9)} ${"resident".padStart(9)}  time in garbage collection`,
+    `  ${found.of.padStart(10)} ${found.cost.padStart(12)} ${"rate".padStart(11)} ${"p99".padStart(9)} ${"resident".padStart(9)} ${"allocated".padStart(9)}  time in garbage collection`,
   ];
   for (const point of found.points) {
     lines.push(
-      `  ${formatCount(point.n).padStart(10)} ${formatDuration(point.costUs).padStart(12)} ${formatCount(point.rate).padStart(9)}/s ${formatDuration(point.p99Us).padStart(9)} ${formatBytes(point.residentBytes).padStart(9)}  ${threeDigits(100 * point.gcShare)} %`,
+      `  ${formatCount(point.n).padStart(10)} ${formatDuration(point.costUs).padStart(12)} ${formatCount(point.rate).padStart(9)}/s ${formatDuration(point.p99Us).padStart(9)} ${formatBytes(point.residentBytes).padStart(9)} ${allocated(point.allocatedBytes).padStart(9)}  ${point.gcShare === null ? "?" : `${threeDigits(100 * point.gcShare)} %`}`,
     );
   }
   const { exponent } = found;
@@ -213,6 +323,11 @@ export function describeGrowth(found: Growth): string {
   );
   lines.push(found.tooFast ? "  It grows FASTER than it should" : "  It grows no faster than it should");
   return `${lines.join("\n")}\n`;
+}
+
+/** By one operation. */
+function allocated(bytes: number | null): string {
+  return bytes === null ? "?" : formatBytes(bytes);
 }
 
 export function growthPage(found: Growth): Page {
@@ -263,6 +378,19 @@ export function growthPage(found: Growth): Page {
         yScale: "linear",
         views: [{ name: "all", lines: [line("resident", (point) => point.residentBytes)] }],
       },
+      ...(found.points.every((point) => point.allocatedBytes === null)
+        ? []
+        : [
+            {
+              ...shape,
+              title: "Allocated by an operation",
+              unit: "bytes" as const,
+              yScale: "linear" as const,
+              views: [
+                { name: "all", lines: [line("allocated", (point) => point.allocatedBytes ?? Number.NaN)] },
+              ],
+            },
+          ]),
     ],
   };
 }

@@ -9,6 +9,7 @@ import {
   Cursor,
   headerRevision,
   RangeAnswer,
+  readWatchResponse,
   txnSucceeded,
   writeCompareModRevision,
   writeRange,
@@ -45,6 +46,9 @@ export class KubernetesWorkload implements Workload, UnarySink {
   readonly #watches: RpcStream[] = [];
   #conflicts = 0;
   #watchBytes = 0;
+  /** A watch is gone: from now on the store is asked for less than this load is, which no operation may hide. */
+  #broken: string | undefined;
+  #finished = false;
 
   constructor(rpc: Rpc, material: Material) {
     this.#rpc = rpc;
@@ -60,10 +64,13 @@ export class KubernetesWorkload implements Workload, UnarySink {
     encode(WatchRequest, { create_request: request }, message);
     for (let i = 0; i < WATCHES; i++) {
       const watch = this.#rpc.stream(i, METHOD.watch, {
-        onMessage: (_bytes, start, end) => {
+        onMessage: (bytes, start, end) => {
           this.#watchBytes += end - start;
+          if (readWatchResponse(bytes, start, end, IGNORED).canceled) this.#broken = "a watch was cancelled";
         },
-        onEnd: () => {},
+        onEnd: (text) => {
+          if (!this.#finished) this.#broken ??= `a watch ended: ${text}`;
+        },
       });
       watch.send(message);
       this.#watches.push(watch);
@@ -71,6 +78,7 @@ export class KubernetesWorkload implements Workload, UnarySink {
   }
 
   async finish(): Promise<void> {
+    this.#finished = true;
     for (const watch of this.#watches) watch.cancel();
   }
 
@@ -120,7 +128,7 @@ export class KubernetesWorkload implements Workload, UnarySink {
       this.#answer.parse(bytes, start, end);
       this.#revisions[index] = this.#answer.firstModRevision;
     }
-    this.#material.done(slot, undefined);
+    this.#material.done(slot, this.#broken);
   }
 
   onFailure(slot: number, text: string): void {
@@ -139,5 +147,6 @@ export class KubernetesWorkload implements Workload, UnarySink {
   }
 }
 
+const IGNORED = (): void => {};
 const GET_SHAPE = { limit: 0, serializable: false, keysOnly: false, countOnly: false };
 const LIST_SHAPE = { limit: PAGE, serializable: false, keysOnly: false, countOnly: false };

@@ -175,19 +175,39 @@ process.on("exit", () => {
 
 export interface LaunchOptions {
   readonly members: number;
+  /** Members that may join later, numbered after the first ones. */
+  readonly spares?: number;
   /** Holds a folder for each member. */
   readonly directory: string;
   readonly flags: readonly string[];
-  /** Serves clients by TLS with these. */
-  readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string } | undefined;
+  /** Serves clients by TLS with these; `mutual` demands a certificate of them, and the load shows the same one. */
+  readonly tls: ServerTls | undefined;
+}
+
+export interface ServerTls {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly mutual: boolean;
+}
+
+/** Of the few calls around a load. */
+const CONTROL_SLOTS = 4;
+
+function tlsOfClients(tls: ServerTls | undefined): TlsFiles {
+  if (!tls) return NO_TLS;
+  const { caFile, certFile, keyFile } = tls;
+  return tls.mutual ? { ...NO_TLS, caFile, certFile, keyFile } : { ...NO_TLS, caFile };
 }
 
 /** A store that was started here. */
 export class Cluster {
   readonly installed: Installed;
+  /** Of the first members; one that joins has its own by `endpointOf`. */
   readonly endpoints: readonly string[];
   readonly directories: readonly string[];
   readonly tls: TlsFiles;
+  readonly #allEndpoints: readonly string[];
   readonly #ports: readonly Ports[];
   readonly #options: LaunchOptions;
   readonly #children: (ChildProcess | undefined)[] = [];
@@ -197,9 +217,10 @@ export class Cluster {
     this.#options = options;
     this.#ports = ports;
     const scheme = options.tls ? "https://" : "";
-    this.endpoints = ports.map((one) => `${scheme}127.0.0.1:${one.client}`);
+    this.#allEndpoints = ports.map((one) => `${scheme}127.0.0.1:${one.client}`);
+    this.endpoints = this.#allEndpoints.slice(0, options.members);
     this.directories = ports.map((_, i) => path.join(options.directory, `${installed.kind}-${i}`));
-    this.tls = options.tls ? { ...NO_TLS, caFile: options.tls.caFile } : NO_TLS;
+    this.tls = tlsOfClients(options.tls);
   }
 
   get kind(): StoreKind {
@@ -210,6 +231,33 @@ export class Cluster {
     return this.#children.flatMap((child) =>
       child?.pid === undefined || child.exitCode !== null || child.signalCode !== null ? [] : [child.pid],
     );
+  }
+
+  endpointOf(member: number): string {
+    return this.#allEndpoints[member]!;
+  }
+
+  peerUrlOf(member: number): string {
+    return `http://127.0.0.1:${this.#ports[member]!.peer}`;
+  }
+
+  /** Calls one member, connected for that; `member` may be one that joined. */
+  async withControl<T>(member: number, body: (control: Control) => Promise<T>): Promise<T> {
+    const control = new Control(
+      await openRpc({
+        endpoints: [this.endpointOf(member)],
+        connectionCount: 1,
+        slotCount: CONTROL_SLOTS,
+        tls: this.tls,
+        user: undefined,
+      }),
+      CONTROL_SLOTS,
+    );
+    try {
+      return await body(control);
+    } finally {
+      await control.close();
+    }
   }
 
   pidOf(member: number): number | undefined {
@@ -250,9 +298,9 @@ export class Cluster {
 
   /** The endpoint of the leader, which clients are pointed at: a hop through a follower is not what rows compare. */
   async leader(): Promise<number> {
-    if (this.#ports.length === 1) return 0;
+    if (this.endpoints.length === 1) return 0;
     for (let attempt = 0; attempt < 250; attempt++) {
-      for (let i = 0; i < this.#ports.length; i++) {
+      for (let i = 0; i < this.endpoints.length; i++) {
         if (await this.#leads(i)) return i;
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -261,22 +309,7 @@ export class Cluster {
   }
 
   async status(member: number): Promise<StoreStatus> {
-    const endpoint = this.endpoints[member]!;
-    const control = new Control(
-      await openRpc({
-        endpoints: [endpoint],
-        connectionCount: 1,
-        slotCount: 4,
-        tls: this.tls,
-        user: undefined,
-      }),
-      4,
-    );
-    try {
-      return await statusOf(control);
-    } finally {
-      await control.close();
-    }
+    return this.withControl(member, statusOf);
   }
 
   signal(member: number, name: NodeJS.Signals): void {
@@ -341,16 +374,19 @@ export class Cluster {
 
   #etcdFlags(member: number): string[] {
     const ports = this.#ports[member]!;
-    const peer = `http://127.0.0.1:${ports.peer}`;
-    const { tls } = this.#options;
+    const peer = this.peerUrlOf(member);
+    const { tls, members } = this.#options;
+    const joins = member >= members;
+    const cluster = [...this.endpoints.keys(), ...(joins ? [member] : [])];
     const client = `${tls ? "https" : "http"}://127.0.0.1:${ports.client}`;
     return [
       ...["--name", `m${member}`, "--data-dir", this.directories[member]!],
       ...["--listen-client-urls", client, "--advertise-client-urls", client],
       ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
-      ...["--initial-cluster", this.#ports.map((one, i) => `m${i}=http://127.0.0.1:${one.peer}`).join(",")],
-      ...["--initial-cluster-state", "new", "--log-level", "error"],
+      ...["--initial-cluster", cluster.map((one) => `m${one}=${this.peerUrlOf(one)}`).join(",")],
+      ...["--initial-cluster-state", joins ? "existing" : "new", "--log-level", "error"],
       ...(tls ? ["--cert-file", tls.certFile, "--key-file", tls.keyFile] : []),
+      ...(tls?.mutual ? ["--client-cert-auth", "--trusted-ca-file", tls.caFile] : []),
       ...this.#options.flags,
     ];
   }
@@ -441,12 +477,13 @@ export async function launch(installed: Installed, options: LaunchOptions): Prom
 export async function prepareCluster(installed: Installed, options: LaunchOptions): Promise<Cluster> {
   if (installed.kind === "consul" && options.members > 1)
     throw new Error("Consul is compared with one member only");
-  const ports = await freePorts(options.members * 3);
+  const count = options.members + (options.spares ?? 0);
+  const ports = await freePorts(count * 3);
   fs.mkdirSync(options.directory, { recursive: true });
   return new Cluster(
     installed,
     options,
-    Array.from({ length: options.members }, (_, i) => ({
+    Array.from({ length: count }, (_, i) => ({
       client: ports[3 * i]!,
       peer: ports[3 * i + 1]!,
       third: ports[3 * i + 2]!,

@@ -4,9 +4,9 @@ import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { LeaseKeepAliveRequest } from "../../core/wire/messages.ts";
 import { encode } from "../../core/wire/schema.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { all, loadOn, prepare, type RowContext, type Running } from "./contenders.ts";
+import { etcdLike, loadOn, prepare, type RowContext, type Running } from "./contenders.ts";
 import { Control } from "./control.ts";
-import { type ProcessRow, Values } from "./process-rows.ts";
+import type { ProcessRow } from "./process-row.ts";
 import type { Rpc } from "./rpc.ts";
 import { openRpc } from "./rpc-client.ts";
 import { clockUs } from "./ticker.ts";
@@ -22,7 +22,6 @@ const GIVE_UP_SECONDS = 300;
 export const LEASE_ROW: ProcessRow = {
   id: "P23",
   what: "100,000 leases ending together: time until gone; put p99 meanwhile against quiet",
-  etcdOnly: true,
   figures: [
     {
       name: "until gone",
@@ -32,11 +31,10 @@ export const LEASE_ROW: ProcessRow = {
     },
     { name: "put p99 / quiet", unit: "x", better: "lower", demands: { target: { value: 2 } } },
   ],
-  run: async (context) => {
-    const values = new Values();
+  run: async (context, values) => {
     const count = context.options.suite === "full" ? FULL_LEASES : QUICK_LEASES;
     if (count < FULL_LEASES) context.notes.push(`with ${count} leases, not ${FULL_LEASES}`);
-    for (const who of all(context.options).filter((one) => one.kind === "holdfast" || one.kind === "etcd")) {
+    for (const who of etcdLike(context.options)) {
       const cluster = await prepare(context, who, 1);
       const open = async (connectionCount: number, slotCount: number): Promise<Rpc> =>
         openRpc({
@@ -60,7 +58,6 @@ export const LEASE_ROW: ProcessRow = {
         await cluster.stop();
       }
     }
-    return values;
   },
 };
 

@@ -59,6 +59,8 @@ export interface Live {
 export interface LoadResult {
   /** All operations, failed ones included: an error is no fast answer. */
   readonly latencies: Histogram;
+  /** Those of `latencies` that failed. */
+  readonly errorLatencies: Histogram;
   readonly byKind: readonly {
     readonly name: string;
     readonly latencies: Histogram;
@@ -91,6 +93,7 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #open: Extract<LoopMode, { kind: "open" }> | undefined;
   readonly #latencies = new Histogram();
+  readonly #errorLatencies = new Histogram();
   readonly #scheduleError = new Histogram();
   readonly #series = new Series();
   readonly #errorTexts = new Map<string, number>();
@@ -259,6 +262,7 @@ export class Load {
     if (this.#kindLatencies.length > 1) this.#kindLatencies[kind]!.record(us);
     if (!failed) return;
     this.#errors++;
+    this.#errorLatencies.record(us);
     this.#kindErrors[kind]!++;
     const text =
       this.#errorTexts.size < ERROR_TEXTS_MAX || this.#errorTexts.has(failure) ? failure : "other errors";
@@ -326,6 +330,7 @@ export class Load {
     const several = names.length > 1;
     return {
       latencies: this.#latencies,
+      errorLatencies: this.#errorLatencies,
       byKind: names.map((name, i) => ({
         name,
         latencies: several ? this.#kindLatencies[i]! : this.#latencies,

@@ -3,8 +3,10 @@
 import * as fs from "node:fs";
 import { compare, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
-import { describeDiff, diffFiles, isWorse } from "./diff.ts";
+import { diffBuilds, parseDiff } from "./build-diff.ts";
+import { describeBuildDiff, describeDiff, diffFiles, isWorse } from "./diff.ts";
 import { benchEtcdStyle } from "./etcd-style.ts";
+import { helpOf } from "./help.ts";
 import { describeGrowth, growth, growthPage, parseGrowth } from "./growth.ts";
 import {
   isWorkload,
@@ -20,7 +22,7 @@ import { writePage } from "./report/page.ts";
 import type { Page } from "./report/sections.ts";
 import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
-import { type RunHooks, runOnce } from "./run.ts";
+import { leaderOf, type RunHooks, runOnce } from "./run.ts";
 
 /** What a program gives to a command. */
 export interface CommandIo {
@@ -40,16 +42,16 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
   const [command, ...rest] = argv;
   try {
     if (command === undefined || command === "--help" || command === "-h" || command === "help") {
-      io.stdout.write(HELP);
+      io.stdout.write(helpOf(undefined));
       return command === undefined ? EXIT_USAGE : 0;
     }
-    if (rest.includes("--help")) {
-      io.stdout.write(HELP);
+    if (rest.includes("--help") || rest.includes("-h")) {
+      io.stdout.write(helpOf(command));
       return 0;
     }
     if (isWorkload(command)) return await benchWorkload(command, rest, io);
     if (command === "compare") return await benchCompare(rest, io);
-    if (command === "diff") return benchDiff(rest, io);
+    if (command === "diff") return await benchDiff(rest, io);
     if (command === "growth") return await benchGrowth(rest, io);
     if (command === "--etcd-style")
       return await withHooks(io, { quiet: false }, async (hooks) => benchEtcdStyle(rest, io, hooks));
@@ -70,9 +72,12 @@ async function benchWorkload(
   const options = parseRun(workload, argv, io.env);
   return withHooks(io, options, async (hooks) => {
     if (options.rates.length > 0) return benchLadder(options, hooks, io);
-    const profile = options.profile ? profileOf(options) : undefined;
-    const result = await runOnce(options, hooks);
-    const sections = (await profile) ?? [];
+    const profiles: Promise<Page["sections"]>[] = [];
+    const onLoad = (): void => {
+      if (options.profile) profiles.push(profileOf(options));
+    };
+    const result = await runOnce(options, { ...hooks, onLoad });
+    const sections = (await Promise.all(profiles)).flat();
     hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined)
@@ -84,16 +89,15 @@ async function benchWorkload(
   });
 }
 
-/** Of the middle of the load, from the first endpoint's server; loaded only when asked for. */
+/** Of the middle of the load, from the leader; loaded only when asked for. */
 async function profileOf(options: RunOptions): Promise<Page["sections"]> {
-  if (options.reportFile === undefined)
-    throw new UsageError("--profile is drawn on a page: it needs --report");
   const { profileBeside } = await import("../profile/main.ts");
   const seconds = Math.max(
     1,
     Math.min(30, Number.isFinite(options.durationUs) ? options.durationUs / 1e6 - 1 : 5),
   );
-  return profileBeside(options.endpoints[0]!, { waitMs: options.warmupUs / 1000 + 500, seconds });
+  const waitMs = options.warmupUs / 1000 + 500;
+  return profileBeside(await leaderOf(options), { waitMs, seconds });
 }
 
 function withSections(page: Page, sections: Page["sections"]): Page {
@@ -149,20 +153,25 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
         ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
         : describeComparison(result),
     );
-    return 0;
+    return result.rows.some((row) => row.figures.length > 0) ? 0 : EXIT_BROKEN;
   });
 }
 
-function benchDiff(argv: readonly string[], io: CommandIo): number {
-  const files = argv.filter((word) => !word.startsWith("-"));
-  const json = argv.some(
-    (word, i) => word === "-w=json" || ((word === "-w" || word === "--write-out") && argv[i + 1] === "json"),
-  );
-  const [oldFile, newFile] = files;
-  if (oldFile === undefined || newFile === undefined) throw new UsageError("diff needs two files: OLD NEW");
-  const lines = diffFiles(oldFile, newFile);
-  io.stdout.write(json ? `${JSON.stringify({ format: 1, kind: "diff", lines })}\n` : describeDiff(lines));
-  return isWorse(lines) ? EXIT_BROKEN : 0;
+async function benchDiff(argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = parseDiff(argv);
+  if (options.kind === "files") {
+    const lines = diffFiles(options.oldFile, options.newFile);
+    io.stdout.write(
+      options.json ? `${JSON.stringify({ format: 1, kind: "diff", lines })}\n` : describeDiff(lines),
+    );
+    return isWorse(lines) ? EXIT_BROKEN : 0;
+  }
+  return withHooks(io, options, async (hooks) => {
+    const found = await diffBuilds(options, { signal: hooks.signal, say: hooks.onPhase });
+    hooks.endProgress();
+    io.stdout.write(options.json ? `${JSON.stringify(found)}\n` : describeBuildDiff(found));
+    return isWorse(found.lines) ? EXIT_BROKEN : 0;
+  });
 }
 
 async function benchGrowth(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -170,6 +179,7 @@ async function benchGrowth(argv: readonly string[], io: CommandIo): Promise<numb
   return withHooks(io, options, async (hooks) => {
     const found = await growth(options, hooks, io.env);
     hooks.endProgress();
+    if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(found)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, growthPage(found));
     io.stdout.write(options.json ? `${JSON.stringify(found)}\n` : describeGrowth(found));
     return found.tooFast ? EXIT_BROKEN : 0;
@@ -200,45 +210,3 @@ export function untilInterrupted(): { signal: AbortSignal; release: () => void }
     },
   };
 }
-
-const HELP = `Usage: holdfast bench WORKLOAD [flags]        latency and rate of any store that speaks etcd's API
-
-Workloads
-  put               puts (each key once in order; --order random|uniform|zipfian)
-  range             gets of one key; --mode prefix|paged reads --span keys; --serializable
-  txn               transactions of --txn-ops puts
-  mixed             --reads 0.9: the share of gets
-  cas               read a key, write it if nobody has in between
-  watch-latency     from a put's start to its event at the last of --watchers
-  watch-fanout      the same, 1,000 watchers on one key
-  lease-keepalive   --leases
-  lock              lock and unlock of --locks by --clients; the gap between holders
-  list              all --keys at once
-  kubernetes        conditional updates, gets, lists of 500, 20 watches
-
-Load
-  --clients N --conns N       closed loop: each client sends its next request when the last one is answered (the default)
-  --rate N                    open loop: N a second whatever the store does, latency from the intended start
-  --arrival fixed|poisson     spacing of an open loop;  --precise polls for it and takes a core
-  --rates 1k,2k,4k            a ladder: the highest rate that keeps --slo
-  --duration 30s --total N --warmup 2s --timeout 10s --seed N
-  --keys N --key-size S --val-size S --prefix P     sizes: 256, 64..1024, 64:70,4096:30, lognormal:256,1
-  --preload, --no-preload     write all keys first (reads do so by themselves)
-
-Store
-  --endpoints H:P,… --cacert F --cert F --key F --insecure-skip-tls-verify --user NAME:PASSWORD
-  --store etcd|zookeeper|consul
-
-Verdict and report
-  --slo 'p99<20ms,p99.9<50ms,errors<0.01%'   exit status 1 when broken; judged for the run and each --slo-window (1s),
-                                             --slo-share of which must keep it (1)
-  -w json          one object on stdout
-  --report F.html  a page to look at;  --save F.json  for the page and for diff
-  --pid N          sample this process too;  --profile  the server's profile on the page
-
-Others
-  compare --rival etcd,zookeeper --suite quick|full --rows P0,P1   side by side, in turns
-  diff OLD NEW     two result files
-  growth --of keys|watchers|leases|value-size|clients              how cost grows
-  --etcd-style …   the words of etcd's own benchmark tool
-`;

@@ -1,10 +1,13 @@
 // The flags of a run, and what they mean.
 
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { parseArgs } from "node:util";
-import { type KeyOrder, KEY_ORDERS } from "./keys.ts";
+import { Prng } from "../../core/base/prng.ts";
+import { type KeyOrder, KEY_ORDERS, KeySpace } from "./keys.ts";
 import type { TlsFiles } from "./rpc.ts";
 import type { Arrival } from "./schedule.ts";
-import { parseSizes, type SizeDistribution } from "./sizes.ts";
+import { parseSizes, type SizeDistribution, SizeTable } from "./sizes.ts";
 import { type Objective, parseSlo } from "./slo.ts";
 import { parseCount, parseDurationUs } from "./units.ts";
 
@@ -45,7 +48,7 @@ export const ENDPOINT_FLAGS = {
   user: text,
 } as const;
 
-const RUN_FLAGS = {
+export const RUN_FLAGS = {
   ...ENDPOINT_FLAGS,
   store: text,
   clients: text,
@@ -159,7 +162,9 @@ export function parseRun(
   const values = parseFlags(argv, RUN_FLAGS) as Values;
   const read = new Reader(values);
   try {
-    return build(workload, read, env);
+    const options = build(workload, read, env);
+    check(options);
+    return options;
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError((error as Error).message);
   }
@@ -228,6 +233,11 @@ class Reader {
 /** Bounds on operations under way that no flag says: far above what any store of one machine answers in time. */
 const IN_FLIGHT_DEFAULT = 20_000;
 const OPEN_CONNECTIONS_DEFAULT = 10;
+const KEYS_DEFAULT = 10_000;
+/** A bit each is kept to count the distinct ones; nothing here writes more in any run. */
+const KEYS_ONCE_MAX = 50_000_000;
+/** Of a closed loop that ends by the clock: more than any store of one machine takes in a minute. */
+const KEYS_ONCE_CLOSED = 10_000_000;
 const DURATION_US_DEFAULT = 10_000_000;
 const WARMUP_US_DEFAULT = 1_000_000;
 
@@ -256,8 +266,31 @@ function build(
   const timed = read.has("duration") || open || workload === "list";
   const counted =
     read.has("total") || (read.has("keys") && !timed && (workload === "put" || workload === "txn"));
-  const keys = read.count("keys", read.has("total") && workload === "put" ? read.count("total", 1) : 10_000);
+  const order = read.oneOf(
+    "order",
+    KEY_ORDERS,
+    workload === "put" || workload === "txn" ? "sequential" : "uniform",
+  );
+  const durationUs = read.us("duration", counted ? Number.POSITIVE_INFINITY : DURATION_US_DEFAULT);
+  // A second by default where time is the measure: the client compiles its own hot path in it.
+  const warmupUs = read.us("warmup", counted ? 0 : WARMUP_US_DEFAULT);
+  const writesOnce = (workload === "put" || workload === "txn") && order === "sequential";
+  const seed = read.count("seed", 1, 0);
+  const prefix = read.text("prefix") ?? (workload === "kubernetes" ? "/registry/pods/" : "bench/");
   const keySizeText = read.text("key-size") ?? "64";
+  const keySize = parseSizes(keySizeText);
+  const keys = read.count(
+    "keys",
+    writesOnce && !read.is("preload")
+      ? keysForOnce({
+          room: keySizeMin(keySize, seed) - prefix.length,
+          operations: read.has("total") ? read.count("total", 1) : undefined,
+          ratePerSecond: open ? Math.max(rate ?? 0, ...rates) : undefined,
+          durationUs: durationUs + warmupUs,
+          keysPerOperation: workload === "txn" ? read.count("txn-ops", 1) : 1,
+        })
+      : KEYS_DEFAULT,
+  );
   const valueSizeText = read.text("val-size") ?? (workload === "kubernetes" ? "lognormal:1200,0.8" : "256");
   if (read.is("serializable") && read.is("linearizable"))
     throw new UsageError("--serializable and --linearizable exclude each other");
@@ -278,24 +311,19 @@ function build(
     precise: read.is("precise"),
     inFlightMax: read.count("inflight", read.has("clients") ? clients : IN_FLIGHT_DEFAULT),
     keys,
-    keySize: parseSizes(keySizeText),
+    keySize,
     keySizeText,
     valueSize: parseSizes(valueSizeText),
     valueSizeText,
-    prefix: read.text("prefix") ?? (workload === "kubernetes" ? "/registry/pods/" : "bench/"),
-    order: read.oneOf(
-      "order",
-      KEY_ORDERS,
-      workload === "put" || workload === "txn" ? "sequential" : "uniform",
-    ),
-    durationUs: read.us("duration", counted ? Number.POSITIVE_INFINITY : DURATION_US_DEFAULT),
+    prefix,
+    order,
+    durationUs,
     operationsMax: counted
       ? read.count("total", operationsFor(workload, keys, read.count("txn-ops", 1)))
       : Number.POSITIVE_INFINITY,
-    // A second by default where time is the measure: the client compiles its own hot path in it.
-    warmupUs: read.us("warmup", counted ? 0 : WARMUP_US_DEFAULT),
+    warmupUs,
     timeoutUs: read.us("timeout", 10_000_000),
-    seed: read.count("seed", 1, 0),
+    seed,
     slo: parseSlo(read.text("slo") ?? ""),
     sloWindowSeconds: sloWindowUs / 1_000_000,
     sloWindowShare: read.share("slo-share", 1),
@@ -321,6 +349,79 @@ function build(
     profile: read.is("profile"),
     publishAnyway: read.is("publish-anyway"),
   };
+}
+
+/** What no flag alone can tell: everything that is wrong is said before anything is started. */
+function check(options: RunOptions): void {
+  const { workload, store, rates, profile } = options;
+  if (profile && options.reportFile === undefined)
+    throw new UsageError("--profile is drawn on a page: it needs --report");
+  if (profile && rates.length > 0) throw new UsageError("--profile goes with one rate, not with --rates");
+  if (store !== "etcd" && !isPoint(options))
+    throw new UsageError(`Workload ${workload} needs a store that speaks etcd's API, not --store ${store}`);
+  if (options.txnPuts > options.keys)
+    throw new UsageError(
+      `--txn-ops ${options.txnPuts} needs as many keys, and there are ${options.keys} (--keys)`,
+    );
+  if (options.user !== undefined && !options.user.includes(":"))
+    throw new UsageError("--user must be NAME:PASSWORD");
+  if (options.pids.some((pid) => !Number.isInteger(pid) || pid <= 0))
+    throw new UsageError("--pid must be a process id");
+  if ((options.tls.certFile === undefined) !== (options.tls.keyFile === undefined))
+    throw new UsageError("--cert and --key go together");
+  for (const file of [options.tls.caFile, options.tls.certFile, options.tls.keyFile])
+    if (file !== undefined) assertReadable(file);
+  for (const file of [options.reportFile, options.saveFile]) if (file !== undefined) assertWritable(file);
+  assertKeysFit(options);
+}
+
+function isPoint(options: RunOptions): boolean {
+  const { workload, rangeMode } = options;
+  return workload === "put" || workload === "mixed" || (workload === "range" && rangeMode === "single");
+}
+
+/** A run of an hour must not end with a report that cannot be written. */
+export function assertWritable(file: string): void {
+  try {
+    fs.accessSync(fs.existsSync(file) ? file : path.dirname(path.resolve(file)), fs.constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`Cannot write ${file}: ${(error as Error).message}`);
+  }
+}
+
+function assertReadable(file: string): void {
+  try {
+    fs.accessSync(file, fs.constants.R_OK);
+  } catch (error) {
+    throw new UsageError(`Cannot read ${file}: ${(error as Error).message}`);
+  }
+}
+
+function assertKeysFit(options: RunOptions): void {
+  const sizes = new SizeTable(options.keySize, new Prng(options.seed).split("key sizes"));
+  void new KeySpace({ count: options.keys, prefix: options.prefix, sizes });
+}
+
+function keySizeMin(sizes: SizeDistribution, seed: number): number {
+  return new SizeTable(sizes, new Prng(seed).split("key sizes")).min;
+}
+
+/** Enough keys that a load writes each of them once, or as many as there can be. */
+function keysForOnce(load: {
+  /** Bytes of a key behind the prefix. */
+  readonly room: number;
+  readonly operations: number | undefined;
+  readonly ratePerSecond: number | undefined;
+  readonly durationUs: number;
+  readonly keysPerOperation: number;
+}): number {
+  const { room, operations, ratePerSecond, durationUs, keysPerOperation } = load;
+  const most = Math.min(KEYS_ONCE_MAX, 256 ** Math.max(1, room));
+  if (operations !== undefined) return Math.min(most, operations * keysPerOperation);
+  if (ratePerSecond === undefined) return Math.min(most, KEYS_ONCE_CLOSED);
+  // Poisson starts may be a few more than the rate says.
+  const starts = Math.ceil(1.05 * ratePerSecond * (durationUs / 1e6)) + 1000;
+  return Math.min(most, starts * keysPerOperation);
 }
 
 function operationsFor(workload: WorkloadName, keys: number, txnPuts: number): number {

@@ -80,7 +80,9 @@ export function describeRun(result: RunResult): string {
   lines.push(
     `  operations  ${formatCount(result.operations)} in ${threeDigits(result.seconds)} s, ${formatCount(result.errors)} errors`,
   );
-  lines.push(`  keys        ${formatCount(result.distinctKeys)} distinct ones written`);
+  lines.push(
+    `  keys        ${formatCount(result.distinctKeys)} distinct ones written${timesWritten(result)}`,
+  );
   const count = result.operations + result.errors;
   const latencies = PERCENTILES.map(
     ([name, share, field]) =>
@@ -114,6 +116,12 @@ function headline(result: RunResult): string {
   return `${result.workload}: keys of ${result.keySize}, values of ${result.valueSize} bytes, ${clients}${connections}, ${loop}; ${result.store} ${result.serverVersion} at ${result.endpoints.join(",")}, seed ${result.seed}`;
 }
 
+/** Writing a key again is another load than writing a new one. */
+function timesWritten(result: RunResult): string {
+  const times = result.workload === "put" ? result.operations / Math.max(1, result.distinctKeys) : 1;
+  return times > 1.5 ? `, each about ${threeDigits(times)} times` : "";
+}
+
 function kindLine(kind: RunResult["kinds"][number]): string {
   return `  ${kind.name.padEnd(11)} ${formatCount(kind.operations)}, p50 ${formatDuration(kind.p50Us)}   p99 ${formatDuration(kind.p99Us)}   p99.9 ${formatDuration(kind.p999Us)}   max ${formatDuration(kind.maxUs)}`;
 }
@@ -131,9 +139,13 @@ function useLines(result: RunResult): string[] {
   const operations = Math.max(1, result.operations);
   for (const server of result.servers) {
     const perOperation = `${threeDigits((server.cpuSeconds * 1e6) / operations)} us and ${formatBytes(server.writtenBytes / operations)} written an operation`;
-    const syncs = server.fsyncs > 0 ? `, ${formatCount(server.fsyncs)} log syncs` : "";
+    const syncs = server.fsyncs === null ? "" : `, ${formatCount(server.fsyncs)} log syncs`;
+    const collection =
+      server.gcSeconds === null
+        ? ""
+        : `, ${threeDigits((100 * server.gcSeconds) / result.seconds)} % of the time in garbage collection`;
     lines.push(
-      `  server      ${server.name} ${server.pid}: ${Math.round((100 * server.cpuSeconds) / result.seconds)} % of a core, ${perOperation}, ${formatBytes(server.rssBytesMax)} resident${syncs}`,
+      `  server      ${server.name} ${server.pid}: ${Math.round((100 * server.cpuSeconds) / result.seconds)} % of a core, ${perOperation}, ${formatBytes(server.rssBytesMax)} resident${syncs}${collection}`,
     );
   }
   return lines;

@@ -2,20 +2,24 @@
 // /metrics (fsyncs, garbage collections, leader changes), sampled once a second.
 
 import * as fs from "node:fs";
-import * as http from "node:http";
 import type { Mark } from "./result.ts";
+import type { TlsFiles } from "./rpc.ts";
+import { eventsBetween, readMetrics, type ServerMetrics } from "./server-metrics.ts";
+import { clockUs } from "./ticker.ts";
 
-/** One second of one process. */
+/** About a second of one process. Amounts are for a second, however long the sampler had to wait. */
 export interface Sample {
   readonly pid: number;
+  /** When it began, seconds of the run's clock: a stall of the machine must not move what comes after it. */
   readonly second: number;
   /** Of one core. */
   readonly cpuPercent: number;
   readonly rssBytes: number;
   readonly writtenBytes: number;
   readonly contextSwitches: number;
-  readonly fsyncs: number;
-  readonly gcSeconds: number;
+  /** Null: the process does not say. */
+  readonly fsyncs: number | null;
+  readonly gcSeconds: number | null;
 }
 
 /** The whole run of one process. */
@@ -28,11 +32,13 @@ export interface ProcessUse {
   readonly rssBytes: number;
   readonly writtenBytes: number;
   readonly contextSwitches: number;
-  readonly fsyncs: number;
-  readonly gcSeconds: number;
+  /** Null: the process does not say. */
+  readonly fsyncs: number | null;
+  readonly gcSeconds: number | null;
+  readonly allocatedBytes: number | null;
 }
 
-interface Reading {
+export interface Reading {
   readonly userSeconds: number;
   readonly systemSeconds: number;
   readonly rssBytes: number;
@@ -111,82 +117,38 @@ export function localPortOf(endpoint: string): number | undefined {
   return parts ? Number(parts[2]) : undefined;
 }
 
-interface Scrape {
-  readonly fsyncs: number;
-  readonly fsyncSeconds: number;
-  readonly gcSeconds: number;
-  readonly leaderChanges: number;
-}
-
-const NO_SCRAPE: Scrape = { fsyncs: 0, fsyncSeconds: 0, gcSeconds: 0, leaderChanges: 0 };
-
-/** Reads the few series that etcd and Holdfast share; zeros when there is no such page. */
-export async function scrape(endpoint: string): Promise<Scrape> {
-  if (endpoint.startsWith("https:")) return NO_SCRAPE; // would need the client's certificate; the page is not worth it
-  const body = await new Promise<string>((resolve) => {
-    const request = http.get(
-      `http://${endpoint.replace(/^http:\/\//, "")}/metrics`,
-      { timeout: 900, agent: false },
-      (response) => {
-        let page = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk: string) => (page += chunk));
-        response.on("end", () => resolve(response.statusCode === 200 ? page : ""));
-        response.on("error", () => resolve(""));
-      },
-    );
-    request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(""));
-  });
-  const value = (name: string): number => {
-    const at = body.startsWith(`${name} `) ? 0 : body.indexOf(`\n${name} `) + 1;
-    return at <= 0 && !body.startsWith(`${name} `)
-      ? 0
-      : Number(body.slice(at + name.length + 1, body.indexOf("\n", at)));
-  };
-  return {
-    fsyncs: value("etcd_disk_wal_fsync_duration_seconds_count"),
-    fsyncSeconds: value("etcd_disk_wal_fsync_duration_seconds_sum"),
-    gcSeconds: value("go_gc_duration_seconds_sum") + gcSecondsOfNode(body),
-    leaderChanges: value("etcd_server_leader_changes_seen_total"),
-  };
-}
-
-/** `nodejs_gc_duration_seconds_sum{kind="minor"} 0.1` and its like. */
-function gcSecondsOfNode(body: string): number {
-  let seconds = 0;
-  for (const line of body.matchAll(/^nodejs_gc_duration_seconds_sum(?:\{[^}]*\})? (\S+)$/gm))
-    seconds += Number(line[1]);
-  return seconds;
-}
-
 interface Watched {
   readonly pid: number;
   readonly name: string;
   readonly endpoint: string | undefined;
   first: Reading;
-  firstScrape: Scrape;
+  firstPage: ServerMetrics | undefined;
   last: Reading;
-  lastScrape: Scrape;
+  lastPage: ServerMetrics | undefined;
+  lastUs: number;
   rssBytesMax: number;
 }
 
-/** Syncs that take longer than this on average in a second are marked in the picture. */
-const FSYNC_MARK_SECONDS = 0.02;
-const GC_MARK_SECONDS = 0.02;
+/** Less than this is too short for a rate: CPU is counted in hundredths of a second. */
+const SAMPLE_SECONDS_MIN = 0.5;
+/** A page that is read before the load is measured is read so long before: it costs the store some milliseconds. */
+const PAGE_LEAD_MS = 100;
 
 export class ProcessSampler {
   readonly #watched: Watched[] = [];
   readonly samples: Sample[] = [];
   readonly marks: Mark[] = [];
-  #second = 0;
+  #beganUs = 0;
   #busy = false;
   #timer: NodeJS.Timeout | undefined;
+  #firstPages: Promise<void> | undefined;
   readonly #metricsEverySecond: boolean;
+  readonly #tls: TlsFiles;
 
   /** A metrics page costs the store some milliseconds, which a comparison of tails must not ask for every second. */
-  constructor(options: { metricsEverySecond: boolean }) {
+  constructor(options: { metricsEverySecond: boolean; tls: TlsFiles }) {
     this.#metricsEverySecond = options.metricsEverySecond;
+    this.#tls = options.tls;
   }
 
   /** Finds the processes given, and those that listen on local endpoints. */
@@ -200,36 +162,49 @@ export class ProcessSampler {
     for (const [pid, endpoint] of found) {
       const first = readProcess(pid);
       if (!first) continue;
-      const firstScrape = endpoint === undefined ? NO_SCRAPE : await scrape(endpoint);
+      const page = await this.#page(endpoint);
       const name = readable(`/proc/${pid}/comm`).trim();
       this.#watched.push({
         pid,
         name,
         endpoint,
         first,
-        firstScrape,
+        firstPage: page,
         last: first,
-        lastScrape: firstScrape,
+        lastPage: page,
+        lastUs: clockUs(),
         rssBytesMax: first.rssBytes,
       });
     }
   }
 
+  /** The load starts now and is measured from `warmupMs` on: what the pages count until then is not its. */
+  warmUp(warmupMs: number): void {
+    if (this.#metricsEverySecond || warmupMs <= PAGE_LEAD_MS) return; // read by `begin`, or by `find` just now
+    this.#timer = setTimeout(() => void this.#readFirstPages(), warmupMs - PAGE_LEAD_MS);
+    this.#timer.unref();
+  }
+
   /** What was used before this does not count. */
   begin(): void {
+    clearTimeout(this.#timer);
+    this.#beganUs = clockUs();
     for (const one of this.#watched) {
       const reading = readProcess(one.pid);
       if (!reading) continue;
       one.first = reading;
       one.last = reading;
+      one.lastUs = this.#beganUs;
       one.rssBytesMax = reading.rssBytes;
     }
+    if (this.#metricsEverySecond) this.#firstPages = this.#readFirstPages();
     this.#timer = setInterval(() => void this.#tick(), 1000);
     this.#timer.unref();
   }
 
   async stop(): Promise<ProcessUse[]> {
     clearInterval(this.#timer);
+    await this.#firstPages;
     while (this.#busy) await new Promise((resolve) => setTimeout(resolve, 20));
     await this.#tick(true);
     return this.#watched.map((one) => ({
@@ -241,54 +216,107 @@ export class ProcessSampler {
       rssBytes: one.last.rssBytes,
       writtenBytes: one.last.writtenBytes - one.first.writtenBytes,
       contextSwitches: one.last.contextSwitches - one.first.contextSwitches,
-      fsyncs: one.lastScrape.fsyncs - one.firstScrape.fsyncs,
-      gcSeconds: round(one.lastScrape.gcSeconds - one.firstScrape.gcSeconds),
+      ...saidBetween(one.firstPage, one.lastPage),
     }));
   }
 
-  async #tick(last = false): Promise<void> {
+  async #page(endpoint: string | undefined): Promise<ServerMetrics | undefined> {
+    return endpoint === undefined ? undefined : readMetrics(endpoint, this.#tls);
+  }
+
+  async #readFirstPages(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    const second = this.#second++;
-    for (const one of this.#watched) {
-      const reading = readProcess(one.pid);
-      if (!reading) continue;
-      const page =
-        one.endpoint !== undefined && (last || this.#metricsEverySecond)
-          ? await scrape(one.endpoint)
-          : NO_SCRAPE;
-      this.#take(one, { second, reading, page });
-    }
+    // Side by side, here and below: one server's slow page must not delay another's sample.
+    await Promise.all(
+      this.#watched.map(async (one) => {
+        const page = await this.#page(one.endpoint);
+        if (page === undefined) return;
+        one.firstPage = page;
+        one.lastPage = page;
+      }),
+    );
     this.#busy = false;
   }
 
-  #take(one: Watched, now: { second: number; reading: Reading; page: Scrape }): void {
-    const { reading, page, second } = now;
+  async #tick(last = false): Promise<void> {
+    if (this.#busy) return; // the next one covers this second, too
+    this.#busy = true;
+    await Promise.all(
+      this.#watched.map(async (one) => {
+        const page = last || this.#metricsEverySecond ? await this.#page(one.endpoint) : undefined;
+        const reading = readProcess(one.pid);
+        if (reading) this.#take(one, { nowUs: clockUs(), reading, page });
+      }),
+    );
+    this.#busy = false;
+  }
+
+  #take(one: Watched, now: { nowUs: number; reading: Reading; page: ServerMetrics | undefined }): void {
+    const { reading, nowUs } = now;
     // A page that did not come in time must not count as a fall to zero.
-    const known = page.fsyncs > 0 || page.gcSeconds > 0 ? page : one.lastScrape;
-    const fsyncs = known.fsyncs - one.lastScrape.fsyncs;
-    const fsyncSeconds = known.fsyncSeconds - one.lastScrape.fsyncSeconds;
-    const gcSeconds = known.gcSeconds - one.lastScrape.gcSeconds;
-    this.samples.push({
-      pid: one.pid,
-      second,
-      cpuPercent: Math.round(100 * (cpuOf(reading) - cpuOf(one.last))),
-      rssBytes: reading.rssBytes,
-      writtenBytes: reading.writtenBytes - one.last.writtenBytes,
-      contextSwitches: reading.contextSwitches - one.last.contextSwitches,
-      fsyncs,
-      gcSeconds: round(gcSeconds),
-    });
-    const mark = (kind: Mark["kind"], text: string): void =>
-      void this.marks.push({ atSecond: second, kind, text: `${one.name} ${one.pid}: ${text}` });
-    if (fsyncs > 0 && fsyncSeconds / fsyncs > FSYNC_MARK_SECONDS)
-      mark("fsync", `${Math.round((1000 * fsyncSeconds) / fsyncs)} ms a sync`);
-    if (gcSeconds > GC_MARK_SECONDS) mark("gc", `${Math.round(1000 * gcSeconds)} ms of garbage collection`);
-    if (known.leaderChanges > one.lastScrape.leaderChanges) mark("election", "a change of leader");
+    const page = now.page ?? one.lastPage;
+    const seconds = (nowUs - one.lastUs) / 1e6;
+    const second = Math.round((one.lastUs - this.#beganUs) / 1e4) / 100;
+    if (seconds >= SAMPLE_SECONDS_MIN) {
+      const said = now.page ? saidBetween(one.lastPage, page) : { fsyncs: null, gcSeconds: null };
+      this.samples.push({
+        pid: one.pid,
+        second,
+        ...ratesBetween(one.last, reading, seconds),
+        ...perSecond(said, seconds),
+      });
+    }
+    // Without a page a second a mark would be as wide as the run.
+    if (this.#metricsEverySecond && one.lastPage && now.page)
+      for (const { kind, text } of eventsBetween(one.lastPage, now.page))
+        this.marks.push({ atSecond: second, kind, text: `${one.name} ${one.pid}: ${text}` });
     one.last = reading;
-    one.lastScrape = known;
+    one.lastUs = nowUs;
+    one.lastPage = page;
     one.rssBytesMax = Math.max(one.rssBytesMax, reading.rssBytes);
   }
+}
+
+/** What `/proc` says of an interval, for a second of it. */
+export function ratesBetween(
+  before: Reading,
+  after: Reading,
+  seconds: number,
+): Pick<Sample, "cpuPercent" | "rssBytes" | "writtenBytes" | "contextSwitches"> {
+  return {
+    cpuPercent: Math.round((100 * (cpuOf(after) - cpuOf(before))) / seconds),
+    rssBytes: after.rssBytes,
+    writtenBytes: Math.round((after.writtenBytes - before.writtenBytes) / seconds),
+    contextSwitches: Math.round((after.contextSwitches - before.contextSwitches) / seconds),
+  };
+}
+
+/** What the pages say of an interval; null for what they do not have. */
+export function saidBetween(
+  before: ServerMetrics | undefined,
+  after: ServerMetrics | undefined,
+): Pick<ProcessUse, "fsyncs" | "gcSeconds" | "allocatedBytes"> {
+  const allocated = [before?.allocatedBytes, after?.allocatedBytes];
+  return {
+    allocatedBytes:
+      allocated[0] === undefined || allocated[1] === undefined ? null : allocated[1] - allocated[0],
+    fsyncs: before?.syncs && after?.syncs ? after.syncs.count - before.syncs.count : null,
+    gcSeconds:
+      before?.collections && after?.collections
+        ? round(after.collections.seconds - before.collections.seconds)
+        : null,
+  };
+}
+
+function perSecond(
+  said: Pick<ProcessUse, "fsyncs" | "gcSeconds">,
+  seconds: number,
+): Pick<Sample, "fsyncs" | "gcSeconds"> {
+  return {
+    fsyncs: said.fsyncs === null ? null : Math.round(said.fsyncs / seconds),
+    gcSeconds: said.gcSeconds === null ? null : round(said.gcSeconds / seconds),
+  };
 }
 
 function cpuOf(reading: Reading): number {

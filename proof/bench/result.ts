@@ -51,6 +51,8 @@ export interface RunResult extends Percentiles {
     readonly name: string;
     readonly operations: number;
     readonly errors: number;
+    /** Of runs with several kinds. */
+    readonly histogram?: readonly (readonly number[])[];
   })[];
   readonly extras: Readonly<Record<string, number>>;
   readonly scheduleErrorUs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
@@ -69,6 +71,8 @@ export interface RunResult extends Percentiles {
   readonly heat: readonly (readonly (readonly number[])[])[];
   readonly marks: readonly Mark[];
   readonly histogram: readonly (readonly number[])[];
+  /** The part of the histogram that is errors. */
+  readonly errorHistogram: readonly (readonly number[])[];
   readonly samples: readonly Sample[];
   readonly machine: Machine;
   readonly startedAt: string;
@@ -140,6 +144,7 @@ export function resultOf(facts: RunFacts): RunResult {
       operations: kind.latencies.count - kind.errors,
       errors: kind.errors,
       ...percentilesOf(kind.latencies),
+      ...(load.byKind.length > 1 ? { histogram: toPairs(kind.latencies) } : {}),
     })),
     extras: facts.extras,
     scheduleErrorUs: scheduleErrorOf(load),
@@ -163,6 +168,7 @@ export function resultOf(facts: RunFacts): RunResult {
     heat: load.series.heat(),
     marks: facts.marks,
     histogram: toPairs(load.latencies),
+    errorHistogram: toPairs(load.errorLatencies),
     samples: facts.samples,
     machine: thisMachine(),
     startedAt: facts.startedAt.toISOString(),

@@ -6,7 +6,15 @@ import { METHOD, type Method } from "../../core/wire/service.ts";
 import { NetClient } from "../../io/net/client.ts";
 import type { ClientTls } from "../../io/net/tls.ts";
 import { Control } from "./control.ts";
-import { NO_SINK, type Rpc, type RpcOptions, type RpcStream, type StreamSink, type TlsFiles } from "./rpc.ts";
+import {
+  isTls,
+  NO_SINK,
+  type Rpc,
+  type RpcOptions,
+  type RpcStream,
+  type StreamSink,
+  type TlsFiles,
+} from "./rpc.ts";
 
 /** Connects all connections; rejects when one cannot be had. */
 export async function openRpc(options: RpcOptions): Promise<Rpc> {
@@ -27,11 +35,9 @@ export async function openRpc(options: RpcOptions): Promise<Rpc> {
   return rpc;
 }
 
-/** Plain endpoints stay plain, whatever files are named; an endpoint without a scheme is TLS when files are. */
 function tlsFor(endpoint: string, files: TlsFiles): ClientTls | undefined {
   const { caFile, certFile, keyFile, insecureSkipVerify } = files;
-  const given = caFile !== undefined || certFile !== undefined || insecureSkipVerify;
-  if (endpoint.startsWith("http://") || (!given && !endpoint.startsWith("https://"))) return undefined;
+  if (!isTls(endpoint, files)) return undefined;
   return {
     insecureSkipVerify,
     ...(caFile === undefined ? {} : { caFile }),

@@ -44,6 +44,12 @@ export interface TlsFiles {
   readonly insecureSkipVerify: boolean;
 }
 
+/** Plain endpoints stay plain, whatever files are named; an endpoint without a scheme is TLS when files are. */
+export function isTls(endpoint: string, files: TlsFiles): boolean {
+  const given = files.caFile !== undefined || files.certFile !== undefined || files.insecureSkipVerify;
+  return endpoint.startsWith("https://") || (given && !endpoint.startsWith("http://"));
+}
+
 export interface RpcOptions {
   /** `host:port` or URLs; connections are spread over them in turn. */
   readonly endpoints: readonly string[];

@@ -5,8 +5,9 @@ import { Control, statusOf } from "./control.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { DistinctCounter, KeyChooser, KeySpace } from "./keys.ts";
 import { KubernetesWorkload } from "./kubernetes-workload.ts";
-import { LeaseWorkload, LockWorkload } from "./lease-workload.ts";
+import { LeaseWorkload } from "./lease-workload.ts";
 import { type Live, Load, type LoadResult, type LoopMode } from "./load.ts";
+import { LockWorkload } from "./lock-workload.ts";
 import type { RunOptions } from "./options.ts";
 import { PointWorkload } from "./point-workload.ts";
 import { ProcessSampler } from "./process-sampler.ts";
@@ -24,6 +25,8 @@ export interface RunHooks {
   readonly signal: AbortSignal;
   readonly onSecond: (live: Live) => void;
   readonly onPhase: (text: string) => void;
+  /** Keys are there and the load begins, with its warm-up. */
+  readonly onLoad?: () => void;
 }
 
 /** Slots of the preload: enough to fill any store's batches. */
@@ -37,35 +40,66 @@ interface Opened {
   readonly version: string;
 }
 
-/** Runs the workload to its end, or until `signal`; rejects when the store cannot be reached or refuses the set-up. */
-export async function runOnce(options: RunOptions, hooks: RunHooks): Promise<RunResult> {
+/** What a workload is made of that is none of the bench's own. */
+export interface WorkloadParts {
+  readonly rpc: Rpc;
+  readonly control: Control;
+  readonly material: Material;
+  readonly store: KeyValueStore;
+}
+
+/**
+ * Runs the workload to its end, or until `signal`; rejects when the store cannot be reached or refuses the set-up. Another
+ * workload than the options name runs under the same load with `make`.
+ */
+export async function runOnce(
+  options: RunOptions,
+  hooks: RunHooks,
+  make?: (parts: WorkloadParts) => Workload,
+): Promise<RunResult> {
   const opened = await open(options);
+  const { rpc, control, store } = opened;
   try {
-    return await runOn(opened, options, hooks);
+    return await runOn(opened, { options, hooks }, (material, slots) => {
+      if (!make) return workloadOf(opened, options, material, slots);
+      if (!rpc || !control) throw new Error("This load needs a store that speaks etcd's API");
+      return make({ rpc, control, material, store });
+    });
   } finally {
     await opened.control?.close();
     await opened.store.close();
   }
 }
 
-async function runOn(opened: Opened, options: RunOptions, hooks: RunHooks): Promise<RunResult> {
+async function runOn(
+  opened: Opened,
+  run: { readonly options: RunOptions; readonly hooks: RunHooks },
+  make: (material: Material, slots: number) => Workload,
+): Promise<RunResult> {
+  const { options, hooks } = run;
   if (options.preload) await preload(opened, options, hooks);
-  const sampler = new ProcessSampler({ metricsEverySecond: options.reportFile !== undefined });
+  const sampler = new ProcessSampler({
+    metricsEverySecond: options.reportFile !== undefined,
+    tls: options.tls,
+  });
   const load = newLoad(options, hooks, () => sampler.begin());
   const material = materialOf(options, (slot, failure) => load.done(slot, failure));
-  const workload = workloadOf(opened, options, material, load.slots);
+  const workload = make(material, load.slots);
   await workload.prepare();
   await sampler.find(options.endpoints, options.pids);
   hooks.onPhase(`${options.workload}: running`);
   const startedAt = new Date();
+  sampler.warmUp(options.warmupUs / 1000);
+  hooks.onLoad?.();
   const result = await load.run(workload);
   const servers = await sampler.stop();
+  const extras = workload.extras();
   await workload.finish();
   return resultOf({
     options,
     load: result,
     distinctKeys: material.written.count,
-    extras: workload.extras(),
+    extras,
     serverVersion: opened.version,
     servers,
     samples: sampler.samples,
@@ -94,6 +128,27 @@ async function open(options: RunOptions): Promise<Opened> {
   const store = new EtcdStore(rpc, { serializable: options.serializable });
   store.attach();
   return { rpc, control, store, version };
+}
+
+/** The endpoint of the leader; the first one when none of them is, or says so. */
+export async function leaderOf(options: RunOptions): Promise<string> {
+  const { endpoints, tls, user } = options;
+  if (endpoints.length === 1 || options.store !== "etcd") return endpoints[0]!;
+  for (const endpoint of endpoints) {
+    // A member that is down leads nothing.
+    const leads = await isLeader({ endpoints: [endpoint], tls, user }).catch(() => false);
+    if (leads) return endpoint;
+  }
+  return endpoints[0]!;
+}
+
+async function isLeader(one: Pick<RunOptions, "endpoints" | "tls" | "user">): Promise<boolean> {
+  const control = new Control(await openRpc({ ...one, connectionCount: 1, slotCount: 1 }), 1);
+  try {
+    return (await statusOf(control)).isLeader;
+  } finally {
+    await control.close();
+  }
 }
 
 function slotsOf(options: RunOptions): number {

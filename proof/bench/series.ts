@@ -10,6 +10,7 @@ export interface Second {
   readonly second: number;
   readonly operations: number;
   readonly errors: number;
+  readonly minUs: number;
   readonly meanUs: number;
   readonly p50Us: number;
   readonly p99Us: number;
@@ -54,6 +55,7 @@ export class Series {
         second: i,
         operations: latencies.count - this.#errors[i]!,
         errors: this.#errors[i]!,
+        minUs: empty ? carriedUs : Math.round(latencies.min * 10) / 10,
         meanUs: Math.round(empty ? carriedUs : latencies.mean()),
         p50Us: empty ? carriedUs : latencies.quantile(0.5),
         p99Us: Math.round(empty ? carriedUs : latencies.quantile(0.99)),

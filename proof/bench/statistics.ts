@@ -52,20 +52,67 @@ function resample(values: readonly number[], prng: Prng): number[] {
   return values.map(() => values[prng.below(values.length)]!);
 }
 
+/** Divisions of all values into two sides that are looked at one by one; more of them are drawn. */
+const DIVISIONS_MAX = 20_000;
+
 /**
- * The chance that the two samples differ by this much in rank by luck alone: a permutation test on the difference
- * of medians (exact tables are not worth their code at these sizes).
+ * The chance that the means of two samples differ by this much by luck alone: a permutation test, exact for as many values
+ * as a comparison of a few rounds has, so that its smallest answer is not the number of draws.
  */
 export function permutationP(left: readonly number[], right: readonly number[], prng: Prng): number {
   const all = [...left, ...right];
-  const seen = Math.abs(mean(left) - mean(right));
-  let atLeast = 0;
-  for (let i = 0; i < RESAMPLES; i++) {
-    shuffle(all, prng);
-    const gap = Math.abs(mean(all.slice(0, left.length)) - mean(all.slice(left.length)));
-    if (gap >= seen * (1 - 1e-12)) atLeast++;
+  const total = all.reduce((sum, value) => sum + value, 0);
+  const gapOf = (sum: number): number => Math.abs(sum / left.length - (total - sum) / right.length);
+  const seen = gapOf(left.reduce((sum, value) => sum + value, 0)) * (1 - 1e-12);
+  if (divisions(all.length, left.length) <= DIVISIONS_MAX) {
+    let count = 0;
+    let atLeast = 0;
+    forEachSum(all, left.length, (sum) => {
+      count++;
+      if (gapOf(sum) >= seen) atLeast++;
+    });
+    return atLeast / count;
   }
-  return (atLeast + 1) / (RESAMPLES + 1);
+  let atLeast = 0;
+  for (let i = 0; i < DIVISIONS_MAX; i++) {
+    shuffle(all, prng);
+    let sum = 0;
+    for (let j = 0; j < left.length; j++) sum += all[j]!;
+    if (gapOf(sum) >= seen) atLeast++;
+  }
+  return (atLeast + 1) / (DIVISIONS_MAX + 1);
+}
+
+/** Ways to choose so many of all. */
+export function divisions(count: number, chosen: number): number {
+  let ways = 1;
+  for (let i = 1; i <= Math.min(chosen, count - chosen) && ways <= 1e12; i++)
+    ways = (ways * (count - i + 1)) / i;
+  return Math.round(ways);
+}
+
+/** Calls with the sum of every choice of `chosen` values. */
+function forEachSum(values: readonly number[], chosen: number, visit: (sum: number) => void): void {
+  const choose = (from: number, left: number, sum: number): void => {
+    if (left === 0) return visit(sum);
+    for (let i = from; i <= values.length - left; i++) choose(i + 1, left - 1, sum + values[i]!);
+  };
+  choose(0, chosen, 0);
+}
+
+/**
+ * Holm's correction: of many comparisons some differ by luck. Each value is what its test says when all of them are taken
+ * together; as many false alarms as one test has remain for all. In the order given.
+ */
+export function holm(ps: readonly number[]): number[] {
+  const order = ps.map((_, i) => i).sort((a, b) => ps[a]! - ps[b]!);
+  const adjusted = ps.map(() => 1);
+  let least = 0;
+  for (const [rank, i] of order.entries()) {
+    least = Math.max(least, Math.min(1, ps[i]! * (ps.length - rank)));
+    adjusted[i] = least;
+  }
+  return adjusted;
 }
 
 export function mean(values: readonly number[]): number {

@@ -21,6 +21,20 @@ export interface WatchWorkloadOptions {
   readonly streams: number;
   /** All watch one key (and puts go to it), or all watch all keys. */
   readonly oneKey: boolean;
+  /** Each watcher one key, in turns, of all there are; `oneKey` is false then. */
+  readonly keyEach?: boolean;
+  readonly prevKv?: boolean;
+  /** Takes what etcd's tool reports apart. At 300,000 events a second reading the clock for each would show. */
+  readonly detail?: WatchDetail;
+}
+
+/** From a request to its answer, and from a put's start to each of its events. */
+export class WatchDetail {
+  readonly created = new Histogram();
+  readonly puts = new Histogram();
+  readonly events = new Histogram();
+  /** Until all watches were created. */
+  createdSeconds = 0;
 }
 
 /** Hexadecimal digits of a mark: 5 of the slot, 5 of the sequence. */
@@ -41,7 +55,10 @@ export class WatchWorkload implements Workload, UnarySink {
   // By slot.
   readonly #sequence: number[] = [];
   readonly #left: number[] = [];
+  readonly #expected: number[] = [];
   readonly #startedUs: number[] = [];
+  /** By watcher: when it was asked for. */
+  readonly #createdAtUs: number[] = [];
   #next = 0;
   #created = 0;
   #events = 0;
@@ -82,9 +99,14 @@ export class WatchWorkload implements Workload, UnarySink {
         }),
       );
     }
-    const message = this.#createRequest();
-    for (let i = 0; i < this.#options.watchers; i++) this.#streams[i % this.#streams.length]!.send(message);
+    const { watchers, keyEach, detail } = this.#options;
+    const message = this.#createRequest(0);
+    for (let i = 0; i < watchers; i++) {
+      this.#createdAtUs.push(clockUs());
+      this.#streams[i % this.#streams.length]!.send(keyEach ? this.#createRequest(i) : message);
+    }
     await ready;
+    if (detail) detail.createdSeconds = (clockUs() - this.#createdAtUs[0]!) / 1e6;
     clearTimeout(timer);
     // From now on a watch that ends takes with it all operations that wait for its events.
     this.#failed = (error) => {
@@ -121,7 +143,8 @@ export class WatchWorkload implements Workload, UnarySink {
     keys.write(index);
     const sequence = this.#next++ % HALF;
     this.#sequence[slot] = sequence;
-    this.#left[slot] = this.#options.watchers;
+    this.#left[slot] = this.#watchersOf(index);
+    this.#expected[slot] = this.#left[slot];
     this.#startedUs[slot] = clockUs();
     const from = values.nextStart();
     const size = Math.max(MARK_SIZE, valueSizes.at(from));
@@ -146,7 +169,9 @@ export class WatchWorkload implements Workload, UnarySink {
 
   /** The put's own reply ends nothing: the events do, unless a watch is gone. */
   onReply(slot: number): void {
-    if (this.#broken !== undefined && this.#left[slot]! > 0) this.onFailure(slot, this.#broken);
+    this.#options.detail?.puts.record(clockUs() - this.#startedUs[slot]!);
+    if (this.#expected[slot] === 0) this.#material.done(slot, undefined);
+    else if (this.#broken !== undefined && this.#left[slot]! > 0) this.onFailure(slot, this.#broken);
   }
 
   onFailure(slot: number, text: string): void {
@@ -157,7 +182,11 @@ export class WatchWorkload implements Workload, UnarySink {
   #take(bytes: Uint8Array, start: number, end: number): void {
     const special = readWatchResponse(bytes, start, end, this.#onValue);
     if (special.canceled) this.#failed!(new Error("Watch was cancelled by the store"));
-    else if (special.created && ++this.#created === this.#options.watchers) this.#ready!();
+    else if (special.created) {
+      // Answers come in the order of requests on a stream, and about so over all of them.
+      this.#options.detail?.created.record(clockUs() - this.#createdAtUs[this.#created]!);
+      if (++this.#created === this.#options.watchers) this.#ready!();
+    }
   }
 
   readonly #onValue = (bytes: Uint8Array, start: number, end: number): void => {
@@ -170,7 +199,8 @@ export class WatchWorkload implements Workload, UnarySink {
     }
     this.#left[slot] = left - 1;
     // The clock is read for the first and the last event only: at 300,000 a second it would show.
-    if (left === this.#options.watchers) {
+    this.#options.detail?.events.record(clockUs() - this.#startedUs[slot]!);
+    if (left === this.#expected[slot]) {
       const nowUs = clockUs();
       if (this.#firstEventAtUs === 0) this.#firstEventAtUs = nowUs;
       this.#firstEvent.record(nowUs - this.#startedUs[slot]!);
@@ -180,17 +210,30 @@ export class WatchWorkload implements Workload, UnarySink {
     this.#material.done(slot, undefined);
   };
 
-  #createRequest(): ByteWriter {
+  /** Watchers go round the keys: the first ones may have one more. */
+  #watchersOf(index: number): number {
+    const { watchers, keyEach } = this.#options;
+    if (!keyEach) return watchers;
+    const { count } = this.#material.keys;
+    return Math.floor(watchers / count) + (index < watchers % count ? 1 : 0);
+  }
+
+  #createRequest(watcher: number): ByteWriter {
     const { keys } = this.#material;
-    keys.write(0);
-    const key = this.#options.oneKey
+    keys.write(watcher % keys.count);
+    const single = this.#options.oneKey || this.#options.keyEach;
+    const key = single
       ? keys.bytes.slice(0, keys.size)
       : keys.prefix.length > 0
         ? keys.prefix
         : new Uint8Array(1);
-    const rangeEnd = this.#options.oneKey ? EMPTY_BYTES : prefixEnd(keys.prefix);
+    const rangeEnd = single ? EMPTY_BYTES : prefixEnd(keys.prefix);
     const message = new ByteWriter();
-    encode(WatchRequest, { create_request: { key, range_end: rangeEnd } }, message);
+    encode(
+      WatchRequest,
+      { create_request: { key, range_end: rangeEnd, prev_kv: this.#options.prevKv ?? false } },
+      message,
+    );
     return message;
   }
 }

@@ -1,8 +1,12 @@
 // All planted bugs, in the order of the list of known traps.
 
+import { c1 } from "./c1.ts";
 import { l1 } from "./l1.ts";
 import { l2 } from "./l2.ts";
 import { l4 } from "./l4.ts";
+import { l6 } from "./l6.ts";
+import { l7 } from "./l7.ts";
+import { l8 } from "./l8.ts";
 import { m3 } from "./m3.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { r1 } from "./r1.ts";
@@ -46,5 +50,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   l1,
   l2,
   l4,
+  l6,
+  l7,
+  l8,
   m3,
+  c1,
 ];

@@ -138,7 +138,7 @@ function holdfast(directory: string): StorageContender {
     list: (first, count) =>
       listEncoded(new KvMachine({ store, header, limits: DEFAULT_LIMITS }), first, count),
     reopen: () => {
-      store = loadCheckpoint({ disk, directory: "data", hashSeed: 1 })!.store;
+      store = loadCheckpoint({ disk, directory: "data", hashSeed: 1, supersededBytesMax: 64 << 20 })!.store;
       housekeeping = new Housekeeping(store, DEFAULT_LIMITS);
     },
     close: () => disk.close(),

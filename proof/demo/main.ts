@@ -4,13 +4,13 @@
 
 import { Writable } from "node:stream";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { Prng } from "../../core/base/prng.ts";
 import { Client } from "../../product/client/index.ts";
 import { type Live, Load, type LoadResult } from "../bench/load.ts";
 import { parseRun } from "../bench/options.ts";
 import { Progress } from "../bench/print.ts";
+import { isInMemory } from "../bench/probes.ts";
 import { writePage } from "../bench/report/page.ts";
 import { runPage } from "../bench/report/run-page.ts";
 import { type Mark, resultOf } from "../bench/result.ts";
@@ -30,7 +30,7 @@ const USAGE = `Usage: holdfast demo [flags]        three members, a killed leade
   --seconds N    of load (14); the leader is killed after a third of it
   --seed N       of the simulation (7)
   --bug ID       the planted bug (R3)
-  --page FILE    where the page goes (holdfast-demo.html)
+  --page FILE    where the page goes (holdfast-demo.html), and beside it, for the time of the demo, the data
 `;
 
 const MEMBER_COUNT = 3;
@@ -79,7 +79,14 @@ class Demo {
 
   async run(): Promise<number> {
     this.#say("Every line below is measured in this run, on this machine.\n");
-    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-demo-"));
+    // Beside the page, not in the folder for temporary files: that may lie in memory, where nothing is durable.
+    const folder = fs.mkdtempSync(
+      path.join(path.dirname(path.resolve(this.#options.page)), ".holdfast-demo-"),
+    );
+    if (isInMemory(folder))
+      this.#say(
+        `Note: ${path.dirname(folder)} lies in memory, where syncs cost nothing: these latencies are none of a durable store (--page says where all goes).\n`,
+      );
     const members = await makeMembers(MEMBER_COUNT, { folder, flags: ["--log-level=warn"] });
     try {
       await this.#showCluster(members);

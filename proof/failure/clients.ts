@@ -1,15 +1,16 @@
-// The load: clients that write unique values, compare and set, read and delete on a few keys; watchers on every member
-// from the first revision on; holders of leases. Each client talks to one member, and goes on whatever happens.
+// The load: clients that write unique values, compare and set, read and delete on a few keys, each with one of the
+// programs of drivers.ts and at one member; a prober that does not wait for answers; watchers on every member from the
+// first revision on. All go on whatever happens.
 
-import { Client, compare, EtcdError, getOperation, putOperation } from "../../product/client/index.ts";
 import { Prng } from "../../core/base/prng.ts";
+import { Client } from "../../product/client/index.ts";
+import { type KvDriver, KvError, type KvRequest } from "./drivers.ts";
 import type { History, Operation, WatchedEvent } from "./history.ts";
 
 const PREFIX = "failure/";
 const KEY_COUNT = 12;
-const CALL_TIMEOUT_MS = 3_000;
-const PAUSE_MS = 12;
-const LEASE_TTL_SECONDS = 3;
+/** What a time without service is measured with. */
+const PROBE_INTERVAL_MS = 50;
 
 const text = new TextDecoder();
 
@@ -22,35 +23,38 @@ const DEFINITE = new Set([
 ]);
 
 export class LoadClient {
-  readonly #client: Client;
+  readonly driver: KvDriver;
+  readonly name: string;
   readonly #history: History;
-  readonly #number: number;
   readonly #prng: Prng;
+  readonly problems: string[] = [];
   #writes = 0;
   #stopped = false;
   #loop: Promise<void> | undefined;
 
-  constructor(endpoint: string, number: number, history: History) {
-    this.#client = Client.connect({ endpoints: [endpoint] });
-    this.#number = number;
+  constructor(driver: KvDriver, number: number, history: History) {
+    this.driver = driver;
+    this.name = `${number} (${driver.program})`;
     this.#history = history;
     this.#prng = new Prng(number * 7919 + 1);
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#loop = this.#run().catch((error: unknown) => {
+      this.problems.push(`client ${this.name} failed: ${String((error as Error).stack ?? error)}`);
+    });
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#loop;
-    this.#client.close();
+    this.driver.close();
   }
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
       await this.#step();
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await new Promise((resolve) => setTimeout(resolve, this.driver.pauseMs));
     }
   }
 
@@ -58,70 +62,90 @@ export class LoadClient {
     const prng = this.#prng;
     const key = `${PREFIX}k${prng.below(KEY_COUNT)}`;
     const pick = prng.below(10);
-    const value = `c${this.#number}-${++this.#writes}`;
-    if (pick < 5) await this.#put(this.#history.call("put", this.#number, key, value));
-    else if (pick < 7) await this.#get(this.#history.call("get", this.#number, key, ""));
-    else if (pick < 9) await this.#compareAndSet(key, value);
-    else await this.#delete(this.#history.call("delete", this.#number, key, ""));
+    if (pick < 5) await this.#attempt({ kind: "put", key, value: this.#newValue() });
+    else if (pick < 7) await this.#attempt({ kind: "get", key });
+    else if (pick < 9) await this.#compareAndSet(key);
+    else await this.#attempt({ kind: "delete", key });
   }
 
-  async #put(operation: Operation): Promise<void> {
-    await this.#attempt(operation, async () => {
-      const response = await this.#client.kv.put(operation.key, operation.value, {
-        timeoutMs: CALL_TIMEOUT_MS,
-      });
-      operation.applied = true;
-      return response.header.revision;
-    });
+  #newValue(): string {
+    return `c${this.name.split(" ")[0]}-${++this.#writes}`;
   }
 
-  async #get(operation: Operation): Promise<void> {
-    await this.#attempt(operation, async () => {
-      const response = await this.#client.kv.get(operation.key, { timeoutMs: CALL_TIMEOUT_MS });
-      operation.seenValue = response.kvs[0] && text.decode(response.kvs[0].value);
-      operation.seenModRevision = response.kvs[0]?.modRevision ?? 0;
-      return response.header.revision;
-    });
-  }
-
-  async #delete(operation: Operation): Promise<void> {
-    await this.#attempt(operation, async () => {
-      const response = await this.#client.kv.delete(operation.key, { timeoutMs: CALL_TIMEOUT_MS });
-      operation.applied = response.deleted > 0;
-      return response.header.revision;
-    });
-  }
-
-  async #compareAndSet(key: string, value: string): Promise<void> {
-    const read = this.#history.call("get", this.#number, key, "");
-    await this.#get(read);
+  async #compareAndSet(key: string): Promise<void> {
+    const read = await this.#attempt({ kind: "get", key });
     if (read.outcome !== "ok") return;
-    const operation = this.#history.call("cas", this.#number, key, value);
-    await this.#attempt(operation, async () => {
-      const response = await this.#client.kv.txn(
-        {
-          compare: [compare(key, "mod", "=", read.seenModRevision)],
-          success: [putOperation(key, value)],
-          failure: [getOperation(key)],
-        },
-        { timeoutMs: CALL_TIMEOUT_MS },
-      );
-      operation.applied = response.succeeded;
-      operation.seenModRevision = read.seenModRevision;
-      return response.header.revision;
-    });
+    const modRevision = read.seenModRevision;
+    const operation = await this.#attempt({ kind: "cas", key, value: this.#newValue(), modRevision });
+    operation.seenModRevision = modRevision;
   }
 
-  async #attempt(operation: Operation, act: () => Promise<number>): Promise<void> {
-    try {
-      this.#history.returned(operation, await act());
-    } catch (error) {
-      if (!(error instanceof EtcdError)) throw error;
-      operation.returnedMs = performance.now();
-      operation.error = error.message;
-      operation.outcome = operation.kind === "get" || DEFINITE.has(error.message) ? "failed" : "unknown";
-    }
+  #attempt(request: KvRequest): Promise<Operation> {
+    return attempt(this.driver, request, { history: this.#history, client: this.name });
   }
+}
+
+/** Clients that wait are all silent while a lost leader has their requests. This one asks on, at each member in turn. */
+export class Prober {
+  readonly #drivers: readonly KvDriver[];
+  readonly #history: History;
+  readonly problems: string[] = [];
+  readonly #flying = new Set<Promise<unknown>>();
+  #timer: NodeJS.Timeout | undefined;
+  #count = 0;
+
+  constructor(drivers: readonly KvDriver[], history: History) {
+    this.#drivers = drivers;
+    this.#history = history;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#probe(), PROBE_INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#flying);
+    for (const driver of this.#drivers) driver.close();
+  }
+
+  #probe(): void {
+    const number = ++this.#count;
+    const driver = this.#drivers[number % this.#drivers.length]!;
+    const request: KvRequest = { kind: "put", key: `${PREFIX}probe`, value: `probe-${number}` };
+    const client = `prober (${driver.program})`;
+    const probe: Promise<unknown> = attempt(driver, request, { history: this.#history, client })
+      .catch((error: unknown) => this.problems.push(`the prober failed: ${String(error)}`))
+      .finally(() => this.#flying.delete(probe));
+    this.#flying.add(probe);
+  }
+}
+
+interface Recorded {
+  readonly history: History;
+  readonly client: string;
+}
+
+async function attempt(
+  driver: KvDriver,
+  request: KvRequest,
+  { history, client }: Recorded,
+): Promise<Operation> {
+  const value = request.kind === "put" || request.kind === "cas" ? request.value : "";
+  const operation = history.call(request.kind, client, request.key, value);
+  try {
+    const answer = await driver.send(request);
+    operation.applied = answer.applied;
+    operation.seenValue = answer.value;
+    operation.seenModRevision = answer.modRevision;
+    history.returned(operation, answer.revision);
+  } catch (error) {
+    if (!(error instanceof KvError)) throw error;
+    operation.returnedMs = performance.now();
+    operation.error = error.message;
+    operation.outcome = request.kind === "get" || DEFINITE.has(error.message) ? "failed" : "unknown";
+  }
+  return operation;
 }
 
 /** Everything one member tells a watcher, over all its restarts. */
@@ -156,75 +180,7 @@ export class Watcher {
     );
   }
 
-  get lastRevision(): number {
-    return this.events.at(-1)?.revision ?? 1;
-  }
-
   close(): void {
     this.#client.close();
-  }
-}
-
-/** Holds a lease with a key and says when the key is gone although the lease was renewed in time. */
-export class LeaseHolder {
-  readonly #client: Client;
-  readonly #number: number;
-  readonly problems: string[] = [];
-  /** Checks that found the key where it had to be. */
-  checkedCount = 0;
-  #stopped = false;
-  #loop: Promise<void> | undefined;
-
-  constructor(endpoints: readonly string[], number: number) {
-    this.#client = Client.connect({ endpoints });
-    this.#number = number;
-  }
-
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
-    this.#client.close();
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      try {
-        await this.#hold();
-      } catch (error) {
-        if (!(error instanceof EtcdError)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
-  }
-
-  async #hold(): Promise<void> {
-    const options = { timeoutMs: CALL_TIMEOUT_MS };
-    const grantedMs = performance.now();
-    const lease = await this.#client.lease.grant(LEASE_TTL_SECONDS, options);
-    const key = `failure-lease/${this.#number}`;
-    let sentMs = grantedMs;
-    await this.#client.kv.put(key, "held", { ...options, lease: lease.id });
-    while (!this.#stopped) {
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      const renewedMs = performance.now();
-      const renewal = await this.#client.lease.keepAliveOnce(lease.id, options);
-      if (renewal.ttlSeconds <= 0) return;
-      sentMs = renewedMs;
-      const found = await this.#client.kv.get(key, options);
-      const nowMs = performance.now();
-      // Until the TTL after the last acknowledged renewal was sent, the key is there.
-      if (nowMs >= sentMs + LEASE_TTL_SECONDS * 1000) continue;
-      if (found.count === 0) {
-        this.problems.push(
-          `lease ${lease.id.toString(16)}: its key was gone ${Math.round(nowMs - sentMs)} ms after a renewal for ${LEASE_TTL_SECONDS} s`,
-        );
-        return;
-      }
-      this.checkedCount++;
-    }
   }
 }

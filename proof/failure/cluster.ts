@@ -1,69 +1,89 @@
-// Members as real processes on loopback, ours or etcd's: the same flags, the same faults.
+// Members as real processes, ours or etcd's: the same flags, the same faults.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
-import net from "node:net";
 import * as path from "node:path";
-import { PeerProxy } from "./proxy.ts";
+import { httpGet } from "../peers/server-process.ts";
+import type { MemberAddress, Network } from "./network.ts";
+import { freeDisk, makeSmallDisk } from "./small-disk.ts";
 
 export interface ClusterOptions {
   readonly memberCount: number;
   readonly directory: string;
   /** Program and first arguments of a server. */
   readonly command: readonly string[];
+  readonly network: Network;
 }
 
 export interface MemberProcess {
+  readonly index: number;
   readonly name: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
-  readonly proxy: PeerProxy;
-  directory: string;
+  readonly address: MemberAddress;
+  readonly endpoint: string;
+  readonly directory: string;
+  readonly logFile: string;
+  /** The member's own small file system, which can be filled; only one member has one, and only in the sandbox. */
+  readonly smallDisk: string | undefined;
   process: ChildProcess | undefined;
   isPaused: boolean;
   /** Cluster state flag of the next start. */
   joins: boolean;
+  /** It may end by itself, as servers do that have no disk any more. */
+  mayEnd: boolean;
 }
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_POLL_MS = 50;
+const START_LIMIT_MS = 30_000;
+
+const running = new Set<ChildProcess>();
+// Whatever happens to the test, its servers end with it.
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
 
 export class Cluster {
-  readonly members: MemberProcess[] = [];
+  readonly members: readonly MemberProcess[];
+  readonly network: Network;
   readonly #options: ClusterOptions;
   readonly unexpectedEnds: string[] = [];
 
-  private constructor(options: ClusterOptions) {
+  constructor(options: ClusterOptions) {
     this.#options = options;
+    this.network = options.network;
+    this.members = options.network.addresses().map((address, index) => this.#make(index, address));
   }
 
-  static async start(options: ClusterOptions): Promise<Cluster> {
-    const cluster = new Cluster(options);
-    for (let i = 1; i <= options.memberCount; i++) cluster.members.push(await cluster.#make(`m${i}`));
-    for (const member of cluster.members) cluster.startMember(member);
-    await Promise.all(cluster.members.map((member) => cluster.ready(member)));
-    return cluster;
+  async start(): Promise<void> {
+    for (const member of this.members) this.startMember(member);
+    const endMs = performance.now() + START_LIMIT_MS;
+    await Promise.all(this.members.map((member) => this.ready(member, endMs)));
   }
 
   get endpoints(): string[] {
-    return this.members.map((member) => `127.0.0.1:${member.clientPort}`);
+    return this.members.map((member) => member.endpoint);
   }
 
   startMember(member: MemberProcess): void {
-    const [program, ...first] = this.#options.command;
-    const log = fs.openSync(`${member.directory}.log`, "a");
-    const child = spawn(program!, [...first, ...this.#flags(member)], {
-      stdio: ["ignore", log, log],
-      env: cleanEnvironment(),
-    });
+    const log = fs.openSync(member.logFile, "a");
+    const [program, ...words] = [
+      ...member.address.launcher,
+      ...this.#options.command,
+      ...this.#flags(member),
+    ];
+    const child = spawn(program!, words, { stdio: ["ignore", log, log], env: cleanEnvironment() });
     fs.closeSync(log);
+    running.add(child);
     member.process = child;
     member.isPaused = false;
+    child.once("error", (error) =>
+      this.unexpectedEnds.push(`${member.name} does not start: ${error.message}`),
+    );
     child.once("exit", (code, signal) => {
+      running.delete(child);
       if (member.process !== child) return;
       member.process = undefined;
-      this.unexpectedEnds.push(
-        `${member.name} ended by itself (${signal ?? `exit code ${code}`}), log ${member.directory}.log`,
-      );
+      const how = `${member.name} ended by itself (${signal ?? `exit code ${code}`})`;
+      if (!member.mayEnd) this.unexpectedEnds.push(`${how}, log ${member.logFile}`);
     });
   }
 
@@ -86,65 +106,99 @@ export class Cluster {
     member.isPaused = false;
   }
 
-  /** Resolves when the member answers on its client port. */
-  async ready(member: MemberProcess): Promise<void> {
-    const endMs = Date.now() + READY_TIMEOUT_MS;
-    while (Date.now() < endMs) {
-      if (await answers(member.clientPort)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+  /** Resolves when the member answers on its client port; rejects when it does not until then. */
+  async ready(member: MemberProcess, endMs: number): Promise<void> {
+    // An end by itself is told by itself; here it only ends the waiting.
+    while (performance.now() < endMs && member.process !== undefined) {
+      if ((await httpGet(`http://${member.endpoint}/health?serializable=true`)) !== undefined) return;
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     }
-    throw new Error(
-      `${member.name} does not answer within ${READY_TIMEOUT_MS / 1000} s, see ${member.directory}.log`,
-    );
+    const what = member.process === undefined ? "has ended" : "does not answer";
+    throw new Error(`${member.name} ${what}, see ${member.logFile}`);
   }
 
   /** The member that says it leads, if any does now. */
   async leader(): Promise<MemberProcess | undefined> {
+    const says = await Promise.all(this.members.map((member) => this.#saysItLeads(member)));
+    return this.members.find((_, index) => says[index]);
+  }
+
+  async #saysItLeads(member: MemberProcess): Promise<boolean> {
+    if (member.process === undefined || member.isPaused) return false;
+    const metrics = await httpGet(`http://${member.endpoint}/metrics`);
+    return metrics !== undefined && /^etcd_server_is_leader 1/m.test(metrics);
+  }
+
+  /** Ends every fault that a member or the network may still be in. */
+  heal(): void {
+    this.network.heal();
     for (const member of this.members) {
-      if (member.process === undefined || member.isPaused) continue;
-      const metrics = await get(member.clientPort, "/metrics");
-      if (metrics !== undefined && /^etcd_server_is_leader 1/m.test(metrics)) return member;
+      if (member.isPaused) this.resume(member);
+      if (member.smallDisk !== undefined) freeDisk(member.smallDisk);
     }
-    return undefined;
   }
 
   async stop(): Promise<void> {
-    for (const member of this.members) {
-      if (member.isPaused) this.resume(member);
-      await this.kill(member);
-      member.proxy.close();
+    await Promise.all(this.members.map((member) => this.kill(member)));
+    this.network.close();
+  }
+
+  /** The data directories, for a report of a violation; those on small disks are copied to where they outlive the test. */
+  keepData(): void {
+    for (const { smallDisk, directory, name } of this.members) {
+      if (smallDisk === undefined) continue;
+      if (fs.existsSync(directory)) {
+        fs.cpSync(directory, path.join(this.#options.directory, name), { recursive: true });
+      }
+      execFileSync("umount", [smallDisk]);
+      fs.rmdirSync(smallDisk);
     }
   }
 
-  async #make(name: string): Promise<MemberProcess> {
-    const [clientPort, peerPort] = [await freePort(), await freePort()];
-    const proxy = new PeerProxy(peerPort);
-    await proxy.listen();
-    const directory = path.join(this.#options.directory, name);
+  removeData(): void {
+    for (const { smallDisk, directory, logFile } of this.members) {
+      if (smallDisk !== undefined) execFileSync("umount", [smallDisk]);
+      fs.rmSync(smallDisk ?? directory, { recursive: true, force: true });
+      fs.rmSync(logFile, { force: true });
+    }
+  }
+
+  #make(index: number, address: MemberAddress): MemberProcess {
+    const name = `m${index + 1}`;
+    const { directory: root, memberCount } = this.#options;
+    const isLast = index === memberCount - 1;
+    const smallDisk =
+      isLast && this.network.kind === "namespaces" ? path.join(root, `${name}.disk`) : undefined;
+    if (smallDisk !== undefined) makeSmallDisk(smallDisk);
     return {
+      index,
       name,
-      clientPort,
-      peerPort,
-      proxy,
-      directory,
+      address,
+      endpoint: `${address.host}:${address.clientPort}`,
+      directory: path.join(smallDisk ?? root, smallDisk === undefined ? name : "data"),
+      logFile: path.join(root, `${name}.log`),
+      smallDisk,
       process: undefined,
       isPaused: false,
       joins: false,
+      mayEnd: false,
     };
   }
 
-  #flags(member: MemberProcess): string[] {
-    const cluster = this.members.map((it) => `${it.name}=http://127.0.0.1:${it.proxy.port}`).join(",");
+  #flags({ name, directory, endpoint, address, joins }: MemberProcess): string[] {
+    const cluster = this.members.map((it) => `${it.name}=${it.address.peerUrl}`).join(",");
     return [
-      `--name=${member.name}`,
-      `--data-dir=${member.directory}`,
-      `--listen-client-urls=http://127.0.0.1:${member.clientPort}`,
-      `--advertise-client-urls=http://127.0.0.1:${member.clientPort}`,
-      `--listen-peer-urls=http://127.0.0.1:${member.peerPort}`,
-      `--initial-advertise-peer-urls=http://127.0.0.1:${member.proxy.port}`,
+      `--name=${name}`,
+      `--data-dir=${directory}`,
+      `--listen-client-urls=http://${endpoint}`,
+      `--advertise-client-urls=http://${endpoint}`,
+      `--listen-peer-urls=${address.listenPeerUrl}`,
+      `--initial-advertise-peer-urls=${address.peerUrl}`,
       `--initial-cluster=${cluster}`,
-      `--initial-cluster-state=${member.joins ? "existing" : "new"}`,
+      `--initial-cluster-state=${joins ? "existing" : "new"}`,
       "--initial-cluster-token=failure-test",
+      // Often enough that snapshots are saved, sent and met with every fault.
+      "--snapshot-count=2000",
       "--log-level=warn",
     ];
   }
@@ -152,30 +206,4 @@ export class Cluster {
 
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ETCD_")));
-}
-
-async function answers(port: number): Promise<boolean> {
-  return (await get(port, "/health?serializable=true")) !== undefined;
-}
-
-async function get(port: number, pathname: string): Promise<string | undefined> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}${pathname}`, {
-      signal: AbortSignal.timeout(1000),
-    });
-    return response.ok ? await response.text() : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

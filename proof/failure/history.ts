@@ -4,7 +4,8 @@ export type OperationKind = "put" | "cas" | "get" | "delete";
 
 export interface Operation {
   readonly kind: OperationKind;
-  readonly client: number;
+  /** Number and program. */
+  readonly client: string;
   readonly key: string;
   /** Unique per write; empty for reads and deletions. */
   readonly value: string;
@@ -30,13 +31,22 @@ export interface WatchedEvent {
   readonly value: string;
 }
 
+/** A time without an acknowledged put; `atMs` counts from the start of the history. */
+export interface Gap {
+  readonly atMs: number;
+  readonly lengthMs: number;
+}
+
+/** No call takes longer. */
+const OLD_CALL_MS = 30_000;
+
 export class History {
   readonly operations: Operation[] = [];
   /** F: the highest revision of an operation that has returned. */
   floor = 1;
   readonly startedMs = performance.now();
 
-  call(kind: OperationKind, client: number, key: string, value: string): Operation {
+  call(kind: OperationKind, client: string, key: string, value: string): Operation {
     const operation: Operation = {
       kind,
       client,
@@ -63,15 +73,30 @@ export class History {
     if (revision > this.floor) this.floor = revision;
   }
 
-  /** Milliseconds between consecutive acknowledged writes, longest first, with when they began. */
-  gaps(count: number): { readonly atMs: number; readonly lengthMs: number }[] {
+  /** When the first put after an instant was acknowledged, if one was. */
+  acknowledgedAfter(atMs: number): number | undefined {
+    // Looked for from the end: asked for instants of a moment ago.
+    let first: number | undefined;
+    for (let i = this.operations.length - 1; i >= 0; i--) {
+      const { kind, outcome, calledMs, returnedMs } = this.operations[i]!;
+      if (calledMs < atMs - OLD_CALL_MS) break;
+      if (!isPut(kind) || outcome !== "ok" || returnedMs < atMs) continue;
+      if (first === undefined || returnedMs < first) first = returnedMs;
+    }
+    return first;
+  }
+
+  /** The times between consecutive acknowledged puts, in order. */
+  gaps(): Gap[] {
     const times = this.operations
-      .filter((it) => it.outcome === "ok" && it.kind !== "get")
+      .filter((it) => it.outcome === "ok" && isPut(it.kind))
       .map((it) => it.returnedMs)
       .sort((a, b) => a - b);
-    const gaps = times
-      .slice(1)
-      .map((at, i) => ({ atMs: times[i]! - this.startedMs, lengthMs: at - times[i]! }));
-    return gaps.sort((a, b) => b.lengthMs - a.lengthMs).slice(0, count);
+    return times.slice(1).map((at, i) => ({ atMs: times[i]! - this.startedMs, lengthMs: at - times[i]! }));
   }
+}
+
+/** Deletions do not count as service: a full store takes them, too. */
+function isPut(kind: OperationKind): boolean {
+  return kind === "put" || kind === "cas";
 }

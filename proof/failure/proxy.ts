@@ -1,5 +1,6 @@
-// A link between two members that can be cut: each member advertises a proxy's address to the others. Cut means that
-// bytes are held back, as a network without a route does; connections stay open, so that nobody is told.
+// A proxy before a member, for machines where nothing better is allowed: what the other members open to it can be
+// stalled, in both directions. Stalled means that bytes are held back, as a network without a route does; connections
+// stay open, so that nobody is told. What the member itself opens to others goes on.
 
 import net from "node:net";
 
@@ -12,9 +13,7 @@ export class PeerProxy {
   readonly #target: number;
   readonly #server: net.Server;
   readonly #pipes = new Set<Pipe>();
-  /** Towards the member, and back from it. */
-  #inCut = false;
-  #outCut = false;
+  #isStalled = false;
   port = 0;
 
   constructor(targetPort: number) {
@@ -32,18 +31,16 @@ export class PeerProxy {
     });
   }
 
-  /** Holds back what goes in, what comes out, or both. */
-  cut(direction: { readonly inward: boolean; readonly outward: boolean }): void {
-    this.#inCut = direction.inward;
-    this.#outCut = direction.outward;
+  stall(): void {
+    this.#isStalled = true;
     for (const pipe of this.#pipes) this.#apply(pipe);
   }
 
   heal(): void {
-    // Connections that were cut for long are of no use to either side: closed, they are made anew at once.
-    const wasCut = this.#inCut || this.#outCut;
-    this.cut({ inward: false, outward: false });
-    if (wasCut) for (const pipe of this.#pipes) pipe.from.destroy();
+    if (!this.#isStalled) return;
+    this.#isStalled = false;
+    // Connections that were stalled for long are of no use to either side: closed, they are made anew at once.
+    for (const pipe of this.#pipes) pipe.from.destroy();
   }
 
   close(): void {
@@ -70,9 +67,9 @@ export class PeerProxy {
   }
 
   #apply(pipe: Pipe): void {
-    if (this.#inCut) pipe.from.pause();
-    else pipe.from.resume();
-    if (this.#outCut) pipe.to.pause();
-    else pipe.to.resume();
+    for (const socket of [pipe.from, pipe.to]) {
+      if (this.#isStalled) socket.pause();
+      else socket.resume();
+    }
   }
 }

@@ -199,6 +199,8 @@ const everywhere: readonly Step[] = [
   step("get a --hex"),
   step("get fromstdin"),
   step("get nothing"),
+  step("put big 0123456789 --max-request-bytes 10"),
+  step("get a --max-recv-bytes 10 --max-request-bytes 11"),
   step("get a --count-only"),
   step("get a --print-value-only"),
   step("get a --rev 999999"),

@@ -53,7 +53,9 @@ const zeroSector: Damage = (file, usedBytes) => {
 };
 
 const truncate: Damage = (file, usedBytes) => fs.truncateSync(file, prng.below(usedBytes));
-const remove: Damage = (file) => fs.rmSync(file);
+const remove: Damage = (file) => fs.rmSync(file, { recursive: true });
+/** The directory stays, as after `rm member/wal/*`. */
+const empty: Damage = (file) => fs.readdirSync(file).forEach((name) => fs.rmSync(path.join(file, name)));
 
 /** The end of what was written; a log segment has zeros behind it. */
 function usedBytesOf(file: string): number {
@@ -113,7 +115,8 @@ async function refused(
   await claim(`damage: ${what} of ${path.dirname(file).split("/").pop()} is refused`, async () => {
     const server = copyOf(original);
     const full = path.join(server.options.directory, file);
-    const usedBytes = usedBytesOf(full) - (file.endsWith(".wal") ? TAIL_BYTES : 0);
+    const isFile = fs.statSync(full).isFile();
+    const usedBytes = isFile ? usedBytesOf(full) - (file.endsWith(".wal") ? TAIL_BYTES : 0) : 0;
     damage(full, usedBytes);
     await expectRefusal(server, file);
     fs.rmSync(server.options.directory, { recursive: true });
@@ -162,23 +165,37 @@ function checkpointFiles(server: ServerProcess): string[] {
   return found.filter((file) => usedBytesOf(path.join(server.options.directory, file)) > 0);
 }
 
-async function fill(server: ServerProcess): Promise<void> {
+async function fill(server: ServerProcess, keyCount: number): Promise<void> {
   const client = Client.connect({ endpoints: [server.endpoint] });
   const value = "v".repeat(300);
-  for (let first = 0; first < KEY_COUNT; first += 100) {
+  for (let first = 0; first < keyCount; first += 100) {
     const keys = Array.from({ length: 100 }, (_, i) => `damage/${String(first + i).padStart(6, "0")}`);
     await Promise.all(keys.map((key) => client.kv.put(key, value + key)));
   }
   client.close();
 }
 
+/** A member that has stopped, with so many keys. */
+async function stopped(directory: string, keyCount: number): Promise<ServerProcess> {
+  const [server] = await makeMembers(1, { folder: path.join(folder, directory), flags: FLAGS });
+  server!.start();
+  await server!.ready();
+  await fill(server!, keyCount);
+  await server!.stop();
+  return server!;
+}
+
+async function refusesWithoutFiles(server: ServerProcess, when: string): Promise<void> {
+  await refused(`the loss of all files ${when}`, server, ["member/wal", empty]);
+  await refused(`the loss of the directory ${when}`, server, ["member/wal", remove]);
+  await refused(`the loss of the boot counter ${when}`, server, ["member/boot", remove]);
+  await refused(`the loss of the identity ${when}`, server, ["member/identity", remove]);
+}
+
 async function main(): Promise<void> {
-  const [original] = await makeMembers(1, { folder, flags: FLAGS });
-  original!.start();
-  await original!.ready();
-  await fill(original!);
-  await original!.stop();
-  const server = original!;
+  const server = await stopped("original", KEY_COUNT);
+  await refusesWithoutFiles(server, "behind a checkpoint");
+  await refusesWithoutFiles(await stopped("young", 100), "before the first checkpoint");
 
   const log = logFile(server);
   const usedBytes = usedBytesOf(path.join(server.options.directory, log));

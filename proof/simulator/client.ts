@@ -185,9 +185,10 @@ export class Client implements Knowledge {
     this.#keepAlive = undefined;
     const tag = this.#world.nextTag();
     const id = BigInt(1_000_000 + tag);
-    const ttlSeconds = this.#prng.between(2, 5);
+    const { leaseTtlSeconds, activeUs } = this.#world.plan;
+    const ttlSeconds = this.#prng.between(...leaseTtlSeconds);
     const sentUs = this.#world.scheduler.nowUs;
-    const untilUs = sentUs + this.#prng.below(8_000_000);
+    const untilUs = sentUs + this.#prng.below((activeUs * 4) / 5);
     this.#send(
       link,
       { method: METHOD.leaseGrant, request: { ID: id, TTL: ttlSeconds }, tag: 0 },
@@ -218,7 +219,7 @@ class KeepAlive {
       {
         onMessage: (_call, bytes, start, end) =>
           this.#answered(decode(LeaseKeepAliveResponse, bytes, start, end)),
-        onEnd: () => void (this.isEnded = true),
+        onEnd: () => this.#ended(),
       },
       Number.POSITIVE_INFINITY,
     );
@@ -235,13 +236,20 @@ class KeepAlive {
     if (this.isEnded) return;
     const bytes = encodeTagged(METHOD.leaseKeepAlive, { ID: this.#id }, 0);
     this.#sentUs.push(this.#world.scheduler.nowUs);
+    this.#world.leases.renewalSent(this.#id);
     this.#call.send(bytes, 0, bytes.length);
     this.#world.scheduler.after(this.#periodUs, EVENT, () => this.#renew());
   }
 
   #answered(response: MessageOf<typeof LeaseKeepAliveResponse>): void {
     const sentUs = this.#sentUs.shift()!;
-    if (response.TTL > 0) this.#world.leases.acknowledged(this.#id, sentUs);
+    if (response.TTL > 0) this.#world.leases.renewed(this.#id, sentUs);
     else this.#world.leases.reportedGone(this.#id);
+  }
+
+  #ended(): void {
+    this.isEnded = true;
+    this.#world.leases.renewalsLost(this.#id, this.#sentUs.length);
+    this.#sentUs.length = 0;
   }
 }

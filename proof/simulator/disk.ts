@@ -131,10 +131,10 @@ export class SimulatedDisk implements Disk {
     directory.sync();
   }
 
-  /** The disk when power returns. This one is dead from now on, its callbacks never come. */
-  afterPowerLoss(loss: PowerLoss): SimulatedDisk {
+  /** The disk when power returns, in a later life on a clock of its own. This one is dead from now on, its callbacks never come. */
+  afterPowerLoss(loss: PowerLoss, clock = this.#options.clock): SimulatedDisk {
     this.#isDead = true;
-    const after = new SimulatedDisk({ ...this.#options, capacityBytes: this.capacityBytes });
+    const after = new SimulatedDisk({ ...this.#options, clock, capacityBytes: this.capacityBytes });
     const survivors = new Map<Inode, Inode>();
     const copy = (inode: Inode): Inode => {
       let survivor = survivors.get(inode);
@@ -158,9 +158,9 @@ export class SimulatedDisk implements Disk {
   }
 
   /** The same contents again, all of it durable: to try several damages on one log. */
-  copy(): SimulatedDisk {
+  copy(clock = this.#options.clock): SimulatedDisk {
     const wasDead = this.#isDead;
-    const after = this.afterPowerLoss({ prng: new Prng(0), survivors: "all", tear: "sector" });
+    const after = this.afterPowerLoss({ prng: new Prng(0), survivors: "all", tear: "sector" }, clock);
     this.#isDead = wasDead;
     return after;
   }

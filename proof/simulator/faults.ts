@@ -1,7 +1,5 @@
 // Makes the planned faults happen, and undoes them all in the end.
 
-import { encode } from "../../core/wire/schema.ts";
-import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { id64ToBigInt } from "../../core/base/ids.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import {
@@ -21,6 +19,7 @@ import {
   type TimedFault,
   type Word,
 } from "./plan.ts";
+import { encodeTagged } from "./requests.ts";
 import type { World } from "./world.ts";
 
 type KillAfter = Extract<Fault, { kind: "killAfter" }>;
@@ -89,7 +88,7 @@ export class FaultInjector {
 
   #begin(fault: Fault): void {
     if (this.#isHealed) return;
-    this.counts.set(fault.kind, (this.counts.get(fault.kind) ?? 0) + 1);
+    this.#count(fault.kind);
     this.#world.say(describeFault(fault));
     switch (fault.kind) {
       case "kill":
@@ -142,6 +141,10 @@ export class FaultInjector {
       case "moveMember":
         return this.#world.operator.move(this.#node(fault.target));
     }
+  }
+
+  #count(kind: string): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
   #node(target: Target): SimulatedNode {
@@ -233,20 +236,24 @@ export class FaultInjector {
     const { leader, nodes } = this.#world;
     const others = nodes.filter((node) => node !== leader);
     if (leader === undefined || others.length === 0) return;
-    const writer = new ByteWriter(32);
-    encode(
-      METHOD.moveLeader.request as never,
-      { targetID: id64ToBigInt(this.#prng.pick(others).id) } as never,
-      writer,
-    );
+    const target = this.#prng.pick(others);
+    const request = encodeTagged(METHOD.moveLeader, { targetID: id64ToBigInt(target.id) }, 0);
     const { place } = this.#world.clients[0]!;
     const link = this.#world.connect(place, leader, this.#prng.split("link"), () => undefined);
     const call = link.call(
       METHOD.moveLeader,
-      { onMessage: () => undefined, onEnd: () => link.close() },
+      {
+        onMessage: () => undefined,
+        onEnd: (_call, code, text) => {
+          this.#world.say(`leadership to member ${target.place}: ${code === 0 ? "moved" : text}`);
+          if (code === 0) this.#count("moved");
+          link.close();
+        },
+      },
       3_000,
     );
-    call.send(writer.bytes, 0, writer.position);
+    this.#world.leadership.asked(leader.place, target.place);
+    call.send(request, 0, request.length);
     call.halfClose();
   }
 

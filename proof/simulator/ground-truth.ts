@@ -67,6 +67,8 @@ export interface LeaseWitness {
   granted(id: bigint, ttlSeconds: number): void;
   /** `byClient`: somebody asked for it; otherwise it expired. */
   revoked(id: bigint, byClient: boolean): void;
+  /** What the lease has left is written down; 0: it was renewed since. */
+  checkpointed(id: bigint, remainderSeconds: number): void;
 }
 
 export class GroundTruth {
@@ -201,6 +203,9 @@ export class GroundTruth {
           this.#revoke(one.ID, false);
         return NOTHING;
       case REQUEST_KIND.leaseCheckpoint:
+        for (const one of decode(m.LeaseCheckpointRequest, bytes, start, end).checkpoints)
+          this.#leases.checkpointed(one.ID, one.remaining_TTL);
+        return NOTHING;
       case REQUEST_KIND.clusterVersionSet:
       case REQUEST_KIND.clusterMemberAttrSet:
       case FORMAT_VERSION_SET:

@@ -35,7 +35,10 @@ export interface Operation {
   readonly floor: number;
 }
 
-/** Refusals that say "it did not happen"; an operation that got one may not be in the log. */
+/**
+ * Refusals that say "it did not happen"; an operation that got one may not be in the log. A write is told that the leader
+ * changed only when its leader has certainly not taken it (forwarding); that the server stopped says nothing.
+ */
 const DEFINITE = new Set<string>([
   STATUS.tooManyRequests.text,
   STATUS.requestTooLarge.text,
@@ -43,6 +46,7 @@ const DEFINITE = new Set<string>([
   STATUS.duplicateKey.text,
   STATUS.tooManyOperations.text,
   STATUS.notSupportedForLearner.text,
+  STATUS.leaderChanged.text,
 ]);
 
 /** Ends that say nothing about whether it happened. */
@@ -59,7 +63,7 @@ export class History {
   checkedCount = 0;
   okCount = 0;
   readonly #truth: GroundTruth;
-  /** The last revision each client saw in a serializable read at each member, whatever happened to its process since. */
+  /** The last revision each client was shown by each member, whatever happened to that one's process since. */
   readonly #lastSeen = new Map<string, number>();
 
   constructor(truth: GroundTruth) {
@@ -68,7 +72,10 @@ export class History {
 
   returned(operation: Operation, answer: Answer): void {
     this.checkedCount++;
-    if (answer.code === CODE.ok) this.okCount++;
+    if (answer.code === CODE.ok) {
+      this.okCount++;
+      this.#checkMonotone(operation, decodeAnswer(operation.method, answer));
+    }
     switch (operation.method) {
       case METHOD.put:
       case METHOD.deleteRange:
@@ -125,9 +132,7 @@ export class History {
     const message = decodeAnswer(operation.method, answer);
     const shown = message.header?.revision ?? 0;
     this.#checkShown(operation, shown);
-    const isSerializable = isSerializableRead(operation);
-    if (isSerializable) this.#checkSerializable(operation, shown);
-    else {
+    if (!isSerializableRead(operation)) {
       promise(
         shown >= operation.floor,
         "strict-serializability",
@@ -161,19 +166,23 @@ export class History {
     );
   }
 
-  #checkSerializable(operation: Operation, shown: number): void {
-    const key = `${operation.client}:${operation.node}`;
+  /** By what the header says of who answered: some requests are the leader's, whoever was asked. */
+  #checkMonotone(operation: Operation, { header }: WithHeader): void {
+    const shown = header?.revision ?? 0;
+    // Some answers are about members, not about the store.
+    if (header === undefined || shown === 0) return;
+    const key = `${operation.client}:${header.member_id}`;
     const last = this.#lastSeen.get(key) ?? 0;
     promise(
       shown >= last,
-      "serializable-monotone",
+      "monotone-header",
       () =>
-        `${describe(operation)} showed revision ${shown}, but this client had seen ${last} at this member`,
+        `${describe(operation)} showed revision ${shown}, but this client had seen ${last} at the same member`,
     );
     this.#lastSeen.set(key, shown);
   }
 
-  /** Status, keep-alive, time to live: only that the header is not from the future. */
+  /** Status, hashes, time to live: only that the header is not from the future. */
   #checkOther(operation: Operation, answer: Answer): void {
     if (answer.code !== CODE.ok) return;
     const message = decodeAnswer(operation.method, answer);

@@ -36,6 +36,8 @@ export interface NodeOptions {
   /** Was added to a cluster that exists. */
   readonly joins?: boolean;
   readonly strictReconfigCheck?: boolean;
+  /** The format of entries that its first process knows; later ones know the newest. */
+  readonly firstFormat?: number;
   readonly electionMs: number;
   readonly heartbeatMs: number;
   readonly syncUs: number;
@@ -85,6 +87,7 @@ export class SimulatedNode implements PeerPlace {
   #links: DialledPeers | undefined = undefined;
   #backlog: (() => void)[] = [];
   #busyUntilUs = 0;
+  #startCount = 0;
   /** Why the member wants its process to end. */
   #stopReason = "";
   #turnScheduled = false;
@@ -326,6 +329,8 @@ export class SimulatedNode implements PeerPlace {
 
   #memberOptions(links: DialledPeers, incarnation: number): Parameters<typeof openMember>[0] {
     const { info, clusterId, initialMembers, electionMs, heartbeatMs, limits, hooks } = this.#options;
+    const { firstFormat } = this.#options;
+    const isFirst = this.#startCount++ === 0;
     const say = (message: string, fields?: Readonly<Record<string, string | number>>): void =>
       hooks.say(this, fields === undefined ? message : `${message} ${JSON.stringify(fields)}`);
     return {
@@ -341,6 +346,7 @@ export class SimulatedNode implements PeerPlace {
       strictReconfigCheck: this.#options.strictReconfigCheck ?? true,
       learnerCountMax: 1,
       watchProgressMs: 1_000,
+      ...(isFirst && firstFormat !== undefined ? { formatVersion: firstFormat } : {}),
       autoCompaction: { mode: "periodic", periodMs: 0, revisions: 0 },
       reportedVersion: "3.6.0",
       limits,

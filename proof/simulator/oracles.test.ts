@@ -18,7 +18,7 @@ import { Violation } from "./violation.ts";
 import { WatchOracle, type WatchResponse } from "./watch-oracle.ts";
 
 type Kv = MessageOf<typeof m.KeyValue>;
-const NO_LEASES = { granted: () => undefined, revoked: () => undefined };
+const NO_LEASES = { granted: () => undefined, revoked: () => undefined, checkpointed: () => undefined };
 
 /** A committed log made by hand. */
 class Written {
@@ -165,6 +165,12 @@ const WRONG: readonly (readonly [string, string, Operation, Answer])[] = [
     { code: 2, text: STATUS.tooManyRequests.text, message: undefined },
   ],
   [
+    "a write happened, though its leader had certainly not taken it",
+    "exactly-once",
+    THIRD_PUT,
+    { code: 14, text: STATUS.leaderChanged.text, message: undefined },
+  ],
+  [
     "a write that succeeded is refused",
     "value",
     THIRD_PUT,
@@ -308,14 +314,31 @@ for (const [title, oracle, asked, answer] of WRONG) {
 test("seen: a serializable read goes back on one member, though not on another", () => {
   const history = new History(written().truth);
   const asked = operation(METHOD.range, { ...RANGE, serializable: true }, 0);
-  const older = answered(METHOD.range, {
-    header: { revision: 3 },
-    kvs: [kv("a", [2, 2, 1], "v0"), kv("c", [3, 3, 1], "v1")],
-    count: 2,
-  });
-  history.returned(asked, answered(METHOD.range, RANGE_ANSWER));
-  history.returned({ ...asked, node: 1 }, older);
-  assert.throws(() => history.returned(asked, older), { oracle: "serializable-monotone" });
+  const older = (member_id: bigint): Answer =>
+    answered(METHOD.range, {
+      header: { member_id, revision: 3 },
+      kvs: [kv("a", [2, 2, 1], "v0"), kv("c", [3, 3, 1], "v1")],
+      count: 2,
+    });
+  history.returned(
+    asked,
+    answered(METHOD.range, { ...RANGE_ANSWER, header: { member_id: 1n, revision: 5 } }),
+  );
+  history.returned({ ...asked, node: 1 }, older(2n));
+  assert.throws(() => history.returned(asked, older(1n)), { oracle: "monotone-header" });
+});
+
+test("seen: the header of a status, a list of leases or a hash goes back on one member", () => {
+  const header = { member_id: 1n, revision: 5 };
+  for (const method of [METHOD.status, METHOD.leaseLeases, METHOD.hashKV]) {
+    const history = new History(written().truth);
+    history.returned(operation(METHOD.range, RANGE, 0), answered(METHOD.range, { ...RANGE_ANSWER, header }));
+    const asked = operation(method, {}, 0);
+    history.returned(asked, answered(method, { header: { member_id: 1n, revision: 0 } })); // says nothing
+    history.returned(asked, answered(method, { header: { member_id: 2n, revision: 4 } }));
+    const older = answered(method, { header: { member_id: 1n, revision: 4 } });
+    assert.throws(() => history.returned(asked, older), { oracle: "monotone-header" }, method.name);
+  }
 });
 
 test("seen: a request is in the log twice", () => {
@@ -432,11 +455,15 @@ for (const [title, oracle, responses] of WRONG_STREAMS) {
 
 // Leases.
 
+function leaseOracle(now: () => number): LeaseOracle {
+  return new LeaseOracle({ now, driftMax: 0.05, strayUs: 500_000, checkpointUs: 1_000_000 });
+}
+
 test("seen: a lease ends before its time, also when the renewal is acknowledged after that; not one that ends in time", () => {
   let nowUs = 0;
   const make = (): LeaseOracle => {
     nowUs = 0;
-    const oracle = new LeaseOracle({ now: () => nowUs, driftMax: 0.05 });
+    const oracle = leaseOracle(() => nowUs);
     oracle.granted(1n, 2);
     oracle.acknowledged(1n, 1_000_000);
     return oracle;
@@ -455,12 +482,47 @@ test("seen: a lease ends before its time, also when the renewal is acknowledged 
 
 test("seen: a lease is reported gone while it lives, renewed though it was never granted, or lives on", () => {
   let nowUs = 0;
-  const oracle = new LeaseOracle({ now: () => nowUs, driftMax: 0.05 });
+  const oracle = leaseOracle(() => nowUs);
   oracle.granted(1n, 2);
   assert.throws(() => oracle.reportedGone(1n), { oracle: "lease-safety" });
   assert.throws(() => oracle.acknowledged(2n, 0), { oracle: "lease-phantom" });
   nowUs = 3_000_000;
-  oracle.checkExpired(0, 1_000_000);
+  oracle.checkExpired(0);
+  oracle.renewalSent(1n);
   nowUs = 4_000_000;
-  assert.throws(() => oracle.checkExpired(0, 1_000_000), { oracle: "lease-liveness" });
+  oracle.checkExpired(0); // it may be renewed at any moment
+  oracle.renewalsLost(1n, 1);
+  nowUs = 7_500_000;
+  oracle.checkExpired(0);
+  nowUs = 7_700_000;
+  assert.throws(() => oracle.checkExpired(0), { oracle: "lease-liveness" });
+});
+
+test("seen: a new leader begins anew with a lease that the one before should have written down", () => {
+  const NO_LEADER = { extensionUs: 300_000, handOverAskedUs: -1, beforeBeganUs: 0, beforeDoneUs: -1 };
+  let nowUs = 0;
+  const make = (): LeaseOracle => {
+    nowUs = 0;
+    const oracle = leaseOracle(() => nowUs);
+    oracle.granted(1n, 10);
+    nowUs = 6_000_000;
+    return oracle;
+  };
+  // Nothing is known of what the leader before did, or it had no time for a second round.
+  make().promoted(NO_LEADER);
+  make().promoted({ ...NO_LEADER, beforeDoneUs: 2_000_000 });
+  assert.throws(() => make().promoted({ ...NO_LEADER, beforeDoneUs: 2_200_000 }), {
+    oracle: "lease-liveness",
+  });
+  assert.throws(() => make().promoted({ ...NO_LEADER, handOverAskedUs: 5_900_000 }), {
+    oracle: "lease-liveness",
+  });
+  make().promoted({ ...NO_LEADER, handOverAskedUs: 5_000_000 }); // as if it were still renewed
+  const written = make();
+  written.checkpointed(1n, 5);
+  written.promoted({ ...NO_LEADER, handOverAskedUs: 5_900_000, beforeDoneUs: 5_900_000 });
+  nowUs = 12_500_000;
+  written.checkExpired(0);
+  nowUs = 12_600_000;
+  assert.throws(() => written.checkExpired(0), { oracle: "lease-liveness" });
 });

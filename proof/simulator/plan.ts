@@ -89,6 +89,10 @@ export interface Plan {
   readonly transportLimits: TransportLimits;
   readonly mix: Mix;
   readonly keyspace: Keyspace;
+  /** How many of the first members run a program of the format before, until they are started again. */
+  readonly olderCount: number;
+  /** Of leases that clients ask for, least and most. */
+  readonly leaseTtlSeconds: readonly [number, number];
   readonly weather: NetworkWeather;
   readonly faults: readonly TimedFault[];
 }
@@ -135,6 +139,8 @@ export interface Profile {
   readonly syncUs?: readonly number[];
   readonly limits?: Partial<Limits>;
   readonly keyCount?: number;
+  readonly leaseTtlSeconds?: readonly [number, number];
+  readonly activeUs?: number;
   readonly electionMs?: number;
 }
 
@@ -185,6 +191,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       checkpointLogBytes: 16 * KIB,
       sliceRecordCount: 10,
       dataSegmentSizeBytes: 128 * KIB,
+      supersededBytesMax: 0,
     },
   },
   /** Members that are added, promoted and removed while leaders change. */
@@ -200,6 +207,16 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     faultCount: [6, 12],
     mix: { lease: 40, put: 40 },
   },
+  /** Leases that outlive several leaders, which hand over, and some that are cut off. */
+  "lease-moves": {
+    memberCounts: [3],
+    faultKinds: ["moveLeader", "moveLeader", "moveLeader", "isolate", "kill", "clockRate"],
+    faultCount: [10, 18],
+    mix: { lease: 40, put: 40 },
+    leaseTtlSeconds: [4, 10],
+    activeUs: 20_000_000,
+    electionMs: 300,
+  },
   /** Watchers that lag, compactions under them. */
   watches: { mix: { compact: 4, txn: 30, deleteRange: 20, put: 40 }, keyCount: 8 },
 };
@@ -210,8 +227,8 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     throw new Error(`Unknown profile ${profileName}: it is none of ${Object.keys(PROFILES).join(", ")}`);
   const prng = new Prng(seed);
   const shape = prng.split("shape");
-  const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 5, 5, 7]);
-  const activeUs = 10_000_000;
+  const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 3, 5, 5, 5, 7]);
+  const activeUs = profile.activeUs ?? 10_000_000;
   const faults = drawFaults(prng.split("faults"), profile, { memberCount, activeUs });
   return {
     seed,
@@ -237,6 +254,14 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
       keyCount: profile.keyCount ?? shape.pick([4, 20, 100]),
       valueSizeBytesMax: shape.pick([32, 256, 4096]),
     },
+    olderCount: shape.chance(0.25) ? shape.between(1, memberCount) : 0,
+    leaseTtlSeconds:
+      profile.leaseTtlSeconds ??
+      shape.pick<readonly [number, number]>([
+        [2, 5],
+        [2, 5],
+        [4, 10],
+      ]),
     weather: { ...drawWeather(prng.split("weather")), ...profile.weather },
     faults,
   };
@@ -262,6 +287,8 @@ function drawLimits(prng: Prng): Limits {
     commitNoticeDelayMs: prng.pick([0, 1, 1, 10]),
     watchGroupCount: prng.pick([1, 8, 512]),
     watchPassRevisionCount: prng.pick([5, 100, 1_000]),
+    supersededBytesMax: prng.pick([0, 64 * KIB, 64 * 1024 * KIB]),
+    leaseCheckpointMs: prng.pick([300, 1_000, 60_000]),
   };
 }
 
@@ -276,6 +303,7 @@ function drawMix(prng: Prng): Mix {
     txn: draw(10),
     readTxn: draw(4),
     compact: prng.pick([0, 0, 1, 2]),
+    state: draw(4),
     lease: prng.pick([0, 4, 12]),
   };
 }
@@ -290,6 +318,12 @@ function drawWeather(prng: Prng): NetworkWeather {
     reorderShare: prng.pick([0, 0, 0.02, 0.1]),
     duplicateUsMax: prng.pick([1_000, 50_000, 2_000_000]),
   };
+}
+
+/** A renewal whose answer was lost may wait twice, at a member and on the way to the leader, for as long as troubles last. */
+export function strayUsOf({ faults, weather }: Plan): number {
+  const lastsUs = faults.map(({ fault }) => ("lastsUs" in fault ? fault.lastsUs : 0));
+  return 2 * Math.max(0, ...lastsUs) + weather.tailUsMax + 1_000_000;
 }
 
 interface FaultFrame {

@@ -17,9 +17,9 @@ import type { World } from "./world.ts";
 const FIRST_WRITE_US_MAX = 15_000_000;
 /** After that: until everybody has caught up and waiting calls are answered (the server's limit is 7 s). */
 const SETTLE_US = 9_000_000;
-/** Leases live at most so much longer than their TTL: checks and entries of the leader, and its election. */
-const LEASE_SLACK_US = 3_000_000;
-const LEASE_TTL_US_MAX = 5_000_000;
+/** Leases end at last so long after their TTL: an election, its extension, and the slack of the oracle. */
+const LEASE_END_US = 4_000_000;
+const LEASE_CHECK_PERIOD_US = 500_000;
 
 const RANGE_OF_ALL = {
   key: bytesOf("\0"),
@@ -53,7 +53,7 @@ export class QuietEnd {
     for (const node of this.#members) if (!isLearner(world, node)) this.#firstWrite(node, healedUs);
     const writtenUs = scheduler.nowUs;
     world.say("every member has taken a write");
-    world.runUntil(writtenUs + SETTLE_US);
+    this.#runAndCheckLeases(writtenUs, writtenUs + SETTLE_US);
     for (const client of world.clients) {
       promise(
         client.pendingCount === 0,
@@ -62,11 +62,24 @@ export class QuietEnd {
           `client ${client.number} still waits for an answer ${SETTLE_US / 1e6} s after everything is well`,
       );
     }
-    world.runUntil(writtenUs + Math.max(SETTLE_US, LEASE_TTL_US_MAX * 1.1 + LEASE_SLACK_US));
-    world.leases.checkExpired(writtenUs, LEASE_SLACK_US);
+    const [, ttlSecondsMax] = world.plan.leaseTtlSeconds;
+    this.#runAndCheckLeases(writtenUs, writtenUs + ttlSecondsMax * 1.1e6 + LEASE_END_US);
+    promise(
+      world.leases.livingCount === 0,
+      "lease-liveness",
+      () => `${world.leases.livingCount} leases are left when all must have ended`,
+    );
     this.#checkMembers();
     this.#checkRemoved();
     for (const watcher of world.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
+  }
+
+  #runAndCheckLeases(quietSinceUs: number, untilUs: number): void {
+    const { scheduler, leases } = this.#world;
+    while (scheduler.nowUs < untilUs) {
+      this.#world.runUntil(Math.min(untilUs, scheduler.nowUs + LEASE_CHECK_PERIOD_US));
+      leases.checkExpired(quietSinceUs);
+    }
   }
 
   get #members(): SimulatedNode[] {

@@ -17,6 +17,8 @@ export interface Mix {
   readonly txn: number;
   readonly readTxn: number;
   readonly compact: number;
+  /** Status, hashes, lists of leases: what is asked for its header; some defragment. */
+  readonly state: number;
   readonly lease: number;
 }
 
@@ -84,10 +86,27 @@ export class Requests {
           request: { revision: this.#oldRevision(known), physical: this.#prng.chance(0.2) },
           isWrite: true,
         };
+      case "state":
+        return { ...this.#stateRequest(known), isWrite: false };
       case "serializable":
         return { method: METHOD.range, request: this.#range(known, true), isWrite: false };
       default:
         return { method: METHOD.range, request: this.#range(known, false), isWrite: false };
+    }
+  }
+
+  #stateRequest({ lease }: Knowledge): { readonly method: Method; readonly request: unknown } {
+    switch (this.#prng.below(9) >> 1) {
+      case 0:
+        return { method: METHOD.status, request: {} };
+      case 1:
+        return { method: METHOD.hashKV, request: { revision: 0 } };
+      case 2:
+        return { method: METHOD.leaseLeases, request: {} };
+      case 4:
+        return { method: METHOD.defragment, request: {} };
+      default:
+        return { method: METHOD.leaseTimeToLive, request: { ID: lease === 0n ? 1n : lease, keys: true } };
     }
   }
 

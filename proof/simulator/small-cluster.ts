@@ -11,6 +11,7 @@ import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { encode, type Input, type Schema } from "../../core/wire/schema.ts";
 import type { Method } from "../../core/wire/service.ts";
+import type { Status } from "../../core/wire/status.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
 import { PeerNetwork } from "./peer-network.ts";
@@ -82,6 +83,7 @@ export class SmallCluster {
     const limits = {
       ...DEFAULT_LIMITS,
       dataSegmentSizeBytes: 64 * KIB,
+      supersededBytesMax: 0,
       walSegmentSizeBytes: 256 * KIB,
       ...this.#options.limits,
     };
@@ -141,13 +143,43 @@ export class SmallCluster {
   }
 
   /** Asks a member; the outcome is filled in when it answers. */
-  ask<T>(place: number, method: Method, schema: Schema<T>, request: Input<T>): Outcome {
+  // oxlint-disable-next-line max-params -- whom, what, how it is written, with which fields
+  ask<T>(
+    place: number,
+    method: Method,
+    schema: Schema<T>,
+    request: Input<T>,
+    metadata: Metadata = {},
+  ): Outcome {
     const writer = new ByteWriter(256);
     encode(schema, request, writer);
     const outcome: Outcome = { code: undefined, text: "" };
-    const call = plainCall(method, outcome);
+    const call = plainCall(method, outcome, metadata);
     const node = this.nodes[place]!;
     node.input(() => node.member!.onUnary(call, writer.bytes, 0, writer.position));
+    return outcome;
+  }
+
+  /** Opens a stream and sends these requests; the outcome is filled in when it ends. */
+  // oxlint-disable-next-line max-params -- as `ask`
+  openStream<T>(
+    place: number,
+    method: Method,
+    schema: Schema<T>,
+    requests: readonly Input<T>[],
+    metadata: Metadata = {},
+  ): Outcome {
+    const outcome: Outcome = { code: undefined, text: "" };
+    const call = plainCall(method, outcome, metadata);
+    const node = this.nodes[place]!;
+    node.input(() => {
+      node.member!.onStreamOpen(call);
+      for (const request of requests) {
+        const writer = new ByteWriter(256);
+        encode(schema, request, writer);
+        node.member!.onStreamMessage(call, writer.bytes, 0, writer.position);
+      }
+    });
     return outcome;
   }
 }
@@ -167,8 +199,14 @@ function memberInfo(place: number, id?: Id64): MemberInfo {
   };
 }
 
-function plainCall(method: Method, outcome: Outcome): Call {
+type Metadata = Readonly<Record<string, string>>;
+
+function plainCall(method: Method, outcome: Outcome, metadata: Metadata): Call {
   const writer = new ByteWriter(256);
+  const fail = (status: Status): void => {
+    outcome.code = status.code;
+    outcome.text = status.text;
+  };
   return {
     method,
     slot: 0,
@@ -177,14 +215,14 @@ function plainCall(method: Method, outcome: Outcome): Call {
     deadlineMs: Number.POSITIVE_INFINITY,
     priority: 0,
     writable: true,
-    metadata: () => undefined,
+    metadata: (name) => metadata[name],
     beginMessage: () => writer,
     endMessage: () => undefined,
-    sendLarge: () => undefined,
-    finish: () => void (outcome.code = 0),
-    fail: (status) => {
-      outcome.code = status.code;
-      outcome.text = status.text;
+    sendLarge: (sizeBytes, producer) => {
+      while (!producer.pull(writer, sizeBytes));
     },
+    finish: () => void (outcome.code = 0),
+    fail,
+    abort: fail,
   };
 }

@@ -32,6 +32,8 @@ export class WatchOracle {
   /** Events of a revision whose fragments are still coming. */
   #pieces: WatchedEvent[] = [];
   #lastHeader = 0;
+  /** The highest header of each member, by id. */
+  readonly #lastOf = new Map<bigint, number>();
 
   constructor(truth: GroundTruth, range: WatchedRange, startRevision: number) {
     this.#truth = truth;
@@ -54,6 +56,7 @@ export class WatchOracle {
       "watch-phantom",
       () => `${this.#range.name}: header revision ${shown}, but only ${this.#truth.revision} is committed`,
     );
+    this.#checkMonotone(response, shown);
     promise(
       shown >= this.#lastHeader,
       "watch-order",
@@ -77,6 +80,18 @@ export class WatchOracle {
   checkComplete(): void {
     promise(this.next > 0, "watch-complete", () => `${this.#range.name} was never created`);
     this.#checkNothingBetween(this.#truth.revision, "watch-complete");
+  }
+
+  /** Over all streams to a member, whatever happened to its process between them. Events of the past say theirs. */
+  #checkMonotone({ header, created }: WatchResponse, shown: number): void {
+    const memberId = header?.member_id ?? 0n;
+    const last = this.#lastOf.get(memberId) ?? 0;
+    promise(
+      !created || shown >= last,
+      "monotone-header",
+      () => `${this.#range.name}: created at revision ${shown}, but this member had shown ${last}`,
+    );
+    this.#lastOf.set(memberId, Math.max(last, shown));
   }
 
   #onProgress(shown: number): void {

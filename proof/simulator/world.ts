@@ -1,21 +1,25 @@
 // One simulation: members, network, clients, faults and oracles around one virtual time. `run` plays the plan, then
 // heals everything and demands that the cluster comes to rest, whole.
 
-import { ID64_ZERO, type Id64 } from "../../core/base/ids.ts";
+import { ID64_ZERO, type Id64, id64Equal } from "../../core/base/ids.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
+import { FORMAT_VERSION } from "../../core/member/format.ts";
+import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
+import { CODE } from "../../core/wire/status.ts";
 import { Client } from "./client.ts";
 import { ClientLink } from "./client-link.ts";
 import { FaultInjector } from "./faults.ts";
 import { GroundTruth } from "./ground-truth.ts";
 import { type Answer, History, type Operation } from "./history.ts";
+import { Leadership } from "./leadership.ts";
 import { LeaseOracle } from "./lease-oracle.ts";
 import { Network } from "./network.ts";
 import { type NodeOptions, SimulatedNode } from "./node.ts";
 import { PeerNetwork } from "./peer-network.ts";
 import { Operator } from "./operator.ts";
-import { ADDED_MEMBER_COUNT_MAX, DRIFT_MAX, type Plan } from "./plan.ts";
+import { ADDED_MEMBER_COUNT_MAX, DRIFT_MAX, type Plan, strayUsOf } from "./plan.ts";
 import { QuietEnd } from "./quiet-end.ts";
 import { RaftOracle } from "./raft-oracle.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -36,6 +40,7 @@ export class World {
   readonly truth: GroundTruth;
   readonly history: History;
   readonly leases: LeaseOracle;
+  readonly leadership = new Leadership(() => this.scheduler.nowUs);
   readonly raft: RaftOracle;
   readonly network: Network;
   readonly nodes: SimulatedNode[] = [];
@@ -59,7 +64,12 @@ export class World {
   constructor(plan: Plan) {
     this.plan = plan;
     this.prng = new Prng(plan.seed).split("world");
-    this.leases = new LeaseOracle({ now: () => this.scheduler.nowUs, driftMax: DRIFT_MAX * 1.2 });
+    this.leases = new LeaseOracle({
+      now: () => this.scheduler.nowUs,
+      driftMax: DRIFT_MAX * 1.2,
+      strayUs: strayUsOf(plan),
+      checkpointUs: plan.limits.leaseCheckpointMs * 1000,
+    });
     this.truth = new GroundTruth(this.leases);
     this.history = new History(this.truth);
     this.clientPlace = plan.memberCount + ADDED_MEMBER_COUNT_MAX;
@@ -76,6 +86,7 @@ export class World {
     this.#peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
       this.raft.sent(from, message);
       this.faults.said(from.place, message);
+      this.leadership.said(from.place, message, this.#placeOf({ hi: message.toHi, lo: message.toLo }));
     });
     for (const node of this.nodes) node.peers = this.#peers;
     this.faults = new FaultInjector(this, this.#peers);
@@ -120,6 +131,9 @@ export class World {
 
   returned(operation: Operation, answer: Answer): void {
     this.history.returned(operation, answer);
+    const committed = operation.tag === 0 ? undefined : this.truth.operation(operation.tag);
+    if (committed === undefined || answer.code !== CODE.ok) return;
+    this.leadership.written(this.truth.entries[committed.index]!.term, operation.calledUs);
   }
 
   /** Plays everything. Throws a Violation. */
@@ -170,7 +184,7 @@ export class World {
 
   /** A process that is not started yet. */
   addNode(what: Pick<NodeOptions, "place" | "info" | "initialMembers" | "joins">): SimulatedNode {
-    const { electionMs, heartbeatMs, strictReconfigCheck, limits, syncUs } = this.plan;
+    const { electionMs, heartbeatMs, strictReconfigCheck, olderCount, limits, syncUs } = this.plan;
     const { place } = what;
     const node = new SimulatedNode({
       ...what,
@@ -178,6 +192,7 @@ export class World {
       electionMs,
       heartbeatMs,
       strictReconfigCheck,
+      ...(place < olderCount ? { firstFormat: FORMAT_VERSION - 1 } : {}),
       limits,
       syncUs,
       scheduler: this.scheduler,
@@ -185,7 +200,10 @@ export class World {
       hooks: {
         say: (_node, text) => this.say(`member ${place}: ${text}`),
         started: (_node, member) => this.raft.started(place, member),
-        touched: (_node, member) => this.raft.touched(place, member),
+        touched: (_node, member) => {
+          this.raft.touched(place, member);
+          if (member.isLeader && member.lessor.isPrimary) this.#ruled(place, member);
+        },
         stopped: (stopped, reason) => {
           promise(
             !this.operator.isWanted(stopped),
@@ -199,6 +217,15 @@ export class World {
     this.nodes.push(node);
     node.peers = this.#peers;
     return node;
+  }
+
+  #ruled(place: number, { raft }: Member): void {
+    const promotion = this.leadership.promoted(place, raft.term, this.plan.electionMs * 1000);
+    if (promotion !== undefined) this.leases.promoted(promotion);
+  }
+
+  #placeOf(id: Id64): number {
+    return this.nodes.find((node) => id64Equal(node.id, id))?.place ?? -1;
   }
 
   #sweepLater(): void {

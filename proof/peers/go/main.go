@@ -2,8 +2,9 @@
 //
 //	clientv3 check --endpoint HOST:PORT        hold a conversation, verify every answer, "N passed, N failed"
 //	clientv3 load  --endpoint HOST:PORT ...    put a closed-loop load on it, one JSON object on stdout
+//	clientv3 drive --endpoint HOST:PORT        do what standard input says, a request and an answer a line
 //
-// The conversation is in check.go, the load in load.go. tools/peers.sh builds it.
+// The conversation is in check.go, the load in load.go, the requests in drive.go. tools/peers.sh builds it.
 package main
 
 import (
@@ -30,13 +31,18 @@ func main() {
 	case "load":
 		load := loadFlags(os.Args[2:])
 		os.Exit(runLoad(load))
+	case "drive":
+		flags := flag.NewFlagSet("drive", flag.ExitOnError)
+		endpoint := flags.String("endpoint", "127.0.0.1:2379", "endpoints, separated by commas")
+		flags.Parse(os.Args[2:])
+		os.Exit(drive(connect(*endpoint)))
 	default:
 		usage()
 	}
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: clientv3 check|load --endpoint HOST:PORT [flags]")
+	fmt.Fprintln(os.Stderr, "usage: clientv3 check|load|drive --endpoint HOST:PORT [flags]")
 	os.Exit(2)
 }
 

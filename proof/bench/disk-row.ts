@@ -1,0 +1,110 @@
+// P24: what a store writes to the device for a byte that it stores, by the counters of the whole disk after a sync: with
+// many clients, with one, and while keys are overwritten and compacted from time to time; and what it keeps of that.
+
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { METHOD } from "../../core/wire/service.ts";
+import { all, loadOn, massKeys, type RowContext, type Running, withOne } from "./contenders.ts";
+import type { Cluster } from "./launch.ts";
+import { sectorsWritten } from "./probes.ts";
+import { lower, type ProcessRow, type Values } from "./process-row.ts";
+import type { RunResult } from "./result.ts";
+
+const PAYLOAD_BYTES = 64 + 256;
+const SECTOR_BYTES = 512;
+/** Of what lies between two compactions, a third of the keys: enough to matter, and a disk of 1.5 times the live data can hold it. */
+const OVERWRITTEN_SHARE = 1 / 3;
+const COMPACTIONS = { full: { everySeconds: 300, count: 2 }, quick: { everySeconds: 6, count: 2 } };
+
+export const DISK_ROW: ProcessRow = {
+  id: "P24",
+  what: "device sectors written per byte stored: 100 clients; 1 client; overwrites with a compaction every 5 minutes (whole disk: keep it otherwise quiet)",
+  figures: [
+    lower("100 clients", "x", { gate: { ratio: 0.75 }, target: { ratio: 0.6 }, stretch: { value: 2 } }),
+    lower("1 client", "x", { gate: { ratio: 0.9 }, target: { ratio: 0.4 } }),
+    lower("overwrites", "x", { gate: { value: 5 }, target: { value: 4 }, stretch: { value: 3 } }),
+    lower("disk / live data", "x", { target: { value: 1.5 } }),
+  ],
+  run: async (context, values) => {
+    if (sectorsWritten() === undefined) throw new Error("this machine has no /proc/diskstats");
+    const { everySeconds, count } = COMPACTIONS[context.options.suite];
+    context.notes.push(
+      `overwrites: ${massKeys(context)} keys, a third of them again before each of ${count} compactions, ${everySeconds} s apart${everySeconds < 300 ? " (--suite full: 5 minutes)" : ""}`,
+    );
+    for (const who of all(context.options)) {
+      await withOne(context, who, async (cluster, target) => {
+        await distinctKeys(context, target, values);
+        if (who.kind === "holdfast" || who.kind === "etcd")
+          await overwrites(context, { cluster, target, values });
+      });
+    }
+  },
+};
+
+async function distinctKeys(context: RowContext, target: Running, values: Values): Promise<void> {
+  for (const [name, flags] of [
+    ["100 clients", ["--clients", "100", "--conns", "10", "--total", "60000"]],
+    ["1 client", ["--clients", "1", "--total", "4000"]],
+  ] as const) {
+    context.say(`writing with ${name}: ${target.contender.name}`);
+    const prefix = name === "1 client" ? "one/" : "many/";
+    const written = await writtenBy(async () =>
+      loadOn(context, target, "put", ["--prefix", prefix, "--keys", "100000", ...flags]),
+    );
+    values.add(name, target.contender.name, written);
+  }
+}
+
+async function overwrites(
+  context: RowContext,
+  what: { cluster: Cluster; target: Running; values: Values },
+): Promise<void> {
+  const { cluster, target, values } = what;
+  const { name } = target.contender;
+  const { everySeconds, count } = COMPACTIONS[context.options.suite];
+  const keys = massKeys(context);
+  const shared = ["--prefix", "over/", "--keys", String(keys)];
+  context.say(`loading ${keys} keys: ${name}`);
+  const fill = ["--txn-ops", "20", "--total", String(Math.ceil(keys / 20)), "--clients", "16"];
+  await loadOn(context, target, "txn", [...shared, ...fill, "--timeout", "60s"]);
+  const rate = (keys * OVERWRITTEN_SHARE) / everySeconds;
+  const load = ["--order", "uniform", "--rate", String(rate), "--duration", `${everySeconds}s`, "--warmup"];
+  let operations = 0;
+  const ratio = await writtenBy(async () => {
+    for (let i = 0; i < count; i++) {
+      context.say(`overwriting until compaction ${i + 1} of ${count}: ${name}`);
+      const result = await loadOn(context, target, "put", [...shared, ...load, "0s"]);
+      operations += result.operations;
+      await cluster.withControl(0, async (control) => {
+        const revision = (await control.call(METHOD.status, {})).header!.revision;
+        await control.call(METHOD.compact, { revision, physical: true }, 120_000);
+      });
+    }
+    return { operations };
+  });
+  values.add("overwrites", name, ratio);
+  // What was stored for the rows before lies there, too.
+  const live = keys + 60_000 + 4000;
+  values.add("disk / live data", name, allocatedBytes(cluster.directories[0]!) / (live * PAYLOAD_BYTES));
+}
+
+/** Bytes that reached the device during `load`, for each byte that it stored. */
+async function writtenBy(load: () => Promise<Pick<RunResult, "operations">>): Promise<number> {
+  execFileSync("sync");
+  const before = sectorsWritten()!;
+  const { operations } = await load();
+  execFileSync("sync");
+  return ((sectorsWritten()! - before) * SECTOR_BYTES) / (operations * PAYLOAD_BYTES);
+}
+
+function allocatedBytes(directory: string): number {
+  let bytes = 0;
+  for (const entry of fs.readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    // A file that a store has just given up is gone.
+    const stat = entry.isFile() ? fs.statSync(file, { throwIfNoEntry: false }) : undefined;
+    bytes += (stat?.blocks ?? 0) * SECTOR_BYTES;
+  }
+  return bytes;
+}

@@ -1,0 +1,64 @@
+// The test in a sandbox: namespaces of its own for network, mounts and processes. What it makes there (a bridge, small
+// file systems, servers) nobody else sees, and all of it is gone with the last process, also when the test is killed.
+// Root may do that everywhere, anybody else where user namespaces are allowed.
+
+import { spawn, spawnSync } from "node:child_process";
+
+const MARK = "HOLDFAST_FAILURE_SANDBOX";
+/** In the sandbox our processes are reached by other numbers; the first one is the test itself. */
+const FIRST_PID = 1;
+
+/** All that the test will need there; the first part that does not work says why there is no sandbox. */
+const PROBE = [
+  "ip link add hfprobe type bridge",
+  "ip link add hfprobe0 type veth peer name hfprobe1",
+  "mount -t tmpfs -o size=65536 tmpfs /mnt",
+  "nsenter --net=/proc/self/ns/net true",
+].join(" && ");
+
+export type Sandbox =
+  | { readonly kind: "possible"; readonly command: readonly string[] }
+  | { readonly kind: "impossible"; readonly why: string };
+
+export function isInSandbox(): boolean {
+  return process.env[MARK] === "1" && process.pid === FIRST_PID;
+}
+
+export function findSandbox(): Sandbox {
+  const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  if (process.getuid?.() !== 0) namespaces.push("--user", "--map-root-user");
+  // unshare ends its child when it ends, setpriv ends unshare when we end.
+  const command = ["setpriv", "--pdeathsig", "KILL", "unshare", ...namespaces];
+  const [program, ...words] = [...command, "sh", "-c", PROBE];
+  const { status, stderr, error } = spawnSync(program!, words, { encoding: "utf8", env: withTools() });
+  if (status === 0) return { kind: "possible", command };
+  const said = error?.message ?? stderr.trim().split("\n")[0];
+  return { kind: "impossible", why: said || `${program} ended with ${status}` };
+}
+
+/** Runs this program again with these words, in the sandbox; resolves to its exit code. */
+export function runInSandbox(command: readonly string[], argv: readonly string[]): Promise<number> {
+  const [program, ...words] = [...command, process.execPath, ...process.execArgv, process.argv[1]!, ...argv];
+  const child = spawn(program!, words, {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...withTools(), [MARK]: "1" },
+  });
+  const end = (): void => {
+    child.kill("SIGKILL");
+  };
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      process.off("SIGINT", end);
+      process.off("SIGTERM", end);
+      resolve(code ?? 130);
+    });
+  });
+}
+
+/** `ip` and `mount` are where not everybody looks. */
+function withTools(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` };
+}
