@@ -7,6 +7,7 @@ import { l4 } from "./l4.ts";
 import { l6 } from "./l6.ts";
 import { l7 } from "./l7.ts";
 import { l8 } from "./l8.ts";
+import { m3 } from "./m3.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { r1 } from "./r1.ts";
 import { r10 } from "./r10.ts";
@@ -52,5 +53,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   l6,
   l7,
   l8,
+  m3,
   c1,
 ];

@@ -10,7 +10,7 @@ export interface SourcePatch {
 }
 
 export interface PlantedBug extends SourcePatch {
-  /** As in the list of known traps: R raft, S storage, W watch, L lease, C clients. */
+  /** As in the list of known traps: R raft, S storage, W watch, L lease, M membership, C clients. */
   readonly id: string;
   readonly title: string;
   /** The situation that makes the bug show; without one any. */
