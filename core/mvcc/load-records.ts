@@ -265,9 +265,9 @@ export class RecordLoader {
     const store = this.#store;
     const { slabs, revisions } = store;
     let ref = this.#firstRef;
-    let slot = ref === 0 ? -1 : slabs.slotOf(ref);
+    if (ref === 0) return;
+    let segment = this.#segment(slabs.slotOf(ref));
     while (ref !== 0) {
-      const segment = this.#segment(slot);
       const size = this.#checkedSize(segment, (ref & slabs.unitMask) * 8);
       const at = slabs.wordOf(ref);
       const mod = modRevisionAt(segment.words, at);
@@ -282,10 +282,10 @@ export class RecordLoader {
         store.setPrevious(ref, 0);
       }
       ref = slabs.following(ref, size);
-      if (ref === 0 || slabs.slotOf(ref) === slot) continue;
+      if (ref === 0 || slabs.slotOf(ref) === segment.slot) continue;
       this.#cover(segment);
-      slot = slabs.slotOf(ref);
       this.#cool();
+      segment = this.#segment(slabs.slotOf(ref));
     }
   }
 
