@@ -254,7 +254,7 @@ export class RecordLoader {
       const flags = segment.words[at + WORD_KEY_SIZE]!;
       if (!this.#isNext(segment.words, at) || this.#lastMod >= revisions.base || flags & FLAG_TOMBSTONE)
         this.#contradicts("the records that compaction left");
-      this.#link(ref);
+      this.#link(segment, ref, recordSizeBytesAt(segment.words, at));
     }
     this.#starts.clear();
     for (const segment of this.#below) this.#cover(segment);
@@ -265,9 +265,9 @@ export class RecordLoader {
     const store = this.#store;
     const { slabs, revisions } = store;
     let ref = this.#firstRef;
-    let slot = ref === 0 ? -1 : slabs.slotOf(ref);
+    if (ref === 0) return;
+    let segment = this.#segment(slabs.slotOf(ref));
     while (ref !== 0) {
-      const segment = this.#segment(slot);
       const size = this.#checkedSize(segment, (ref & slabs.unitMask) * 8);
       const at = slabs.wordOf(ref);
       const mod = modRevisionAt(segment.words, at);
@@ -275,17 +275,17 @@ export class RecordLoader {
       const isListed = mod <= store.revision && (!isFirst || revisions.first(mod) === ref);
       if (segment.kind !== "main" || !this.#isNext(segment.words, at) || !isListed)
         this.#contradicts("revisions and their records");
-      const previous = this.#link(ref);
+      const previous = this.#link(segment, ref, size);
       // At the base itself, what a later operation of the same transaction replaced is not needed any more.
       if (previous !== 0 && store.compactedRevision >= revisions.base && mod === revisions.base) {
         store.kill(previous);
         store.setPrevious(ref, 0);
       }
       ref = slabs.following(ref, size);
-      if (ref === 0 || slabs.slotOf(ref) === slot) continue;
+      if (ref === 0 || slabs.slotOf(ref) === segment.slot) continue;
       this.#cover(segment);
-      slot = slabs.slotOf(ref);
       this.#cool();
+      segment = this.#segment(slabs.slotOf(ref));
     }
   }
 
@@ -299,10 +299,10 @@ export class RecordLoader {
     return isNext;
   }
 
-  /** Makes a record the newest of its key; returns the one that was. */
-  #link(ref: RecordRef): RecordRef {
+  /** Makes a record of this size the newest of its key; returns the one that was. */
+  #link(segment: Segment, ref: RecordRef, sizeBytes: number): RecordRef {
     const { slabs, keys, table } = this.#store;
-    const words = slabs.words[slabs.slotOf(ref)]!;
+    const { words } = segment;
     const at = slabs.wordOf(ref);
     const id = words[at + WORD_KEY_ID]!;
     const newest = keys.newest.get(id);
@@ -311,16 +311,15 @@ export class RecordLoader {
     words[at + WORD_KEY_SIZE] = flags;
     words[at + WORD_PREVIOUS] = previous;
     keys.newest.set(id, ref);
-    slabs.makeNewest(ref);
     this.#states[id] = (flags & FLAG_TOMBSTONE) === 0 ? KEY_LIVE : KEY_DELETED;
-    const segment = slabs.segments[slabs.slotOf(ref)]!;
-    const size = recordSizeBytesAt(words, at);
-    segment.liveBytes += size;
-    segment.lastRevision = Math.max(segment.lastRevision, this.#lastMod);
-    slabs.liveBytes += size;
+    segment.liveBytes += sizeBytes;
+    segment.newestBytes += sizeBytes;
+    slabs.liveBytes += sizeBytes;
+    slabs.newestBytes += sizeBytes;
+    if (this.#lastMod > segment.lastRevision) segment.lastRevision = this.#lastMod;
     if (newest === 0) {
       const start = keys.keyStartOf(ref);
-      table.insert(keys.hash(keys.bytesOf(ref), start, start + keys.keySizeOf(ref)), id);
+      table.insert(keys.hash(segment.bytes, start, start + keys.keySizeOf(ref)), id);
       this.#keyCount++;
     }
     return previous;

@@ -181,7 +181,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     faultCount: [12, 20],
     syncUsMax: 400_000,
   },
-  /** Checkpoints all the time, in small slices, and members that come back from them. */
+  /** Checkpoints all the time, in small slices, members that come back from them, and a past that is on disk only. */
   checkpoints: {
     faultKinds: ["kill", "killAll", "pause", "isolate", "failSync"],
     faultCount: [8, 14],
@@ -190,7 +190,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       catchUpEntryCount: 5,
       checkpointLogBytes: 16 * KIB,
       sliceRecordCount: 10,
-      dataSegmentSizeBytes: 128 * KIB,
+      dataSegmentSizeBytes: 32 * KIB,
       supersededBytesMax: 0,
     },
   },

@@ -2,6 +2,8 @@
 // answer everything that waits, bring every member and every watcher up to date, and let every unused lease end.
 
 import { id64Hex } from "../../core/base/ids.ts";
+import { AssertionError } from "../../core/base/assert.ts";
+import { verifyStore } from "../../core/mvcc/verify-store.ts";
 import * as m from "../../core/wire/messages.ts";
 import { decode } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
@@ -132,6 +134,7 @@ export class QuietEnd {
       );
       const all = this.#ask(node, METHOD.range, { request: RANGE_OF_ALL, tag: 0 });
       promise(all.code === CODE.ok, "converged", () => `member ${node.place} does not answer: ${all.text}`);
+      verifyStoreOf(node);
       if (isLearner(world, node)) continue;
       const hash = this.#ask(node, METHOD.hashKV, { request: { revision: 0 }, tag: 0 });
       if (hash.code === CODE.ok) {
@@ -201,4 +204,20 @@ export class QuietEnd {
 
 function isLearner(world: World, node: SimulatedNode): boolean {
   return world.truth.members.get(id64Hex(node.id))?.isLearner ?? false;
+}
+
+/** What its indexes, its memory and its files say of each other. */
+function verifyStoreOf(node: SimulatedNode): void {
+  const { store, housekeeping } = node.member!;
+  if (housekeeping.past.compaction.isRunning) return;
+  try {
+    verifyStore(store);
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+    promise(
+      false,
+      "sound-store",
+      () => `the store of member ${node.place} contradicts itself: ${error.message}`,
+    );
+  }
 }
