@@ -90,6 +90,15 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "a voter is removed, with losses, a message that comes twice and a crash that loses what is not synced",
+    autoSync: false,
+    budget: { ...NOTHING, campaigns: 1, proposals: 1, crashes: 1, duplicates: 1, changes: 1 },
+    prepare: (cluster) => {
+      cluster.order(1);
+      cluster.settle();
+    },
+  },
+  {
     name: "a voter is replaced (joint) while leaders change",
     autoSync: true,
     spares: 1,

@@ -42,10 +42,27 @@ test("a planted bug is found, and its seed is clean without it", async () => {
   assert.match(violation.replay, /^holdfast simulate --seed \d+ --profile churn --bug R13$/);
 });
 
+test("several planted bugs are looked for one after the other, and one that is not found fails it", async () => {
+  const found = await simulate("--bugs", "R13,W3", "--seeds", "4", "-w", "json");
+  const lines = found.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map(({ bug, found: isFound, missed }) => bug ?? missed ?? isFound),
+    ["R13", "W3", []],
+  );
+  assert.equal(found.code, 0);
+  // Calm weather for a bug that needs a power loss.
+  const missed = await simulate("--bugs", "S2", "--profile", "members", "--seeds", "1", "-w", "json");
+  assert.deepEqual(
+    [missed.code, (JSON.parse(missed.lines.at(-1)!) as { missed: string[] }).missed],
+    [1, ["S2"]],
+  );
+});
+
 test("a wrong command line is refused by name", async () => {
   for (const argv of [
     ["--sede", "1"],
     ["--bug", "R99"],
+    ["--bugs", "R1,R99"],
     ["--seeds", "many"],
     ["--profile", "calm"],
     ["-w"],

@@ -37,6 +37,8 @@ interface SimulateOptions {
   readonly first: number;
   readonly seconds: number;
   readonly bug: string | undefined;
+  /** Ids, or all. */
+  readonly bugs: string | undefined;
   readonly profile: string | undefined;
   readonly workerCount: number;
 }
@@ -54,7 +56,8 @@ export async function run(argv: readonly string[], io: CommandIo): Promise<numbe
     }
     const options = parse(argv);
     if (options.listBugs) return listBugs(options, io);
-    if (options.bug !== undefined) return await findBug(bugNamed(options.bug), options, io);
+    if (options.bug !== undefined) return await oneBug(bugNamed(options.bug), options, io);
+    if (options.bugs !== undefined) return await manyBugs(bugsNamed(options.bugs), options, io);
     if (options.seed !== undefined) return await oneSeed(options.seed, options, io);
     return await manySeeds(options, io);
   } catch (error) {
@@ -146,8 +149,59 @@ async function oneSeed(seed: number, options: SimulateOptions, io: CommandIo): P
   return violation === undefined ? 0 : EXIT_VIOLATION;
 }
 
+/** One bug after the other, each until it is found: whether the oracles still look. */
+async function manyBugs(
+  bugs: readonly PlantedBug[],
+  options: SimulateOptions,
+  io: CommandIo,
+): Promise<number> {
+  const startedMs = performance.now();
+  const missed: string[] = [];
+  const nowhere = { ...io, stdout: { write: () => undefined }, stderr: { write: () => undefined } };
+  for (const bug of bugs) {
+    const search = await findBug(bug, options, nowhere);
+    if (!search.found) missed.push(bug.id);
+    if (options.json) io.stdout.write(`${JSON.stringify(search)}\n`);
+    else {
+      const { found, seedsTried, wallSeconds, oracle } = search;
+      const how = found ? `found by ${oracle} (seed ${search.seed})` : "NOT FOUND";
+      io.stdout.write(
+        `${bug.id.padEnd(4)} ${String(seedsTried).padStart(4)} seeds ${wallSeconds.toFixed(1).padStart(6)} s  ${how}: ${bug.title}\n`,
+      );
+    }
+  }
+  const wallSeconds = secondsSince(startedMs);
+  if (options.json) io.stdout.write(`${JSON.stringify({ bugs: bugs.length, missed, wallSeconds })}\n`);
+  else io.stdout.write(`${bugs.length - missed.length} of ${bugs.length} bugs found in ${wallSeconds} s\n`);
+  return missed.length === 0 ? 0 : EXIT_VIOLATION;
+}
+
+async function oneBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo): Promise<number> {
+  const search = await findBug(bug, options, io);
+  if (options.json) io.stdout.write(`${JSON.stringify(search)}\n`);
+  else if (search.failsWithoutBug)
+    io.stdout.write(`seed ${search.seed} fails also without the planted bug\n`);
+  else if (search.found)
+    io.stdout.write(`${bug.id} found after ${search.seedsTried} seeds, by seed ${search.seed}\n`);
+  else io.stdout.write(`${bug.id} was not found in ${search.seedsTried} seeds\n`);
+  return search.found ? 0 : EXIT_VIOLATION;
+}
+
+interface BugSearch {
+  readonly bug: string;
+  readonly title: string;
+  readonly found: boolean;
+  readonly seedsTried: number;
+  readonly seed: number | undefined;
+  readonly oracle: string | undefined;
+  readonly failsWithoutBug: boolean;
+  readonly seeds: number;
+  readonly violations: number;
+  readonly wallSeconds: number;
+}
+
 /** Seeds with the bug until one shows it. A seed that fails without the bug, too, does not count. */
-async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo): Promise<number> {
+async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo): Promise<BugSearch> {
   const startedMs = performance.now();
   const bundle = await bundleWith(bug);
   const profile = options.profile ?? bug.profile;
@@ -179,7 +233,8 @@ async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo)
   const isOurs =
     found !== undefined && (await runOne(order(found.seed, withProfile))).violation !== undefined;
   if (found !== undefined) report(found, { ...withProfile, bug: bug.id }, io);
-  const summary = {
+  return {
+    ...totals.figures(),
     bug: bug.id,
     title: bug.title,
     found: found !== undefined && !isOurs,
@@ -189,18 +244,8 @@ async function findBug(bug: PlantedBug, options: SimulateOptions, io: CommandIo)
     failsWithoutBug: isOurs,
     seeds: totals.seeds,
     violations: totals.violations,
-    ...totals.figures(),
     wallSeconds: secondsSince(startedMs),
   };
-  if (options.json) io.stdout.write(`${JSON.stringify(summary)}\n`);
-  else if (isOurs) io.stdout.write(`seed ${found?.seed} fails also without the planted bug\n`);
-  else
-    io.stdout.write(
-      found === undefined
-        ? `${bug.id} was not found in ${totals.seeds} seeds\n`
-        : `${bug.id} found after ${totals.seeds} seeds, by seed ${found.seed}\n`,
-    );
-  return summary.found ? 0 : EXIT_VIOLATION;
 }
 
 function listBugs(options: SimulateOptions, io: CommandIo): number {
@@ -309,6 +354,10 @@ function bugNamed(id: string): PlantedBug {
   return bug;
 }
 
+function bugsNamed(list: string): readonly PlantedBug[] {
+  return list === "all" ? PLANTED_BUGS : list.split(",").map(bugNamed);
+}
+
 function parse(argv: readonly string[]): SimulateOptions {
   const values = new Map<string, string>();
   const flags = new Set<string>();
@@ -337,6 +386,7 @@ function parse(argv: readonly string[]): SimulateOptions {
     first: whole("--first") ?? 1,
     seconds: whole("--seconds") ?? Infinity,
     bug: values.get("--bug"),
+    bugs: values.get("--bugs"),
     profile,
     workerCount: Math.max(1, whole("--workers") ?? Math.min(2, availableParallelism())),
   };
@@ -350,6 +400,7 @@ const VALUE_FLAGS = new Set([
   "--first",
   "--seconds",
   "--bug",
+  "--bugs",
   "--profile",
   "--workers",
 ]);
@@ -372,6 +423,7 @@ const HELP = `Usage: holdfast simulate [flags]        a whole cluster in virtual
   --seconds S       run seeds for so long
   --seed S          run one seed, print its plan and its trace hash; the same seed gives the same hash
   --bug ID          plant a known bug and look for it, at most --seeds (2000); exit status 0 when it is found
+  --bugs all        the same for every one of them (or R1,R2,…), one after the other; exit status 0 when all are found
   --list-bugs       the bugs that can be planted
   --profile NAME    ${Object.keys(PROFILES).join(", ")}; by default a seed chooses
   --workers N       threads (2)
