@@ -23,6 +23,10 @@ export class Announcements {
     this.#member = member;
   }
 
+  get hasAnnounced(): boolean {
+    return this.#attributesProposedMs > Number.NEGATIVE_INFINITY;
+  }
+
   /** Tells the others this member's name and client URLs, until the log says so. */
   publishAttributes(nowMs: number): void {
     if (this.#isPublished) return;

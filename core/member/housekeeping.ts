@@ -108,6 +108,11 @@ export class Housekeeping {
     );
   }
 
+  /** This member has proposed, in this life, what it is called and where clients find it. */
+  get hasAnnounced(): boolean {
+    return this.#announcements.hasAnnounced;
+  }
+
   membershipChanged(): void {
     this.#announcements.membershipChanged();
   }

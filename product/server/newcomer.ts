@@ -12,6 +12,8 @@ export interface NewcomerOptions {
   /** Where to ask it; where to ask anybody, when it is not known. */
   readonly urlsOf: (peer: Id64) => readonly string[];
   readonly ask: (url: string) => Promise<Listed>;
+  /** This member has told the cluster of itself: from then on what others know of it may be of this life. */
+  readonly hasSpoken: () => boolean;
   /** The cluster knows this member from an earlier life. */
   readonly onKnown: () => void;
 }
@@ -28,7 +30,7 @@ export class Newcomer {
 
   /** Whether to listen to this member; asks it when it has not said what it knows. */
   admits(peer: Id64): boolean {
-    if (includes(this.#admitted, peer)) return true;
+    if (includes(this.#admitted, peer) || this.#options.hasSpoken()) return true;
     this.#ask(peer);
     return false;
   }
@@ -47,8 +49,9 @@ export class Newcomer {
   }
 
   #answered(peer: Id64, listed: Listed): void {
-    const { clusterId, memberId, onKnown } = this.#options;
-    if (id64Equal(listed.clusterId, clusterId) && knowsFromBefore(listed, memberId)) onKnown();
+    const { clusterId, memberId, hasSpoken, onKnown } = this.#options;
+    const isKnown = id64Equal(listed.clusterId, clusterId) && knowsFromBefore(listed, memberId);
+    if (isKnown && !hasSpoken()) onKnown();
     else this.#admitted.push(peer);
   }
 }

@@ -273,6 +273,7 @@ class ServerProcess implements RunningServer {
         return (exactly.length > 0 ? exactly : known()).flatMap((info) => info.peerUrls);
       },
       ask: (url) => fetchMembers(url, this.#askOptions()),
+      hasSpoken: () => member.housekeeping.hasAnnounced,
       onKnown: () => {
         this.#log.error(alreadyBootstrapped(memberId).message);
         this.#end({ kind: "end", exitCode: 1 });
