@@ -13,6 +13,12 @@ import { abortReads } from "./reads.ts";
 import type { RaftState } from "./state.ts";
 
 const NO_BYTES = new Uint8Array(0);
+/**
+ * Timeouts are drawn from [T, T + this part of T). Raft's paper takes a whole T, because two candidates that rise together split the
+ * votes of a term; here pre-votes meet first, and of two the one with the smaller id gives way. The first of two followers rises
+ * after 1.17 T in the mean instead of 1.33 T.
+ */
+const ELECTION_SPREAD = 0.5;
 
 export function becomeFollower(state: RaftState, term: number, leader: Id64): void {
   assert(term >= state.term, "terms never fall (R30)");
@@ -105,7 +111,8 @@ export function startLeaderTimers(state: RaftState): void {
 
 /** Draws a new timeout and waits for it from now on (R28: a fresh draw each time keeps members apart). */
 export function resetElection(state: RaftState): void {
-  state.electionTimeoutMs = state.electionMs + state.prng.below(state.electionMs);
+  state.electionTimeoutMs =
+    state.electionMs + state.prng.below(Math.ceil(state.electionMs * ELECTION_SPREAD));
   state.electionDeadlineMs = state.nowMs + electionWaitMs(state);
 }
 

@@ -114,7 +114,7 @@ export class RaftState {
   nowMs: number;
   /** Follower or candidate: when to campaign. Infinity for a leader. */
   electionDeadlineMs = Infinity;
-  /** This election's random timeout, in [electionMs, 2 electionMs); drawn anew for every attempt (R28). */
+  /** This election's random timeout, in [electionMs, 1.5 electionMs); drawn anew for every attempt (R28). */
   electionTimeoutMs = 0;
   /** When a leader was heard last. */
   leaderContactMs = -Infinity;
