@@ -47,6 +47,7 @@ export interface RawPeerOptions {
   readonly handler?: ServerHandler;
   /** Answers plain requests at once with BODY, unless the path asks otherwise. */
   readonly onHttp?: GrpcServerOptions["onHttp"];
+  readonly onOutput?: () => void;
 }
 
 const nothing = (): void => undefined;
@@ -75,7 +76,7 @@ export class RawPeer {
       transportLimits: { ...DEFAULT_TRANSPORT_LIMITS, ...options.transportLimits },
       clock: { now: () => this.nowMs, unixSeconds: () => 0 },
       peerAddress: "test",
-      onOutput: nothing,
+      onOutput: options.onOutput ?? nothing,
     });
   }
 

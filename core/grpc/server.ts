@@ -106,8 +106,10 @@ export class GrpcServerConnection implements Http2Events, CallHost {
 
   /** All output that may go out now, as one view valid until the next call; empty when none. */
   takeOutput(): Uint8Array {
+    const output = this.#http2.takeOutput();
+    // Afterwards: a call that ended while its answer was pulled has told of trailers that are taken already.
     this.#hasTold = false;
-    return this.#http2.takeOutput();
+    return output;
   }
 
   /** What `takeOutput` gave last has been written, and nothing waits. */

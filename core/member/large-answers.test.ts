@@ -36,6 +36,8 @@ class Hostile {
   readonly store = new Store({ segmentSizeBytes: 64 * KIB, hashSeed: 1 });
   readonly answers: LargeAnswers;
   readonly peer: RawPeer;
+  /** How often the connection said that it has output. */
+  told = 0;
   readonly #housekeeping: Housekeeping;
   #streamId = -1;
 
@@ -60,6 +62,7 @@ class Hostile {
       handler: handlerOf(reading),
       limits: this.limits,
       transportLimits: { streamOutputBytesMax: 16 * KIB },
+      onOutput: () => void this.told++,
     });
     this.overwrite();
   }
@@ -208,4 +211,24 @@ test("a reader that goes away gives back what it held, and one that takes all ge
     assert.equal(hostile.store.slabs.pinnedBytes, 0);
     assert.equal(hostile.peer.server.callCount, 0);
   }
+});
+
+test("an answer that ends while it is pulled leaves its connection heard", () => {
+  const hostile = new Hostile();
+  const { server } = hostile.peer;
+  // As a socket does it: what goes out is taken while there is more, and not once too often.
+  const take = (): void => {
+    while (server.hasOutput) server.takeOutput();
+  };
+  hostile.peer.settings([[SETTING_INITIAL_WINDOW_SIZE, 1 << 20]]);
+  hostile.peer.frame(FRAME_WINDOW_UPDATE, 0, 0, [0, 16, 0, 0]);
+  const { read } = hostile.peer;
+  hostile.peer.read = take;
+  hostile.ask(METHOD.range);
+  take();
+  assert.equal(hostile.answers.count, 0, "all of it is taken");
+  hostile.told = 0;
+  hostile.ask(METHOD.range);
+  assert.ok(hostile.told > 0, "the next answer is told of");
+  hostile.peer.read = read;
 });
