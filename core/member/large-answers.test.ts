@@ -13,6 +13,7 @@ import {
   FRAME_RST_STREAM,
   FRAME_WINDOW_UPDATE,
 } from "../http2/frames.ts";
+import type { TransportLimits } from "../http2/limits.ts";
 import { Housekeeping } from "../mvcc/housekeeping.ts";
 import { KvMachine } from "../mvcc/kv-machine.ts";
 import { Store } from "../mvcc/store.ts";
@@ -41,7 +42,7 @@ class Hostile {
   readonly #housekeeping: Housekeeping;
   #streamId = -1;
 
-  constructor(limits: Partial<Limits> = {}) {
+  constructor(limits: Partial<Limits> = {}, transportLimits: Partial<TransportLimits> = {}) {
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     const { store } = this;
     const header = { clusterHi: 0, clusterLo: 1, memberHi: 0, memberLo: 1, term: 1 };
@@ -61,7 +62,7 @@ class Hostile {
     this.peer = RawPeer.connected({
       handler: handlerOf(reading),
       limits: this.limits,
-      transportLimits: { streamOutputBytesMax: 16 * KIB },
+      transportLimits: { streamOutputBytesMax: 16 * KIB, ...transportLimits },
       onOutput: () => void this.told++,
     });
     this.overwrite();
@@ -214,18 +215,18 @@ test("a reader that goes away gives back what it held, and one that takes all ge
 });
 
 test("an answer that ends while it is pulled leaves its connection heard", () => {
-  const hostile = new Hostile();
+  // The answer and its trailers leave in one piece.
+  const hostile = new Hostile({}, { streamOutputBytesMax: 1024 * KIB, outputSliceBytes: 1024 * KIB });
   const { server } = hostile.peer;
   // As a socket does it: what goes out is taken while there is more, and not once too often.
   const take = (): void => {
     while (server.hasOutput) server.takeOutput();
   };
-  hostile.peer.settings([[SETTING_INITIAL_WINDOW_SIZE, 1 << 20]]);
-  hostile.peer.frame(FRAME_WINDOW_UPDATE, 0, 0, [0, 16, 0, 0]);
   const { read } = hostile.peer;
   hostile.peer.read = take;
-  hostile.ask(METHOD.range);
-  take();
+  const id = hostile.ask(METHOD.range);
+  assert.equal(hostile.answers.count, 1, "the windows let no more out");
+  for (const target of [0, id]) hostile.peer.frame(FRAME_WINDOW_UPDATE, 0, target, [0, 16, 0, 0]);
   assert.equal(hostile.answers.count, 0, "all of it is taken");
   hostile.told = 0;
   hostile.ask(METHOD.range);
