@@ -465,7 +465,7 @@ export class Member {
     const waitingSinceMs = this.pending.oldestStartedMs();
     this.#pump(nowMs);
     if (this.pending.count < waitingCount)
-      this.admission.answered(waitingCount, this.clock.now() - waitingSinceMs);
+      this.admission.answered(waitingCount, this.clock.now() - waitingSinceMs, nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
     this.watchGate.turn();
     this.rangeTimes.flush();
