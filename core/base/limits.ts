@@ -12,6 +12,13 @@ export interface Limits {
   readonly proposalBytesMax: number;
   /** Proposals that are not applied yet (etcd: 5000 entries between commit and apply). */
   readonly proposalCountMax: number;
+  /**
+   * How long a write may wait for its turn and its commit under overload, milliseconds: when they wait longer, fewer are admitted. Far
+   * above a sync of the log, and far below what clients wait before they give up.
+   */
+  readonly admittedMs: number;
+  /** Writes that may wait however long it takes: a stall is no overload, and a thousand clients in step are usual. */
+  readonly admittedCountMin: number;
   /** Streams a client may have open on one connection. etcd says 2^32-1; we answer for memory. */
   readonly streamCountMax: number;
   /** Unsent bytes of one connection above which its streams are not served further (watch, large ranges). */
@@ -95,6 +102,8 @@ export const DEFAULT_LIMITS: Limits = {
   txnOperationCountMax: 128,
   proposalBytesMax: 64 * MIB,
   proposalCountMax: 20_000,
+  admittedMs: 100,
+  admittedCountMin: 1_000,
   streamCountMax: 100_000,
   connectionOutputBytesMax: 4 * MIB,
   stalledReaderMs: 30_000,

@@ -23,6 +23,7 @@ import {
   SETTING_INITIAL_WINDOW_SIZE,
   SETTINGS_TIMEOUT,
 } from "../http2/frames.ts";
+import { DEFAULT_TRANSPORT_LIMITS } from "../http2/limits.ts";
 import { METHOD } from "../wire/service.ts";
 import {
   BODY,
@@ -286,6 +287,30 @@ test("CVE-2023-44487: a reset stream keeps its slot until its handler has finish
   handler.finishAll();
   put(peer, 23);
   assert.deepEqual([handler.held.length, peer.server.callCount], [1, 1]);
+});
+
+test("a client that gives up on all its calls when their time is over keeps its connection", () => {
+  const handler = new HoldingHandler();
+  const peer = RawPeer.connected({ handler });
+  for (let i = 0; i < 20_000; i++) put(peer, i * 2 + 1);
+  peer.nowMs = DEFAULT_TRANSPORT_LIMITS.resetFreeMs;
+  for (let i = 0; i < 20_000; i++) peer.frame(FRAME_RST_STREAM, 0, i * 2 + 1, u32(8));
+  assert.equal(peer.server.closed, false);
+  assert.equal(handler.cancelCount, 20_000);
+  handler.finishAll();
+  assert.equal(peer.server.callCount, 0);
+});
+
+test("a client that has little patience, and half of its calls answered, keeps its connection", () => {
+  const handler = new HoldingHandler();
+  const peer = RawPeer.connected({ handler });
+  for (let i = 0; i < 20_000; i++) {
+    put(peer, i * 2 + 1);
+    if (i % 2 === 0) peer.frame(FRAME_RST_STREAM, 0, i * 2 + 1, u32(8));
+    handler.finishAll();
+  }
+  assert.equal(peer.server.closed, false);
+  assert.equal(handler.cancelCount, 10_000);
 });
 
 test("CVE-2019-9516: fields without a name are malformed, and each counts for its overhead", () => {

@@ -405,8 +405,10 @@ export class Http2Connection implements FrameSink, OutputHost {
   #onRstStream(bytes: Uint8Array, payload: number, end: number, id: number): void {
     if (end - payload !== 4) throw new ConnectionError(FRAME_SIZE_ERROR, "RST_STREAM is four bytes");
     if (this.#isIdle(id)) throw new ConnectionError(PROTOCOL_ERROR, "RST_STREAM of an idle stream");
-    if (this.#options.isServer) this.#spend(this.#resetBudget);
     const stream = this.#streams.find(id);
+    // A caller whose time is over gives up; only a client that asks and takes back at once makes work for nothing.
+    const isLate = stream !== undefined && this.nowMs - stream.openedMs >= this.#limits.resetFreeMs;
+    if (this.#options.isServer && !isLate) this.#spend(this.#resetBudget);
     if (stream === undefined || stream.local === HALF_RESET) return;
     stream.remote = HALF_ENDED; // the peer has promised to send no more
     this.#cutOff(stream, readUint32(bytes, payload));
@@ -541,6 +543,7 @@ export class Http2Connection implements FrameSink, OutputHost {
       this.#poolCount--;
     }
     stream.reset(id);
+    stream.openedMs = this.nowMs;
     stream.sendWindowBytes = this.peer.initialWindowBytes;
     const windowBytes = this.#limits.streamWindowBytes;
     stream.receiveWindowBytes = this.#isAcknowledged
@@ -574,6 +577,7 @@ export class Http2Connection implements FrameSink, OutputHost {
       stream.remote = HALF_RESET;
       stream.local = HALF_RESET;
     }
+    if (stream.local === HALF_ENDED && stream.remote === HALF_ENDED) this.#resetBudget.credit(1);
     this.#closedStreams.add(stream.id, stream.remote === HALF_RESET);
     this.#streams.remove(stream);
     this.#recycle(stream);

@@ -26,9 +26,14 @@ export interface TransportLimits {
   readonly outputPendingBytesMax: number;
   /** All unsent bytes of a connection above which it is closed: nothing well-behaved gets near (CVE-2019-9517). */
   readonly outputBytesKill: number;
-  /** Streams reset by the client, burst and per second (CVE-2023-44487). */
+  /** Streams reset by the client, burst and per second, beyond one for each that ended in order (CVE-2023-44487). */
   readonly resetBurst: number;
   readonly resetPerSecond: number;
+  /**
+   * A reset of a stream that was open for so long counts nothing, milliseconds: a caller whose time is over. In that time a
+   * client can only reset what it may have open at once, which it could as well leave open.
+   */
+  readonly resetFreeMs: number;
   /** Streams the client made us reset (CVE-2025-8671). */
   readonly faultBurst: number;
   readonly faultPerSecond: number;
@@ -67,6 +72,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   outputBytesKill: 128 * MIB,
   resetBurst: 2_000,
   resetPerSecond: 200,
+  resetFreeMs: 250,
   faultBurst: 200,
   faultPerSecond: 20,
   idleFrameBurst: 1_000,

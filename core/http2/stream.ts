@@ -37,6 +37,8 @@ export class Http2Stream {
   next: Http2Stream | undefined = undefined;
   /** The owner's object: a call. Stays with this stream when it is reused. */
   context: unknown = undefined;
+  /** When it was opened, on the connection's clock. */
+  openedMs = 0;
   /** What the peer may still send, and what we may. */
   remote: HalfState = HALF_OPEN;
   local: HalfState = HALF_OPEN;

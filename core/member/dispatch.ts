@@ -21,11 +21,13 @@ function unary(method: { readonly id: number }, handler: UnaryHandler): void {
 
 unary(METHOD.range, (member, call, bytes, start, end) => member.reading.range(call, bytes, start, end));
 unary(METHOD.put, (member, call, bytes, start, end) => {
+  if (!admits(member)) return call.fail(STATUS.tooManyRequests);
   const refusal = member.kv.checkPut(bytes, start, end) ?? member.refusalToGrow(member.kv.putCostBytes);
   if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.put, bytes, start, end);
   else call.fail(refusal);
 });
 unary(METHOD.deleteRange, (member, call, bytes, start, end) => {
+  if (!admits(member)) return call.fail(STATUS.tooManyRequests);
   const refusal = member.kv.checkDelete(bytes, start, end);
   if (refusal === undefined) member.proposals.propose(call, REQUEST_KIND.deleteRange, bytes, start, end);
   else call.fail(refusal);
@@ -93,7 +95,13 @@ export function notBuilt(call: Call): Status {
   };
 }
 
+// Before anything is looked at: a refusal has to cost a fraction of the work. What keeps leases and the cluster alive is always admitted.
+function admits(member: Member): boolean {
+  return member.admission.hasRoom(member.pending.count);
+}
+
 function txn(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+  if (!admits(member)) return call.fail(STATUS.tooManyRequests);
   const { kv } = member;
   const refusal = kv.checkTxn(bytes, start, end);
   if (refusal !== undefined) return call.fail(refusal);

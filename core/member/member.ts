@@ -33,6 +33,7 @@ import type * as m from "../wire/messages.ts";
 import type { Input, MessageOf } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
+import { Admission } from "./admission.ts";
 import type { Alarms } from "./alarms.ts";
 import { Applier } from "./apply.ts";
 import type { Call } from "./call.ts";
@@ -100,6 +101,7 @@ export class Member {
   alarms: Alarms;
   readonly header: HeaderSource;
   readonly pending: PendingCalls;
+  readonly admission: Admission;
   readonly reads: ReadQueue;
   readonly proposals: Proposals;
   readonly reading: Reading;
@@ -181,6 +183,7 @@ export class Member {
       seed: options.prng.uint32(),
     });
     this.pending = new PendingCalls(options.limits.proposalCountMax, options.prng.split("requests").uint32());
+    this.admission = new Admission(options.limits);
     this.proposals = new Proposals(this, this.pending, parts.bootCounter);
     this.reads = new ReadQueue(options.limits.proposalCountMax);
     this.reading = new Reading(this, this.reads);
@@ -458,7 +461,11 @@ export class Member {
     if (nowMs >= this.wal.nextDeadlineMs()) this.wal.onDeadline(nowMs);
     if (nowMs >= this.raft.nextDeadlineMs) this.raft.onDeadline(nowMs);
     this.#askReads(nowMs);
+    const waitingCount = this.pending.count;
+    const waitingSinceMs = this.pending.oldestStartedMs();
     this.#pump(nowMs);
+    if (this.pending.count < waitingCount)
+      this.admission.answered(waitingCount, this.clock.now() - waitingSinceMs, nowMs);
     this.reads.serve(this.appliedIndex, this.#serveRead);
     this.watchGate.turn();
     this.rangeTimes.flush();

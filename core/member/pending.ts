@@ -52,10 +52,9 @@ export class PendingCalls {
 
   /** The call with this number, which no longer waits; undefined when it gave up before. */
   take(sequence: number): Call | undefined {
-    const at = sequence & this.#mask;
-    const call = this.#calls[at];
-    if (call === undefined || call.slot !== sequence) return undefined;
-    this.#calls[at] = undefined;
+    const call = this.peek(sequence);
+    if (call === undefined) return undefined;
+    this.#calls[sequence & this.#mask] = undefined;
     this.#count--;
     return call;
   }
@@ -74,8 +73,10 @@ export class PendingCalls {
     return undefined;
   }
 
-  has(sequence: number): boolean {
-    return this.#calls[sequence & this.#mask]?.slot === sequence;
+  /** The call with this number, which goes on waiting. */
+  peek(sequence: number): Call | undefined {
+    const call = this.#calls[sequence & this.#mask];
+    return call?.slot === sequence ? call : undefined;
   }
 
   /** Takes the oldest call when it has waited for `limitMs`; to be called until it gives none. */
@@ -99,6 +100,11 @@ export class PendingCalls {
     return this.#count === 0
       ? Number.POSITIVE_INFINITY
       : this.#startedMs[this.#oldest & this.#mask]! + limitMs;
+  }
+
+  /** Since when the oldest call has been waiting; Infinity when none waits. */
+  oldestStartedMs(): number {
+    return this.nextDeadlineMs(0);
   }
 
   #advanceOldest(): void {

@@ -77,9 +77,16 @@ export class Proposals {
   proposeParked(bytes: Uint8Array, start: number, end: number): void {
     this.#envelope.parse(bytes, start, end);
     const { idHi, idLo } = this.#envelope;
-    if (idLo !== 0 && !(idHi === this.#requestIdHi && this.#pending.has(idLo))) return;
+    if (idLo !== 0 && !this.#isWanted(idHi, idLo)) return;
     const refusal = this.#append(bytes.subarray(start, end), end - start, idLo);
     if (refusal !== undefined) this.#pending.take(idLo)?.fail(refusal);
+  }
+
+  /** Whether somebody waits for a proposal that was handed to nobody yet; one who gave up is done with. */
+  #isWanted(idHi: number, idLo: number): boolean {
+    const call = idHi === this.#requestIdHi ? this.#pending.peek(idLo) : undefined;
+    if (call?.cancelled === true) this.#pending.take(idLo)?.fail(STATUS.requestCanceled);
+    return call?.cancelled === false;
   }
 
   #internalRequest(kind: number, bytes: Uint8Array, start: number, end: number): ByteWriter {

@@ -15,7 +15,7 @@ import { STATUS } from "../wire/status.ts";
 import type { TxnCursor } from "../wire/txn.ts";
 import { CompareFields, OP_DELETE, OP_PUT, OP_RANGE, OP_TXN, TxnCursors } from "../wire/txn.ts";
 import { KEY_SIZE_BYTES_MAX } from "./record.ts";
-import { BranchKeys, keyText } from "./txn-intervals.ts";
+import { BranchKeys, FewPuts, keyText } from "./txn-intervals.ts";
 
 /** What etcd takes for the overhead of a key, bytes. */
 const KEY_OVERHEAD_BYTES = 256;
@@ -28,6 +28,7 @@ export class RequestChecks {
   readonly #compact = new CompactFields();
   readonly #compare = new CompareFields();
   readonly #cursors = new TxnCursors();
+  readonly #fewPuts = new FewPuts();
 
   constructor(txnOperationCountMax: number) {
     this.#operationCountMax = txnOperationCountMax;
@@ -195,9 +196,24 @@ export class RequestChecks {
     for (let branch = 0; branch < 2; branch++) {
       cursor.select(branch === 0);
       if (!needsCheck(cursor)) continue;
-      if (this.#branch(bytes, cursor, branch === 0, 0) === undefined) return STATUS.duplicateKey;
+      cursor.select(branch === 0);
+      if (this.#putsFew(bytes, cursor)) {
+        if (this.#fewPuts.hasDuplicate(bytes)) return STATUS.duplicateKey;
+      } else if (this.#branch(bytes, cursor, branch === 0, 0) === undefined) return STATUS.duplicateKey;
     }
     return undefined;
+  }
+
+  /** Whether a branch puts a few keys and deletes none: they are collected then. */
+  #putsFew(bytes: Uint8Array, cursor: TxnCursor): boolean {
+    this.#fewPuts.reset();
+    while (cursor.nextOp()) {
+      if (cursor.opKind === OP_RANGE) continue;
+      if (cursor.opKind !== OP_PUT) return false;
+      this.#put.parse(bytes, cursor.itemStart, cursor.itemEnd);
+      if (!this.#fewPuts.add(this.#put.keyStart, this.#put.keyEnd)) return false;
+    }
+    return true;
   }
 
   /** What the branch of the opened cursor puts and deletes; undefined for a duplicate. */

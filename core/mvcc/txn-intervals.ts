@@ -7,7 +7,7 @@
 // then/else of one nested transaction may put the same key. A deletion from a key on (range_end "\0") is not translated,
 // hence an empty interval, hence never in conflict.
 
-import { compareBytes } from "../base/bytes.ts";
+import { compareBytes, equalBytes } from "../base/bytes.ts";
 
 /** A key as a text of one character per byte: texts of this form compare as the bytes do. */
 export function keyText(bytes: Uint8Array, start: number, end: number): string {
@@ -63,6 +63,40 @@ export class KeyIntervals {
       else high = middle;
     }
     return low;
+  }
+}
+
+/** Up to so many puts each is compared with each: half a thousand looks at two bytes, where a set of texts makes the texts. */
+const FEW_COUNT_MAX = 32;
+/** Longer keys that differ in their first bytes only would make a comparison long. */
+const FEW_SIZE_BYTES_MAX = 256;
+
+/** The keys of a branch that does nothing but put a few: compared where they stand. */
+export class FewPuts {
+  readonly #starts = new Int32Array(FEW_COUNT_MAX);
+  readonly #ends = new Int32Array(FEW_COUNT_MAX);
+  #count = 0;
+
+  reset(): void {
+    this.#count = 0;
+  }
+
+  /** False when it is one too many, or too long; then `BranchKeys` has to look at the branch. */
+  add(start: number, end: number): boolean {
+    if (this.#count === FEW_COUNT_MAX || end - start > FEW_SIZE_BYTES_MAX) return false;
+    this.#starts[this.#count] = start;
+    this.#ends[this.#count++] = end;
+    return true;
+  }
+
+  hasDuplicate(bytes: Uint8Array): boolean {
+    const starts = this.#starts;
+    const ends = this.#ends;
+    for (let i = 1; i < this.#count; i++) {
+      for (let j = 0; j < i; j++)
+        if (equalBytes(bytes, starts[i]!, ends[i]!, bytes, starts[j]!, ends[j]!)) return true;
+    }
+    return false;
   }
 }
 

@@ -35,6 +35,23 @@ test("a key may not be put twice, nor put and deleted, in one branch", () => {
   assert.equal(new TestBench().txn({ success: [], failure: [put("a"), put("a")] }), STATUS.duplicateKey);
 });
 
+test("a key that is put twice is found among few and many, short and long", () => {
+  for (const count of [2, 3, 31, 32, 33, 128]) {
+    for (const prefix of ["", "k".repeat(253), "k".repeat(254), "k".repeat(1000)]) {
+      const keys = Array.from({ length: count }, (_, i) => `${prefix}${100 + i}`);
+      assert.equal(outcome(keys.map((key) => put(key))), "accepted");
+      for (const [from, to] of [
+        [0, count - 1],
+        [count - 1, 0],
+        [count - 2, count - 1],
+      ] as const) {
+        const twice = keys.map((key, i) => put(i === to ? keys[from]! : key));
+        assert.equal(outcome(twice), DUPLICATE);
+      }
+    }
+  }
+});
+
 test("the duplicate rule does not see a deletion from a key on", () => {
   assert.equal(outcome([put("b"), del("a", "\0")]), "accepted");
   const bench = new TestBench();

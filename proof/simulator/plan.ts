@@ -289,6 +289,8 @@ function drawLimits(prng: Prng): Limits {
     watchPassRevisionCount: prng.pick([5, 100, 1_000]),
     supersededBytesMax: prng.pick([0, 64 * KIB, 64 * 1024 * KIB]),
     leaseCheckpointMs: prng.pick([300, 1_000, 60_000]),
+    admittedMs: prng.pick([2, 20, 100]),
+    admittedCountMin: prng.pick([4, 1_000]),
   };
 }
 

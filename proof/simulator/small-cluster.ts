@@ -38,6 +38,8 @@ export interface SmallClusterOptions {
 export interface Outcome {
   code: number | undefined;
   text: string;
+  /** The caller waits no longer. */
+  isGivenUp?: boolean;
 }
 
 export class SmallCluster {
@@ -211,7 +213,9 @@ function plainCall(method: Method, outcome: Outcome, metadata: Metadata): Call {
     method,
     slot: 0,
     state: undefined,
-    cancelled: false,
+    get cancelled() {
+      return outcome.isGivenUp === true;
+    },
     deadlineMs: Number.POSITIVE_INFINITY,
     priority: 0,
     writable: true,
