@@ -103,6 +103,54 @@ test("a unary request whose end comes apart from its message is kept until then"
   assert.deepEqual(handler.notes, ["unary Put 3000 5"]);
 });
 
+/** No service of ours has a method of this kind; to the server it is one whose client sends many messages. */
+const CLIENT_STREAMING: Method = { ...METHOD.watch, kind: "client" };
+
+test("a call whose client alone streams is answered once, after its end (interop client_streaming)", () => {
+  const { handler, client, pair, call } = scene();
+  const it = call(CLIENT_STREAMING);
+  const sizes = [27_182, 8, 1_828, 45_904];
+  for (const size of sizes) send(it, size, 3);
+  pair.run();
+  assert.deepEqual(handler.notes, ["open Watch", ...sizes.map((size) => `message ${size} 3`)]);
+  assert.deepEqual(client.notes, []);
+  it.halfClose();
+  pair.run();
+  assert.equal(handler.notes.at(-1), "half close");
+  reply(handler.calls[0]!, 4);
+  handler.calls[0]!.finish();
+  pair.run();
+  assert.deepEqual(client.notes, ["message 4 9", "end 0"]);
+  assert.deepEqual([pair.server.callCount, pair.client.callCount], [0, 0]);
+});
+
+test("a call whose client alone streams fails when its one answer is missing, or is not the only one", () => {
+  for (const count of [0, 2]) {
+    const { handler, client, pair, call } = scene();
+    const it = call(CLIENT_STREAMING);
+    send(it, 5);
+    it.halfClose();
+    pair.run();
+    for (let i = 0; i < count; i++) reply(handler.calls[0]!, 4);
+    handler.calls[0]!.finish();
+    pair.run();
+    assert.match(client.notes.at(-1)!, /^end 13 /, `${count} answers`);
+    assert.equal(pair.client.callCount, 0);
+  }
+});
+
+test("the answer of a streaming client may come before its end", () => {
+  const { handler, client, pair, call } = scene();
+  const it = call(CLIENT_STREAMING);
+  send(it, 5);
+  pair.run();
+  reply(handler.calls[0]!, 4);
+  handler.calls[0]!.finish();
+  pair.run();
+  assert.deepEqual(client.notes, ["message 4 9", "end 0"]);
+  assert.deepEqual([pair.server.callCount, pair.client.callCount], [0, 0]);
+});
+
 test("messages of any size arrive whole however they are cut", () => {
   for (const chunk of [1, 5, 13, 1000, 65536]) {
     const { handler, client, pair, call } = scene();

@@ -149,7 +149,7 @@ export class SlowModel {
   txn(request: TxnRequest): Answer | Status {
     const path: boolean[] = [];
     this.#choose(request, path);
-    const failed = this.#check([...path], request, true) ?? this.#check([...path], request, false);
+    const failed = this.#check([...path], request);
     if (failed) return failed;
     const answer = this.#carryOut([...path], request);
     answer.revision = this.#end();
@@ -263,14 +263,14 @@ export class SlowModel {
     });
   }
 
-  #check(path: boolean[], request: TxnRequest, puts: boolean): Status | undefined {
+  #check(path: boolean[], request: TxnRequest): Status | undefined {
     const ops = (path.shift() ? request.success : request.failure) ?? [];
     for (const op of ops) {
       const { request_put: put, request_range: range } = op;
       const failed = op.request_txn
-        ? this.#check(path, op.request_txn, puts)
-        : puts
-          ? put && this.#checkPut(put)
+        ? this.#check(path, op.request_txn)
+        : put
+          ? this.#checkPut(put)
           : range && this.#checkRange(range.revision ?? 0);
       if (failed) return failed;
     }

@@ -61,7 +61,8 @@ export class TxnMachine {
   apply(bytes: Uint8Array, start: number, end: number, wantsReply: boolean): Status | undefined {
     this.#path.length = 0;
     this.#choose(bytes, start, end, 0);
-    const failed = this.#checkOn(bytes, start, end, OP_PUT) ?? this.#checkOn(bytes, start, end, OP_RANGE);
+    this.#pathPosition = 0;
+    const failed = this.#check(bytes, start, end, 0);
     if (failed !== undefined) return failed;
     const body = wantsReply ? this.#body : null;
     this.#body.reset();
@@ -143,31 +144,17 @@ export class TxnMachine {
 
   // ---- checks on the path
 
-  #checkOn(bytes: Uint8Array, start: number, end: number, kind: number): Status | undefined {
-    this.#pathPosition = 0;
-    return this.#checkLevel(bytes, start, end, { depth: 0, kind });
-  }
-
-  #checkLevel(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    level: { readonly depth: number; readonly kind: number },
-  ): Status | undefined {
-    const cursor = this.#cursors.at(level.depth);
+  /** In the order of the operations: the first one that fails gives the answer, as in etcd. */
+  #check(bytes: Uint8Array, start: number, end: number, depth: number): Status | undefined {
+    const cursor = this.#cursors.at(depth);
     cursor.open(bytes, start, end);
     cursor.select(this.#path[this.#pathPosition++]!);
     while (cursor.nextOp()) {
-      let failed: Status | undefined = undefined;
       const { opKind, itemStart, itemEnd } = cursor;
-      if (opKind === OP_TXN) {
-        failed = this.#checkLevel(bytes, itemStart, itemEnd, { depth: level.depth + 1, kind: level.kind });
-      } else if (opKind === level.kind) {
-        failed =
-          opKind === OP_PUT
-            ? this.#checkPut(bytes, itemStart, itemEnd)
-            : this.#checkRange(bytes, itemStart, itemEnd);
-      }
+      let failed: Status | undefined = undefined;
+      if (opKind === OP_TXN) failed = this.#check(bytes, itemStart, itemEnd, depth + 1);
+      else if (opKind === OP_PUT) failed = this.#checkPut(bytes, itemStart, itemEnd);
+      else if (opKind === OP_RANGE) failed = this.#checkRange(bytes, itemStart, itemEnd);
       if (failed !== undefined) return failed;
     }
     return undefined;

@@ -98,6 +98,11 @@ test("a transaction is refused as a whole before anything changes", () => {
     STATUS.keyNotFound,
   );
   refused({ success: [put("a"), get("a", 2)] }, STATUS.futureRevision);
+  // The first one that fails gives the answer.
+  const unknownLease = { request_put: { key: bytes("b"), lease: 7n } };
+  refused({ success: [get("a", 2), unknownLease] }, STATUS.futureRevision);
+  refused({ success: [unknownLease, get("a", 2)] }, STATUS.leaseNotFound);
+  refused({ success: [{ request_txn: { success: [get("a", 2)] } }, unknownLease] }, STATUS.futureRevision);
 });
 
 test("a negative revision inside a transaction is compacted, except -1 before the first compaction", () => {

@@ -138,6 +138,43 @@ test("without a mark a zeroed sector is refused wherever a batch begins behind i
   }
 });
 
+test("a write that went to another place of the log is refused (S14)", () => {
+  // Aligned, so that a page holds whole frames and could be read where it does not belong.
+  const log = makeLog({ seed: SEED, isMarked: true, alignmentBytes: 4096 });
+  const pages = log.segments.flatMap(({ path, endOffset }) =>
+    Array.from({ length: Math.ceil(endOffset / 4096) }, (_, page) => ({ path, start: page * 4096 })),
+  );
+  assert.ok(pages.length > 8);
+  let triedCount = 0;
+  for (const from of pages) {
+    const moved = log.disk.content(from.path).slice(from.start, from.start + 4096);
+    for (const to of pages) {
+      const there = log.disk.content(to.path).subarray(to.start, to.start + 4096);
+      if (moved.length !== there.length || moved.every((byte, i) => byte === there[i])) continue;
+      triedCount++;
+      assertRefused(log, `${from.path} ${from.start} written to ${to.path} ${to.start}`, (disk) => {
+        const file = disk.open(to.path, "log");
+        file.write(moved, 0, moved.length, to.start);
+        file.sync();
+        file.close();
+      });
+    }
+  }
+  assert.ok(triedCount > 50, `${triedCount} places`);
+});
+
+test("a segment under the name of another one is refused (S14)", () => {
+  const log = makeLog({ seed: SEED, isMarked: true });
+  const [first, second] = log.segments;
+  const swapped = log.disk.content(second!.path).slice();
+  assertRefused(log, "the second segment's bytes in the first one", (disk) => {
+    const file = disk.open(first!.path, "log");
+    file.write(swapped, 0, swapped.length, 0);
+    file.sync();
+    file.close();
+  });
+});
+
 test("a missing segment is refused and named", () => {
   const log = makeLog({ seed: SEED, isMarked: true });
   for (const { path } of log.segments) {

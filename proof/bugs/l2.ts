@@ -6,5 +6,5 @@ export const l2: PlantedBug = {
   file: "core/member/lease-api.ts",
   find: "      member.reading.confirmLeadership((failure) => done(failure, hi, lo, ttlSeconds));",
   replace: "      done(undefined, hi, lo, ttlSeconds);",
-  profile: "leases",
+  profile: "lease-cuts",
 };

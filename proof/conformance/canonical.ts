@@ -1,9 +1,14 @@
 // Answers as text that can be compared: ids and terms left out.
 
+import { crc32c } from "../../core/base/crc32c.ts";
+
 const KEPT_ZERO = new Set(["succeeded", "more", "count", "deleted"]);
 
 /** Fields that the two sides cannot agree on. */
 const LEFT_OUT = new Set(["cluster_id", "member_id", "raft_term"]);
+
+/** Lists in no order that etcd promises: leases by remaining time, which differs by what the calls took; a lease's keys. */
+const UNORDERED = new Set(["leases", "keys"]);
 
 /** JSON with sorted fields; absent and zero are the same, as on the wire. */
 export function canonical(value: unknown): string {
@@ -19,12 +24,19 @@ function plain(value: unknown): unknown {
   for (const name of Object.keys(value).sort()) {
     if (LEFT_OUT.has(name)) continue;
     const item = plain((value as Record<string, unknown>)[name]);
-    // Listed by remaining time, which differs by what the calls took.
-    if (name === "leases" && Array.isArray(item))
+    if (UNORDERED.has(name) && Array.isArray(item))
       item.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
     if (KEPT_ZERO.has(name) || !isZero(item)) result[name] = item;
   }
+  if ("grantedTTL" in value) hideElapsed(result);
   return result;
+}
+
+/** Of a lease that lives, what it has left: less than a minute has passed on both sides, not the same number of seconds. */
+function hideElapsed(answer: Record<string, unknown>): void {
+  const { TTL, grantedTTL } = answer;
+  if (typeof TTL !== "number" || typeof grantedTTL !== "number") return;
+  if (TTL > 0 && TTL <= grantedTTL) answer["TTL"] = "left";
 }
 
 function isZero(item: unknown): boolean {
@@ -40,5 +52,7 @@ function isZero(item: unknown): boolean {
 
 function printable(bytes: Uint8Array): string {
   const text = Buffer.from(bytes).toString("latin1");
-  return text.length > 80 ? `${text.slice(0, 60)}…(${text.length} bytes)` : text;
+  return text.length > 80
+    ? `${text.slice(0, 60)}…(${text.length} bytes, ${crc32c(bytes, 0, bytes.length).toString(16)})`
+    : text;
 }

@@ -221,4 +221,83 @@ export const CASES: readonly Case[] = [
     await pair.send("case", METHOD.range, { key: NUL, range_end: NUL, count_only: true });
     await pair.send("case", METHOD.range, { key: NUL, range_end: NUL, limit: 3, keys_only: true });
   }),
+  oneCall("watches: progress on demand, and a compaction under watchers that run", async (pair, key) => {
+    for (const progress_notify of [false, true])
+      pair.watch({ create_request: { key: key("p"), range_end: key("q"), progress_notify } });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pair.send("case", METHOD.put, { key: key("p1"), value: text("1") });
+    await pair.send("case", METHOD.put, { key: key("p1"), value: text("2") });
+    await pair.send("case", METHOD.deleteRange, { key: key("p1") });
+    await pair.send("case", METHOD.compact, { revision: pair.revision, physical: true });
+    pair.compactedRevision = pair.revision;
+    await pair.send("case", METHOD.put, { key: key("p2"), value: text("3") });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    pair.watch({ progress_request: {} });
+    await pair.compareWatches("case", "progress on demand, compaction under watchers");
+  }),
+  oneCall("from-key ranges, deletions and watches", async (pair, key) => {
+    pair.watch({ create_request: { key: key("k2"), range_end: NUL } });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (const name of ["k1", "k2", "k3"])
+      await pair.send("case", METHOD.put, { key: key(name), value: text("v") });
+    await pair.send("case", METHOD.range, { key: key("k2"), range_end: NUL });
+    await pair.send("case", METHOD.txn, {
+      compare: [{ target: 0, result: 0, key: key("k2"), range_end: NUL, version: 1 }],
+    });
+    await pair.send("case", METHOD.deleteRange, { key: key("k2"), range_end: NUL, prev_kv: true });
+    await pair.send("case", METHOD.range, { key: key("k1"), range_end: NUL });
+    await pair.compareWatches("case", "from a key on");
+  }),
+  oneCall("revisions and numbers near the end of int64", async (pair, key) => {
+    for (const revision of [2 ** 62, -(2 ** 62), 2 ** 53]) {
+      await pair.send("case", METHOD.range, { key: key("a"), revision });
+      await pair.send("case", METHOD.range, { key: key("a"), max_mod_revision: revision });
+      await pair.send("case", METHOD.range, {
+        key: key("a"),
+        min_create_revision: revision,
+        limit: revision,
+      });
+      await pair.send("case", METHOD.compact, { revision });
+      await pair.send("case", METHOD.hashKV, { revision });
+      await pair.send("case", METHOD.leaseGrant, { ID: 0x5000_0000_0000_0003n, TTL: revision });
+    }
+    for (const revision of [-1, -2]) await pair.send("case", METHOD.hashKV, { revision });
+  }),
+  oneCall("a lease that ends takes its keys along in one revision", async (pair, key) => {
+    const id = 0x5000_0000_0000_0004n;
+    await pair.send("case", METHOD.leaseGrant, { ID: id, TTL: 2 });
+    for (const name of ["e2", "e1"])
+      await pair.send("case", METHOD.put, { key: key(name), value: text("v"), lease: id });
+    await pair.send("case", METHOD.leaseTimeToLive, { ID: id, keys: true });
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await pair.send("case", METHOD.range, { key: key("e"), range_end: key("f") });
+    await pair.send("case", METHOD.leaseTimeToLive, { ID: id, keys: true });
+    await pair.send("case", METHOD.leaseKeepAlive, { ID: id });
+  }),
+  oneCall("defragmentation answers, and changes nothing", async (pair, key) => {
+    await pair.send("case", METHOD.put, { key: key("d"), value: text("v") });
+    await pair.send("case", METHOD.defragment, {});
+    await pair.send("case", METHOD.range, { key: key("d") });
+    await pair.send("case", METHOD.hashKV, {});
+  }),
+  oneCall(
+    "a NOSPACE alarm refuses what grows and passes what shrinks, until it is disarmed",
+    async (pair, key) => {
+      await pair.send("case", METHOD.put, { key: key("n"), value: text("v") });
+      await pair.send("case", METHOD.alarm, { action: 1, alarm: 1 });
+      await pair.send("case", METHOD.alarm, {});
+      await pair.send("case", METHOD.put, { key: key("n"), value: text("w") });
+      await pair.send("case", METHOD.txn, {
+        success: [{ request_put: { key: key("n"), value: text("w") } }],
+      });
+      await pair.send("case", METHOD.txn, { success: [{ request_range: { key: key("n") } }] });
+      await pair.send("case", METHOD.leaseGrant, { ID: 0x5000_0000_0000_0005n, TTL: 1000 });
+      await pair.send("case", METHOD.deleteRange, { key: key("n") });
+      await pair.send("case", METHOD.range, { key: key("n") });
+      await pair.send("case", METHOD.alarm, { action: 2, alarm: 1 });
+      await pair.send("case", METHOD.alarm, { action: 2, alarm: 1 });
+      await pair.send("case", METHOD.put, { key: key("n"), value: text("x") });
+      await pair.send("case", METHOD.leaseRevoke, { ID: 0x5000_0000_0000_0005n });
+    },
+  ),
 ];

@@ -15,15 +15,18 @@ interface Io {
   readonly stderr: NodeJS.WritableStream;
 }
 
+/** The result file when none is named. */
+const OUT = "holdfast-conformance.json";
+
 const USAGE = `holdfast test conformance --endpoints HOST:PORT --against HOST:PORT
 
 Sends the same requests to two clusters and compares every answer: named edge cases first, then random requests.
 Both should be fresh or idle; they are brought to the same revision and compacted first, and keys are written under a
-prefix of the run's own. The exit code is 1 when any answer differs.
+prefix of the run's own, "~conformance-…", behind which nothing else may be. The exit code is 1 when any answer differs.
 
   --requests N     random requests (default 20000)
   --seed S         of the random requests (default: drawn and printed)
-  --out FILE       result file (JSON)
+  --out FILE       result file (JSON; default ${OUT})
   -w json          print the result as JSON
 `;
 
@@ -36,7 +39,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       against: { type: "string" },
       requests: { type: "string", default: "20000" },
       seed: { type: "string" },
-      out: { type: "string" },
+      out: { type: "string", default: OUT },
       "write-out": { type: "string", short: "w", default: "simple" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -54,7 +57,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     { ours: values.endpoints, theirs: values.against, requestCount: Number(values.requests), seed },
     io,
   );
-  if (values.out !== undefined) fs.writeFileSync(values.out, JSON.stringify(result, undefined, 2));
+  fs.writeFileSync(values.out, JSON.stringify(result, undefined, 2));
   io.stdout.write(values["write-out"] === "json" ? `${JSON.stringify(result)}\n` : report(result));
   return result.differences > 0 ? 1 : 0;
 }
@@ -83,7 +86,7 @@ export async function conformance(options: Options, io: Io): Promise<Conformance
   const ours = await Side.open("ours", options.ours);
   const theirs = await Side.open("theirs", options.theirs);
   const pair = new Pair(ours, theirs);
-  const prefix = `conformance-${options.seed.toString(36)}/`;
+  const prefix = `~conformance-${options.seed.toString(36)}/`;
   await pair.align(scratchKey(prefix));
   const cases: { name: string; same: boolean }[] = [];
   for (const [i, item] of CASES.entries()) {

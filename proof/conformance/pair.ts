@@ -136,8 +136,13 @@ function watchText(side: Side): string {
 
 function answerTexts(answer: WatchAnswer): string[] {
   const texts: string[] = [];
-  const { created, canceled, compact_revision, cancel_reason } = answer;
-  if (created) texts.push("created");
+  const { header, created, canceled, compact_revision, cancel_reason } = answer;
+  const revision = header?.revision ?? -1;
+  // What the store was at; of events only so much, since it depends on how they are cut.
+  if (created) texts.push(`created at ${revision}`);
+  const last = answer.events.at(-1)?.kv?.mod_revision ?? 0;
+  if (revision < last) texts.push(`header ${revision} behind the event of ${last}`);
+  if (!created && !canceled && answer.events.length === 0) texts.push(`progress at ${revision}`);
   for (const event of answer.events) texts.push(canonical(event));
   if (canceled) texts.push(`canceled(${compact_revision},${cancel_reason})`);
   return texts;

@@ -8,6 +8,8 @@ import { leaseId, RequestMaker, type StoreState } from "./requests.ts";
 const LEASE_COUNT = 4;
 /** Long enough not to end during the run. */
 const LEASE_TTL_SECONDS = 86_400;
+/** Twice what etcd waits between two looks at watchers that lag. */
+const ETCD_SYNC_MS = 200;
 
 export interface RandomRunOptions {
   readonly requestCount: number;
@@ -18,7 +20,7 @@ export interface RandomRunOptions {
 }
 
 export async function randomRun(pair: Pair, options: RandomRunOptions): Promise<number> {
-  const maker = new RequestMaker(options.seed, options.prefix);
+  const maker = new RequestMaker(options.seed, `${options.prefix}random/`);
   const { prng } = maker;
   let done = 0;
   while (done < options.requestCount && !options.isStopped()) {
@@ -42,8 +44,9 @@ export async function randomRun(pair: Pair, options: RandomRunOptions): Promise<
 async function leaseRequest(pair: Pair, where: string, maker: RequestMaker): Promise<void> {
   const { prng } = maker;
   const id = prng.chance(0.05) ? 99n : leaseId(prng.below(LEASE_COUNT));
-  const pick = prng.below(10);
-  if (pick < 5) {
+  const pick = prng.below(12);
+  if (pick >= 10) await pair.send(where, METHOD.leaseTimeToLive, { ID: id, keys: prng.chance(0.7) });
+  else if (pick < 5) {
     const ttl = prng.chance(0.03) ? 9_000_000_001 : LEASE_TTL_SECONDS;
     await pair.send(where, METHOD.leaseGrant, { ID: id, TTL: ttl });
   } else if (pick < 7) await pair.send(where, METHOD.leaseRevoke, { ID: id });
@@ -60,8 +63,7 @@ async function compactRequest(
 ): Promise<void> {
   const { prng } = maker;
   const revision = prng.chance(0.3) ? maker.revision(state) : state.revision - prng.below(15);
-  // Physical, because a hash or a watch right behind may see the difference otherwise.
-  const outcome = await pair.send(where, METHOD.compact, { revision, physical: true });
+  const outcome = await pair.send(where, METHOD.compact, { revision, physical: prng.chance(0.5) });
   if (outcome.kind === "answer") pair.compactedRevision = Math.max(pair.compactedRevision, revision);
 }
 
@@ -91,6 +93,11 @@ async function watchRequests(
   await created(pair, count);
   for (let i = 0; i < 5; i++) await pair.send(where, METHOD.put, maker.put());
   await pair.send(where, METHOD.deleteRange, maker.deletion());
+  if (prng.chance(0.3)) {
+    // Those that start below the last compaction are told by etcd when its loop comes round, which names the newest one.
+    await new Promise((resolve) => setTimeout(resolve, ETCD_SYNC_MS));
+    await compactRequest(pair, where, maker, { ...state, revision: pair.revision });
+  }
   await pair.compareWatches(where, shown.join("\n"));
   return count + 6;
 }

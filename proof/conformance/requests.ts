@@ -15,7 +15,9 @@ type OpInput = Input<MessageOf<typeof m.RequestOp>>;
 type WatchCreateInput = Input<MessageOf<typeof m.WatchCreateRequest>>;
 
 const EMPTY = new Uint8Array(0);
+/** No more: Go sorts up to twelve elements stably, so that ties too have one order. */
 const KEY_COUNT = 12;
+const ZERO_BYTE = Uint8Array.of(0);
 const LEASE_COUNT = 4;
 
 /** Lease ids are given, so that both sides have the same. */
@@ -60,9 +62,10 @@ export class RequestMaker {
     return encodeUtf8(`v${prng.below(5)}${"x".repeat(prng.chance(0.01) ? 5000 : prng.below(30))}`);
   }
 
-  /** A range inside the prefix, or an odd one. Never the whole key space, which the two do not share. */
+  /** A range inside the prefix, one from the key on (nothing else is behind the prefix), or an odd one. */
   rangeEnd(): Uint8Array {
     const prng = this.#prng;
+    if (prng.chance(0.05)) return ZERO_BYTE;
     const pick = prng.below(20);
     if (pick < 8) return EMPTY;
     if (pick < 14) return encodeUtf8(`${this.#prefix}${prng.pick(["b", "c", "d", "b2", "a1"])}`);
@@ -74,7 +77,7 @@ export class RequestMaker {
     const prng = this.#prng;
     const pick = prng.below(20);
     if (pick < 12) return 0;
-    if (pick === 12) return -1 - prng.below(3);
+    if (pick === 12) return prng.chance(0.2) ? 2 ** 62 : -1 - prng.below(3);
     if (pick === 13) return state.revision + prng.between(1, 3);
     if (pick === 14) return Math.max(1, state.compactedRevision + prng.between(-2, 2));
     return Math.max(1, state.revision - prng.below(20));
@@ -89,8 +92,7 @@ export class RequestMaker {
       limit: prng.chance(0.3) ? prng.between(-1, 4) : 0,
       revision: this.revision(state),
       sort_order: prng.chance(0.3) ? prng.below(prng.chance(0.05) ? 5 : 3) : 0,
-      // Ties are in no order that etcd promises, so only targets without ties are sorted by; see cases.ts for the others.
-      sort_target: prng.chance(0.3) ? prng.pick([0, 0, 3]) : 0,
+      sort_target: prng.chance(0.3) ? prng.below(prng.chance(0.05) ? 7 : 5) : 0,
       serializable: prng.chance(0.2),
       keys_only: prng.chance(0.1),
       count_only: prng.chance(0.1),
@@ -167,7 +169,7 @@ export class RequestMaker {
       key: this.key(),
       range_end: this.rangeEnd(),
       start_revision: prng.chance(0.5) ? 0 : Math.max(-1, this.revision(state)),
-      progress_notify: false,
+      progress_notify: prng.chance(0.3),
       filters: prng.chance(0.2) ? [prng.below(2)] : [],
       prev_kv: prng.chance(0.5),
       watch_id: prng.chance(0.3) ? BigInt(prng.below(12)) : 0n,

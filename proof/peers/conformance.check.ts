@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
+import { CASES } from "../conformance/cases.ts";
 import { type ConformanceResult, conformance } from "../conformance/main.ts";
 import { claim } from "./conversation.ts";
 import { findPeer } from "./peers.ts";
@@ -14,6 +15,12 @@ const requestCount = Number(process.env["HOLDFAST_REQUESTS"] ?? "5000");
 const seed = Number(process.env["HOLDFAST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 async function compareWith(result: ConformanceResult): Promise<void> {
+  await claim("conformance: every named case was run", async () =>
+    assert.deepEqual(
+      result.cases.map(({ name }) => name),
+      CASES.map(({ name }) => name),
+    ),
+  );
   for (const { name, same } of result.cases) {
     await claim(`conformance: ${name}`, async () => assert.ok(same, describe(result)));
   }

@@ -174,7 +174,10 @@ export class FaultInjector {
   #pause(node: SimulatedNode, lastsUs: number): void {
     if (!node.isUp || node.isPaused) return;
     node.pause();
-    this.#endLater(lastsUs, () => node.resume());
+    this.#endLater(lastsUs, () => {
+      if (node.isPaused) this.#world.leadership.resumed(node.place);
+      node.resume();
+    });
   }
 
   #isolate(place: number, fault: Extract<Fault, { kind: "isolate" }>): void {

@@ -19,6 +19,8 @@ interface Primary {
    * was asked for stands before the second.
    */
   doneUs: number;
+  /** When it last went on after a pause; -1: it had none. */
+  resumedUs: number;
   candidate: { readonly calledUs: number; readonly returnedUs: number } | undefined;
   handOver: { readonly askedUs: number; readonly target: number } | undefined;
   isOrdered: boolean;
@@ -41,6 +43,7 @@ export class Leadership {
       term,
       beganUs: this.#now(),
       doneUs: -1,
+      resumedUs: -1,
       candidate: undefined,
       handOver: undefined,
       isOrdered: false,
@@ -50,8 +53,14 @@ export class Leadership {
       extensionUs,
       handOverAskedUs: isHandedOver ? before.handOver!.askedUs : -1,
       beforeBeganUs: before?.beganUs ?? -1,
+      beforeAwakeUs: Math.max(before?.beganUs ?? -1, before?.resumedUs ?? -1),
       beforeDoneUs: before?.doneUs ?? -1,
     };
+  }
+
+  /** A member goes on after a pause. */
+  resumed(place: number): void {
+    if (this.#primary?.place === place) this.#primary.resumedUs = this.#now();
   }
 
   /** A leader is asked to hand over. */

@@ -50,6 +50,8 @@ export interface Promotion {
   readonly handOverAskedUs: number;
   /** When the primary before began; -1 without one. */
   readonly beforeBeganUs: number;
+  /** Since when it had no pause: rounds that were due in one come later. -1 without one. */
+  readonly beforeAwakeUs: number;
   /** Everything that the primary before proposed up to here is in the committed log; -1 when nothing is known. */
   readonly beforeDoneUs: number;
 }
@@ -187,7 +189,7 @@ export class LeaseOracle {
   }
 
   #checkGrantedAnew(id: bigint, record: LeaseRecord, promotion: Promotion): void {
-    const { handOverAskedUs, beforeBeganUs, beforeDoneUs } = promotion;
+    const { handOverAskedUs, beforeBeganUs, beforeAwakeUs, beforeDoneUs } = promotion;
     const { ttlSeconds, remainderSeconds, renewedUs } = record;
     const grantedUs = (remainderSeconds || ttlSeconds) * 1e6;
     const ageUs = handOverAskedUs - renewedUs;
@@ -200,7 +202,7 @@ export class LeaseOracle {
       });
     }
     // The first round may have come too soon after its renewal.
-    const writtenUs = Math.max(renewedUs, beforeBeganUs) + 2 * this.#options.checkpointUs * this.#slow;
+    const writtenUs = Math.max(renewedUs, beforeAwakeUs) + 2 * this.#options.checkpointUs * this.#slow;
     if (beforeBeganUs < 0 || beforeDoneUs < writtenUs) return;
     promise(remainderSeconds > 0, "lease-liveness", () => {
       const age = ((beforeDoneUs - renewedUs) / 1e6).toFixed(3);

@@ -499,7 +499,13 @@ test("seen: a lease is reported gone while it lives, renewed though it was never
 });
 
 test("seen: a new leader begins anew with a lease that the one before should have written down", () => {
-  const NO_LEADER = { extensionUs: 300_000, handOverAskedUs: -1, beforeBeganUs: 0, beforeDoneUs: -1 };
+  const NO_LEADER = {
+    extensionUs: 300_000,
+    handOverAskedUs: -1,
+    beforeBeganUs: 0,
+    beforeAwakeUs: 0,
+    beforeDoneUs: -1,
+  };
   let nowUs = 0;
   const make = (): LeaseOracle => {
     nowUs = 0;
@@ -512,6 +518,11 @@ test("seen: a new leader begins anew with a lease that the one before should hav
   make().promoted(NO_LEADER);
   make().promoted({ ...NO_LEADER, beforeDoneUs: 2_000_000 });
   assert.throws(() => make().promoted({ ...NO_LEADER, beforeDoneUs: 2_200_000 }), {
+    oracle: "lease-liveness",
+  });
+  // A leader that was paused until a moment ago had no time for two rounds either.
+  make().promoted({ ...NO_LEADER, beforeAwakeUs: 1_000_000, beforeDoneUs: 3_000_000 });
+  assert.throws(() => make().promoted({ ...NO_LEADER, beforeAwakeUs: 1_000_000, beforeDoneUs: 3_200_000 }), {
     oracle: "lease-liveness",
   });
   assert.throws(() => make().promoted({ ...NO_LEADER, handOverAskedUs: 5_900_000 }), {

@@ -217,6 +217,17 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     activeUs: 20_000_000,
     electionMs: 300,
   },
+  /** Leaders that are not heard any more and cannot hear, with a remainder of every lease in the log. */
+  "lease-cuts": {
+    memberCounts: [3],
+    faultKinds: ["isolate", "clockRate", "pause"],
+    faultCount: [12, 20],
+    mix: { lease: 40, put: 40 },
+    leaseTtlSeconds: [2, 4],
+    activeUs: 20_000_000,
+    electionMs: 1_000,
+    limits: { leaseCheckpointMs: 300 },
+  },
   /** Watchers that lag, compactions under them. */
   watches: { mix: { compact: 4, txn: 30, deleteRange: 20, put: 40 }, keyCount: 8 },
 };
