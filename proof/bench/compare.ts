@@ -96,6 +96,7 @@ export const COMPARE_FLAGS = {
   "zookeeper-client": text,
   dir: text,
   report: text,
+  picture: text,
   save: text,
   quiet: { type: "boolean" },
   "write-out": { type: "string", short: "w" },
@@ -126,7 +127,8 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
   const zooKeeperClient = read("zookeeper-client") ?? "light";
   if (zooKeeperClient !== "npm" && zooKeeperClient !== "light")
     throw new UsageError(`--zookeeper-client is ${zooKeeperClient}: it must be npm or light`);
-  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
+  for (const file of [read("report"), read("picture"), read("save")])
+    if (file !== undefined) assertWritable(file);
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
     ours: contender("holdfast", {
@@ -148,6 +150,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
     json: read("write-out") === "json",
     reportFile: read("report"),
+    pictureFile: read("picture"),
     saveFile: read("save"),
     quiet: values["quiet"] === true,
     tls: tlsOf(read, values["insecure-skip-tls-verify"] === true),

@@ -43,6 +43,8 @@ export interface CompareOptions {
   readonly directory: string;
   readonly json: boolean;
   readonly reportFile: string | undefined;
+  /** P0 as a drawing that stands alone. */
+  readonly pictureFile: string | undefined;
   readonly saveFile: string | undefined;
   readonly quiet: boolean;
   readonly tls: TlsFiles;
@@ -60,6 +62,8 @@ export interface RowContext {
   readonly onSecond?: (live: Live) => void;
   /** A load has begun. */
   readonly onRunning?: () => void;
+  /** A load reads what its server says of itself every second, for marks beside its latencies. */
+  readonly readsMetrics?: boolean;
 }
 
 export function contender(
@@ -198,6 +202,8 @@ export async function loadOn(
   return runOnce(options, {
     signal: context.signal,
     onSecond: context.onSecond ?? (() => {}),
+    // The others have no such page.
+    readsMetrics: context.readsMetrics === true && store === "etcd",
     onPhase: (phase) => {
       if (phase.endsWith("running")) context.onRunning?.();
     },
