@@ -288,7 +288,7 @@ function aroundKill(writes: Writes, killedMs: number): Section {
   return {
     kind: "lines",
     title: "Acknowledged writes around the kill",
-    note: `In every ${STEP_MS} ms; the writes of the gap are acknowledged after it, none is lost.`,
+    note: `In every ${STEP_MS} ms.`,
     xLabel: "milliseconds after the kill",
     yLabel: "acknowledged",
     unit: "plain",
