@@ -58,6 +58,8 @@ export interface RowContext {
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
   readonly notes: string[];
+  /** Keeps a run for the page: one rate of a ladder, by the title of its store. */
+  readonly onRate?: (run: RunResult) => void;
   /** Hears of the load that runs. */
   readonly onSecond?: (live: Live) => void;
   /** A load has begun. */

@@ -155,7 +155,7 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
     // The curves are for the report; what is printed ends with the rows.
     io.stdout.write(
       options.json
-        ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
+        ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined, climb: undefined })}\n`
         : describeComparison(result),
     );
     return result.rows.some((row) => row.figures.length > 0) ? 0 : EXIT_BROKEN;

@@ -112,12 +112,14 @@ async function claimPage(name: string, expected: Expected): Promise<void> {
 async function makePages(endpoint: string): Promise<void> {
   const page = (name: string): string => path.join(folder, name);
   const to = ["--endpoints", endpoint, "--quiet"];
-  await ours("bench", "put", ...to, "--duration", "3s", "--warmup", "0s", "--report", page("run.html"));
+  // A server that does nothing has nothing to draw.
+  const profile = ours("profile", "--endpoints", endpoint, "--seconds", "4", "--output", page("profile"));
+  await ours("bench", "put", ...to, "--duration", "5s", "--warmup", "0s", "--report", page("run.html"));
+  await profile;
   const ladder = ["--rates", "100,200", "--duration", "1s", "--warmup", "0s", "--slo", "p99<10s"];
   await ours("bench", "put", ...to, ...ladder, "--report", page("ladder.html"));
   const growth = ["--of", "clients", "--steps", "1,4", "--duration", "1s", "--no-allocations"];
   await ours("bench", "growth", ...growth, ...to, "--report", page("growth.html"));
-  await ours("profile", "--endpoints", endpoint, "--seconds", "1", "--output", page("profile"));
   const rows = ["--rows", "P0,P4", "--keys", "2000", "--rounds", "1", "--slice", "1"];
   const stores = ["--ours-endpoints", endpoint, "--rival", "etcd", "--rival-endpoints", endpoint];
   const files = ["--report", page("compare.html"), "--picture", page("picture.svg"), "--dir", page("probe")];

@@ -1,6 +1,6 @@
 // The page of a comparison: P0's picture, the rows against the goals, and the loads behind them.
 
-import type { CompareResult } from "../compare.ts";
+import type { CompareResult, RatePoint } from "../compare.ts";
 import { formatFigure } from "../compare-print.ts";
 import type { Picture } from "../deck-row.ts";
 import type { RunResult } from "../result.ts";
@@ -36,6 +36,7 @@ export function comparePage(result: CompareResult): Page {
         rows: goalRows(result),
       },
       ...gapSections(result),
+      ...climbSection(result),
       ...costSection(result),
       ...result.curves.flatMap((curve): Section[] => [
         { ...overSeconds(`${curve.row}: latency over seconds of one round`, curve.runs.map(lineOf), []) },
@@ -131,6 +132,37 @@ function gapSections(result: CompareResult): Section[] {
 function stairs(name: string, gaps: readonly number[]): LineData {
   const sorted = [...gaps].sort((a, b) => a - b);
   return { name, x: sorted, y: sorted.map((_, i) => (100 * (i + 1)) / sorted.length) };
+}
+
+/** Throughput against latency: where each store's line turns up is what it can do. */
+function climbSection(result: CompareResult): Section[] {
+  const points = result.climb ?? [];
+  if (points.length === 0) return [];
+  const stores = [...new Set(points.map((point) => point.store))];
+  const view = (name: string, of: (point: RatePoint) => number) => ({
+    name,
+    lines: stores.map((store): LineData => {
+      const own = points.filter((point) => point.store === store);
+      // Not what was answered: of too high a rate that may be less than of the one before.
+      return { name: store, x: own.map((point) => point.offered), y: own.map(of) };
+    }),
+  });
+  return [
+    {
+      kind: "lines",
+      title: "Latency against throughput",
+      note: "A point is a run of an open loop at one offered rate; a line ends soon after its store kept that rate no longer. Further right and lower is better.",
+      xLabel: "operations offered a second",
+      yLabel: "latency",
+      unit: "us",
+      xScale: "linear",
+      yScale: "log",
+      views: [view("p99", (point) => point.p99Us), view("p50", (point) => point.p50Us)],
+      marks: [],
+      percentileAxis: false,
+      points: true,
+    },
+  ];
 }
 
 /** What an operation of each load cost the servers, where they run on this machine. */
