@@ -7,6 +7,7 @@
 #
 # Required: Debian's etcd-client, etcd-server and python3-etcd3, and what the failure test breaks things with (iproute2,
 # strace); without them this fails.
+# Installed where apt can: chromium, which opens the pages of reports; otherwise one line says that it was left out.
 # Where Go >= 1.24 is present: etcd 3.6, etcdctl, etcdutl, etcd's benchmark and our clientv3 program, built from
 # proof/peers/go through the Go module proxy; otherwise one line says that they were left out.
 # Built programs go to $HOLDFAST_PEERS, by default ${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin, which is
@@ -60,6 +61,17 @@ stop_debian_service() {
   elif [ -s /run/etcd.pid ] && [ -x /etc/init.d/etcd ]; then
     $1 /etc/init.d/etcd stop >/dev/null 2>&1 || true
   fi
+}
+
+# A browser is large and no claim of the store depends on it: a machine without apt does without.
+install_browser() {
+  [ -x /usr/bin/chromium ] && return 0
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    say 'installing chromium'
+    apt-get update -qq >&2 || true
+    env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >&2 || true
+  fi
+  [ -x /usr/bin/chromium ] || say 'left out: chromium (not root, or apt does not have it)'
 }
 
 # The module file to build from: the newest etcd 3.6 wants Go 1.26, an earlier one is content with 1.24.
@@ -123,6 +135,7 @@ list() {
   row etcdctl-debian /usr/bin/etcdctl "$(version_of /usr/bin/etcdctl version)"
   if /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1; then python=import; else python=; fi
   row python3-etcd3 "${python:+/usr/bin/python3}" "$(version_of /usr/bin/python3 -c 'import etcd3; print("version: " + etcd3.__version__)')"
+  row chromium /usr/bin/chromium "$(version_of /usr/bin/chromium --version)"
   row zookeeper /usr/share/zookeeper/bin/zkServer.sh -
 }
 
@@ -131,6 +144,7 @@ case ${1:-} in
   --remove) rm -rf -- "$bin" ;;
   '')
     install_debian
+    install_browser
     build_go
     list
     ;;

@@ -227,6 +227,7 @@ function compareOptions(
     directory: options.directory,
     json: options.json,
     reportFile: undefined,
+    pictureFile: undefined,
     saveFile: undefined,
     quiet: options.quiet,
     tls: NO_TLS,

@@ -74,7 +74,18 @@ export interface CompareResult {
   readonly pictures: readonly Picture[];
   /** Runs of the first round of each load, for the report's curves. */
   readonly curves: readonly { readonly row: string; readonly runs: readonly RunResult[] }[];
+  /** What each store answered at every rate of the first climb; results of versions before this one have none. */
+  readonly climb?: readonly RatePoint[];
   readonly notes: readonly string[];
+}
+
+/** A rate that was offered, and what came of it. */
+export interface RatePoint {
+  readonly store: string;
+  readonly offered: number;
+  readonly rate: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
 }
 
 const text = { type: "string" } as const;
@@ -96,6 +107,7 @@ export const COMPARE_FLAGS = {
   "zookeeper-client": text,
   dir: text,
   report: text,
+  picture: text,
   save: text,
   quiet: { type: "boolean" },
   "write-out": { type: "string", short: "w" },
@@ -126,7 +138,8 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
   const zooKeeperClient = read("zookeeper-client") ?? "light";
   if (zooKeeperClient !== "npm" && zooKeeperClient !== "light")
     throw new UsageError(`--zookeeper-client is ${zooKeeperClient}: it must be npm or light`);
-  for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
+  for (const file of [read("report"), read("picture"), read("save")])
+    if (file !== undefined) assertWritable(file);
   const oursGiven = read("ours-endpoints") ?? read("endpoints");
   return {
     ours: contender("holdfast", {
@@ -148,6 +161,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
     json: read("write-out") === "json",
     reportFile: read("report"),
+    pictureFile: read("picture"),
     saveFile: read("save"),
     quiet: values["quiet"] === true,
     tls: tlsOf(read, values["insecure-skip-tls-verify"] === true),
@@ -206,6 +220,7 @@ export async function compare(options: CompareOptions, hooks: CompareHooks): Pro
       rows: collector.rows(options.rows ?? (options.suite === "full" ? ROWS : [])),
       pictures: collector.pictures,
       curves: collector.curves,
+      climb: collector.climb,
       notes,
     };
   } finally {
@@ -250,6 +265,7 @@ class Collector {
   readonly #parts: Part[] = [];
   readonly pictures: Picture[] = [];
   readonly curves: { row: string; runs: readonly RunResult[] }[] = [];
+  readonly climb: RatePoint[] = [];
   #tls: Omit<ServerTls, "mutual"> | undefined;
 
   constructor(options: CompareOptions, hooks: CompareHooks) {
@@ -342,6 +358,8 @@ class Collector {
       signal: this.#hooks.signal,
       say: (said) => this.#hooks.say(`${names}: ${said}`),
       notes: [],
+      onRate: ({ title, targetRate, rate, p50Us, p99Us }) =>
+        this.climb.push({ store: title, offered: targetRate ?? rate, rate, p50Us, p99Us }),
     };
     const startedAt = Date.now();
     let figures: FigureResult[][] = [];

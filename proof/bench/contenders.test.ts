@@ -60,7 +60,8 @@ test("compare: Consul is left out of rows with three members, and the others are
 });
 
 test("compare: the highest rate survives a hiccup, is climbed in turns, and starts near the last one", async () => {
-  const row = context(2);
+  const kept: RunResult[] = [];
+  const row = { ...context(2), onRate: (run: RunResult) => kept.push(run) };
   const asked: string[] = [];
   const found = await climbInTurns(row, TWO, async (target, rate, round) => {
     const ours = target === TWO[0];
@@ -83,6 +84,9 @@ test("compare: the highest rate survives a hiccup, is climbed in turns, and star
   assert.deepEqual(asked.filter((one) => one.startsWith("1 A"))[0], "1 A 16000");
   assert.equal(asked.filter((one) => one === "0 A 40000" || one === "0 A 50000").length, 2);
   assert.ok(!asked.includes("0 A 64000"), "two failures in a row end it");
+  // The page draws the first climb, with the rates that were not kept.
+  assert.equal(kept.length, asked.filter((one) => one.startsWith("0 ")).length);
+  assert.ok(kept.some((run) => run.targetRate === 50_000 && run.p99Us === 60_000));
 });
 
 test("compare: where the client is full the highest rate is called a lower bound", async () => {

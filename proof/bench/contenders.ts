@@ -43,6 +43,8 @@ export interface CompareOptions {
   readonly directory: string;
   readonly json: boolean;
   readonly reportFile: string | undefined;
+  /** P0 as a drawing that stands alone. */
+  readonly pictureFile: string | undefined;
   readonly saveFile: string | undefined;
   readonly quiet: boolean;
   readonly tls: TlsFiles;
@@ -56,10 +58,14 @@ export interface RowContext {
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
   readonly notes: string[];
+  /** Keeps a run for the page: one rate of a ladder, by the title of its store. */
+  readonly onRate?: (run: RunResult) => void;
   /** Hears of the load that runs. */
   readonly onSecond?: (live: Live) => void;
   /** A load has begun. */
   readonly onRunning?: () => void;
+  /** A load reads what its server says of itself every second, for marks beside its latencies. */
+  readonly readsMetrics?: boolean;
 }
 
 export function contender(
@@ -198,6 +204,8 @@ export async function loadOn(
   return runOnce(options, {
     signal: context.signal,
     onSecond: context.onSecond ?? (() => {}),
+    // The others have no such page.
+    readsMetrics: context.readsMetrics === true && store === "etcd",
     onPhase: (phase) => {
       if (phase.endsWith("running")) context.onRunning?.();
     },

@@ -6,7 +6,7 @@ import { addNoteOnce, loadOn, type RowContext, type Running, withAll } from "./c
 import { type FigurePlan, type FigureResult, partsResult } from "./figures.ts";
 import { fromPairs, Histogram, toPairs } from "./histogram.ts";
 import type { Live } from "./load.ts";
-import type { RunResult } from "./result.ts";
+import type { Mark, RunResult } from "./result.ts";
 import { type Second, spikes } from "./series.ts";
 
 /** What is drawn: one store's seconds one after another, whatever the others did meanwhile. */
@@ -17,6 +17,8 @@ export interface StoreLine {
   readonly histogram: readonly (readonly number[])[];
   readonly operations: number;
   readonly errors: number;
+  /** What its leader did meanwhile, by its own word; results of versions before this one have none. */
+  readonly marks?: readonly Mark[];
 }
 
 export interface Picture {
@@ -70,6 +72,8 @@ export async function runDeck(context: RowContext): Promise<DeckResult> {
   context.notes.push(
     `all stores up at once, in alternating slices of ${slice.toLocaleString("en")} keys; intervals by drawing the slices again`,
   );
+  if (isDrawn(options))
+    context.notes.push("each leader's metrics page was read once a second, for the marks below the picture");
   if (keys < FULL_KEYS)
     context.notes.push(
       `with ${keys.toLocaleString("en")} keys; the deck's run has 1,000,000 (--suite full)${keys < wanted ? `, and ${wanted.toLocaleString("en")} were asked for` : ""}`,
@@ -170,7 +174,11 @@ class Deck {
     const target = this.#running[at]!;
     const line = this.#lines[at]!;
     if (this.#context.signal.aborted) return;
-    const context = { ...this.#context, onSecond: this.#progress(line.name, keys) };
+    const context = {
+      ...this.#context,
+      onSecond: this.#progress(line.name, keys),
+      readsMetrics: isDrawn(this.#context.options),
+    };
     try {
       const leader = await target.cluster?.leader();
       const endpoint = leader === undefined ? target.endpoint : target.cluster!.endpoints[leader]!;
@@ -215,6 +223,11 @@ class Deck {
     const text = `, about ${Math.max(1, Math.ceil(Math.min(leftMs, budgetMs) / 60_000))} min left`;
     return budgetMs < leftMs ? `${text} of the budget` : text;
   }
+}
+
+/** A metrics page costs its server some milliseconds, one put in a thousand: only marks that somebody will see are worth it. */
+function isDrawn(options: RowContext["options"]): boolean {
+  return [options.reportFile, options.pictureFile, options.saveFile].some((file) => file !== undefined);
 }
 
 async function slicePuts(
@@ -265,6 +278,7 @@ class Line {
   /** Slices that could not be measured. */
   failures = 0;
   readonly #heat: (readonly (readonly number[])[])[] = [];
+  readonly #marks: Mark[] = [];
   errors = 0;
   operations = 0;
 
@@ -283,7 +297,11 @@ class Line {
       latencies: fromPairs(result.histogram),
       slowestUs: result.maxUs,
     });
+    const before = this.#heat.length;
     this.#heat.push(...result.heat.slice(0, whole.length));
+    for (const mark of result.marks)
+      if (mark.atSecond < whole.length)
+        this.#marks.push({ ...mark, atSecond: Math.round((before + mark.atSecond) * 100) / 100 });
     this.errors += result.errors;
     this.operations += result.operations;
   }
@@ -298,6 +316,7 @@ class Line {
       histogram: toPairs(latencies),
       operations: this.operations,
       errors: this.errors,
+      marks: this.#marks,
     };
   }
 }

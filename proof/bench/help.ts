@@ -41,6 +41,7 @@ Verdict and report
 
 Others (each with its own --help)
   compare --rival etcd,zookeeper --suite quick|full --rows P0,P1   side by side, in turns
+  picture RESULT.json OUT.svg                                      P0 of a saved comparison as a drawing
   diff OLD NEW      two result files, or two builds
   growth --of keys|watchers|leases|value-size|clients              how cost grows
   --etcd-style …    the words of etcd's own benchmark tool
@@ -60,7 +61,8 @@ const COMPARE = `Usage: holdfast bench compare [flags]        us and our rivals 
   --ours-endpoints H:P,…          us, running already (--endpoints is the same);  --rival-endpoints H:P,…  the one rival
   --cacert F --cert F --key F --insecure-skip-tls-verify     of endpoints that are given
   -w, --write-out json            one object on stdout;  --quiet  no progress line
-  --report F.html --save F.json   a page to look at; the result, for diff
+  --report F.html --save F.json   a page to look at; the result, for diff and picture
+  --picture F.svg                 P0 as a drawing, for a README
 
 Minutes against one rival, quick and full: a load (P1 to P7, P9, P10, P13, P25, P29) 0.6, 2; P8 1, 5; P11 with P18
 and P27 1, 6; P12 0.5, 2; P14 0.3; P15 0.5, 1; P16 0.7, 3; P17 0.3; P19 0.7, 3; P20 1; P21 with P22 0.8, 4; P23 1.6;

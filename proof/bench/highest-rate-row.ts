@@ -59,12 +59,11 @@ export async function climbInTurns(
         context.say(
           `round ${round + 1} of ${context.options.rounds}: ${climber.target.contender.name} at ${rate}/s`,
         );
-        climber.take(
-          rate,
-          await publishedOf(context, climber.target, (attempt) =>
-            load(climber.target, rate, round + attempt * context.options.rounds),
-          ),
+        const run = await publishedOf(context, climber.target, (attempt) =>
+          load(climber.target, rate, round + attempt * context.options.rounds),
         );
+        if (run && round === 0) context.onRate?.(run);
+        climber.take(rate, run);
       }
     }
     for (const climber of climbers) climber.end(context, found.get(climber.target.contender.name)!);

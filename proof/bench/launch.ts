@@ -59,7 +59,7 @@ function findOurs(command: string | undefined): Installed {
   return {
     kind: "holdfast",
     command: [process.execPath, program, "server"],
-    version: firstLine(process.execPath, [program, "version"]),
+    version: firstLine(process.execPath, [program, "version"]).replace(/^holdfast version: /, ""),
     note: undefined,
   };
 }

@@ -1,7 +1,7 @@
 // `holdfast bench`: the subcommands.
 
 import * as fs from "node:fs";
-import { compare, parseCompare } from "./compare.ts";
+import { compare, type CompareResult, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
 import { diffBuilds, parseDiff } from "./build-diff.ts";
 import { describeBuildDiff, describeDiff, diffFiles, isWorse } from "./diff.ts";
@@ -17,8 +17,10 @@ import {
   WORKLOADS,
 } from "./options.ts";
 import { describeRun, Progress, type TextOut } from "./print.ts";
-import { comparePage, ladderPage, runPage } from "./report/run-page.ts";
+import { comparePage } from "./report/compare-page.ts";
+import { ladderPage, runPage } from "./report/run-page.ts";
 import { writePage } from "./report/page.ts";
+import { drawPicture } from "./report/picture.ts";
 import type { Page } from "./report/sections.ts";
 import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
@@ -51,12 +53,13 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
     }
     if (isWorkload(command)) return await benchWorkload(command, rest, io);
     if (command === "compare") return await benchCompare(rest, io);
+    if (command === "picture") return benchPicture(rest);
     if (command === "diff") return await benchDiff(rest, io);
     if (command === "growth") return await benchGrowth(rest, io);
     if (command === "--etcd-style")
       return await withHooks(io, { quiet: false }, async (hooks) => benchEtcdStyle(rest, io, hooks));
     throw new UsageError(
-      `Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, diff, growth, --etcd-style`,
+      `Unknown benchmark ${command}: it is none of ${WORKLOADS.join(", ")}, compare, picture, diff, growth, --etcd-style`,
     );
   } catch (error) {
     io.stderr.write(`holdfast bench: ${(error as Error).message}\n`);
@@ -147,14 +150,28 @@ async function benchCompare(argv: readonly string[], io: CommandIo): Promise<num
     hooks.endProgress();
     if (options.saveFile !== undefined) fs.writeFileSync(options.saveFile, `${JSON.stringify(result)}\n`);
     if (options.reportFile !== undefined) writePage(options.reportFile, comparePage(result));
+    if (options.pictureFile !== undefined && result.pictures.length > 0)
+      fs.writeFileSync(options.pictureFile, drawPicture(result));
     // The curves are for the report; what is printed ends with the rows.
     io.stdout.write(
       options.json
-        ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined })}\n`
+        ? `${JSON.stringify({ ...result, pictures: undefined, curves: undefined, climb: undefined })}\n`
         : describeComparison(result),
     );
     return result.rows.some((row) => row.figures.length > 0) ? 0 : EXIT_BROKEN;
   });
+}
+
+/** Draws what a comparison saved, so that the picture can be had again without the hour that it took. */
+function benchPicture(argv: readonly string[]): number {
+  const [resultFile, pictureFile, ...others] = argv;
+  if (resultFile === undefined || pictureFile === undefined || others.length > 0)
+    throw new UsageError("picture needs two files: RESULT.json OUT.svg");
+  const result = JSON.parse(fs.readFileSync(resultFile, "utf8")) as Partial<CompareResult>;
+  if (result.format !== 1 || result.kind !== "compare" || !result.pictures?.length)
+    throw new UsageError(`${resultFile} has no picture: it must be saved by compare with P0 among its rows`);
+  fs.writeFileSync(pictureFile, drawPicture(result as CompareResult));
+  return 0;
 }
 
 async function benchDiff(argv: readonly string[], io: CommandIo): Promise<number> {

@@ -27,6 +27,8 @@ export interface RunHooks {
   readonly onPhase: (text: string) => void;
   /** Keys are there and the load begins, with its warm-up. */
   readonly onLoad?: () => void;
+  /** The servers' metrics pages are read every second, as for a report, so that marks say what a spike was. */
+  readonly readsMetrics?: boolean;
 }
 
 /** Slots of the preload: enough to fill any store's batches. */
@@ -79,7 +81,7 @@ async function runOn(
   const { options, hooks } = run;
   if (options.preload) await preload(opened, options, hooks);
   const sampler = new ProcessSampler({
-    metricsEverySecond: options.reportFile !== undefined,
+    metricsEverySecond: options.reportFile !== undefined || hooks.readsMetrics === true,
     tls: options.tls,
   });
   const load = newLoad(options, hooks, () => sampler.begin());

@@ -13,6 +13,7 @@ import { Progress } from "../bench/print.ts";
 import { isInMemory } from "../bench/probes.ts";
 import { writePage } from "../bench/report/page.ts";
 import { runPage } from "../bench/report/run-page.ts";
+import type { Section } from "../bench/report/sections.ts";
 import { type Mark, resultOf } from "../bench/result.ts";
 import { formatDuration } from "../bench/units.ts";
 import { makeMembers, type ServerProcess } from "../peers/server-process.ts";
@@ -140,7 +141,7 @@ class Demo {
     const marks: Mark[] = [
       { atSecond: (kill.atMs - beganMs) / 1000, kind: "kill", text: `the leader ${kill.name} was killed` },
     ];
-    this.#writePage(members, { result, writes, marks, startedAt });
+    this.#writePage(members, { result, writes, marks, startedAt, killedMs: kill.atMs });
   }
 
   async #judge(
@@ -193,7 +194,7 @@ class Demo {
 
   #writePage(
     members: readonly ServerProcess[],
-    facts: { result: LoadResult; writes: Writes; marks: readonly Mark[]; startedAt: Date },
+    facts: { result: LoadResult; writes: Writes; marks: readonly Mark[]; startedAt: Date; killedMs: number },
   ): void {
     const { rate, seconds, page } = this.#options;
     const endpoints = members.map((member) => member.endpoint).join(",");
@@ -225,7 +226,10 @@ class Demo {
       marks: facts.marks,
       startedAt: facts.startedAt,
     });
-    writePage(page, runPage(run));
+    const shown = runPage(run);
+    // Nobody was killed when no leader was found, which the lines above say.
+    const around = facts.killedMs === 0 ? [] : [aroundKill(facts.writes, facts.killedMs)];
+    writePage(page, { ...shown, sections: [...around, ...shown.sections] });
   }
 
   async #showSimulation(): Promise<void> {
@@ -271,6 +275,30 @@ class Demo {
   #say(line: string): void {
     this.#io.stdout.write(`${line}\n`);
   }
+}
+
+const STEP_MS = 10;
+const BEFORE_KILL_MS = 500;
+
+/** What a second of the other pictures hides: a gap of a tenth of one. */
+function aroundKill(writes: Writes, killedMs: number): Section {
+  const span = { fromMs: killedMs - BEFORE_KILL_MS, toMs: killedMs + AFTER_KILL_MS, stepMs: STEP_MS };
+  const counts = writes.acknowledgedPerStep(span);
+  const line = { name: "Holdfast", x: counts.map((_, i) => i * STEP_MS - BEFORE_KILL_MS), y: counts };
+  return {
+    kind: "lines",
+    title: "Acknowledged writes around the kill",
+    note: `In every ${STEP_MS} ms.`,
+    xLabel: "milliseconds after the kill",
+    yLabel: "acknowledged",
+    unit: "plain",
+    xScale: "linear",
+    yScale: "linear",
+    views: [{ name: "all", lines: [line] }],
+    marks: [{ x: 0, text: "kill" }],
+    percentileAxis: false,
+    points: false,
+  };
 }
 
 /** Finds the leader and kills it, while the load runs. */

@@ -62,6 +62,20 @@ export class Writes implements Operations {
     return longestMs;
   }
 
+  /** Acknowledgements in every step of a span, on performance.now()'s clock. */
+  acknowledgedPerStep(span: {
+    readonly fromMs: number;
+    readonly toMs: number;
+    readonly stepMs: number;
+  }): number[] {
+    const counts = Array.from({ length: Math.ceil((span.toMs - span.fromMs) / span.stepMs) }, () => 0);
+    for (const timeMs of this.#timesMs) {
+      const step = Math.floor((timeMs - span.fromMs) / span.stepMs);
+      if (step >= 0 && step < counts.length) counts[step]!++;
+    }
+    return counts;
+  }
+
   #acknowledge(key: string, revision: number): void {
     this.#timesMs.push(performance.now());
     this.acknowledged.set(key, revision);

@@ -15,12 +15,15 @@ export type PeerName =
   /** Debian's packages: etcd 3.4, and the Python that has etcd3. Required. */
   | "etcd-debian"
   | "etcdctl-debian"
-  | "python3-etcd3";
+  | "python3-etcd3"
+  /** Opens the pages of reports; installed where Debian's packages can be. */
+  | "chromium";
 
 const debianPaths: Partial<Record<PeerName, string>> = {
   "etcd-debian": "/usr/bin/etcd",
   "etcdctl-debian": "/usr/bin/etcdctl",
   "python3-etcd3": "/usr/bin/python3",
+  chromium: "/usr/bin/chromium",
 };
 
 /** The folder of the built ones; the same rule is in tools/peers.sh. */

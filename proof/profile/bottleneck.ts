@@ -21,12 +21,13 @@ export interface Evidence {
   /** Average seconds a sync, and share of time in which one ran. */
   readonly syncSeconds: number;
   readonly syncShare: number;
+  /** The average during the run. */
   readonly proposalsPending: number;
   readonly proposalsPerSecond: number;
   readonly requestsPerSecond: number;
   /** Members of the cluster, 1 when unknown. */
   readonly members: number;
-  /** To the slowest peer, seconds. */
+  /** The average of all peers, seconds; only a leader asks them. */
   readonly peerRoundTripSeconds: number;
 }
 
@@ -97,7 +98,7 @@ export function nameBottleneck(seen: Evidence): Bottleneck {
   if (seen.members > 1 && seen.peerRoundTripSeconds > 0.005) {
     return {
       cause: "quorum",
-      evidence: `the slowest peer answers after ${ms(seen.peerRoundTripSeconds)}, the loop was busy ${percent(seen.loopUtilisation)}, a sync took ${ms(seen.syncSeconds)}`,
+      evidence: `peers answer after ${ms(seen.peerRoundTripSeconds)}, the loop was busy ${percent(seen.loopUtilisation)}, a sync took ${ms(seen.syncSeconds)}`,
     };
   }
   if (seen.loopDelayMsMax > 100)

@@ -19,12 +19,13 @@ import {
 } from "./cpu-profile.ts";
 import { Inspector } from "./inspector.ts";
 import { metricsOf } from "./metrics-page.ts";
+import { cpuPprof, heapPprof } from "./pprof.ts";
 
 interface ProfileOptions {
   readonly pid: number;
   readonly endpoint: string | undefined;
   readonly seconds: number;
-  /** Files are PREFIX.cpuprofile, PREFIX.heapprofile, PREFIX.html. */
+  /** Of the files' names. */
   readonly prefix: string;
   readonly json: boolean;
 }
@@ -42,11 +43,12 @@ export interface ProfileResult {
   readonly files: readonly string[];
 }
 
-const HELP = `Usage: holdfast profile --endpoints H:P | --pid N [--seconds 10] [--output PREFIX] [-w json]
+const HELP = `Usage: holdfast profile [--endpoints H:P] [--pid N] [--seconds 10] [--output PREFIX] [-w json]
 
 Profiles a running Holdfast, or any Node program of this machine, without a restart: CPU, allocations, stalls of the
-event loop. Writes PREFIX.cpuprofile and PREFIX.heapprofile (for browsers' and editors' tools) and PREFIX.html (a flame
-graph), and says in one line what holds the program back.
+event loop. Writes PREFIX.cpuprofile and PREFIX.heapprofile (for browsers' and editors' tools), PREFIX.pb.gz and
+PREFIX.heap.pb.gz (for go tool pprof) and PREFIX.html (a flame graph), and says in one line what holds the program back.
+The process is the one that serves the endpoint; with --pid alone there are no metrics to judge by, with both there are.
 `;
 
 /** Runs `holdfast profile ARGV…`. */
@@ -179,15 +181,17 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
       includeObjectsCollectedByMinorGC: true,
     });
     await inspector.call("Profiler.start");
-    await new Promise((resolve) => setTimeout(resolve, options.seconds * 1000));
+    const pending = await pendingDuring(options);
     const inside = await inspector.evaluate<Inside>(`globalThis[Symbol.for("holdfast.profile")]()`);
     const { profile: cpu } = await inspector.call<{ profile: CpuProfile }>("Profiler.stop");
     const { profile: heap } = await inspector.call<{ profile: HeapProfile }>("HeapProfiler.stopSampling");
     const after = await outside(options);
     fs.writeFileSync(`${options.prefix}.cpuprofile`, JSON.stringify(cpu));
     fs.writeFileSync(`${options.prefix}.heapprofile`, JSON.stringify(heap));
+    fs.writeFileSync(`${options.prefix}.pb.gz`, cpuPprof(cpu, CPU_INTERVAL_US));
+    fs.writeFileSync(`${options.prefix}.heap.pb.gz`, heapPprof(heap, HEAP_INTERVAL_BYTES));
     const reading = readCpuProfile(cpu);
-    const evidence = evidenceOf(inside, { before, after }, reading);
+    const evidence = evidenceOf(inside, { before, after, pending }, reading);
     const allocators = heaviestAllocators(heap);
     const allocated = allocators.reduce((sum, one) => sum + one.bytes, 0);
     const result: ProfileResult = {
@@ -200,7 +204,9 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
       heaviest: reading.heaviest,
       allocators,
       allocatedBytesPerSecond: Math.round(allocated / options.seconds),
-      files: [".cpuprofile", ".heapprofile", ".html"].map((ending) => options.prefix + ending),
+      files: [".cpuprofile", ".heapprofile", ".pb.gz", ".heap.pb.gz", ".html"].map(
+        (ending) => options.prefix + ending,
+      ),
     };
     return { result, reading };
   } finally {
@@ -225,9 +231,23 @@ async function outside(options: ProfileOptions): Promise<Outside> {
   };
 }
 
+const PENDING_EVERY_MS = 1000;
+
+/** The average of proposals that wait, read during the run: when it ends, the load may have ended, too. */
+async function pendingDuring(options: ProfileOptions): Promise<number> {
+  const endMs = performance.now() + options.seconds * 1000;
+  const seen: number[] = [];
+  for (let leftMs = options.seconds * 1000; leftMs > 0; leftMs = endMs - performance.now()) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, PENDING_EVERY_MS)));
+    if (options.endpoint !== undefined)
+      seen.push((await metricsOf(options.endpoint))["etcd_server_proposals_pending"] ?? 0);
+  }
+  return seen.reduce((sum, count) => sum + count, 0) / Math.max(1, seen.length);
+}
+
 function evidenceOf(
   inside: Inside,
-  { before, after }: { before: Outside; after: Outside },
+  { before, after, pending }: { before: Outside; after: Outside; pending: number },
   reading: Reading,
 ): Evidence {
   const seconds = (after.atMs - before.atMs) / 1000;
@@ -248,10 +268,10 @@ function evidenceOf(
     syncs,
     syncSeconds: syncs > 0 ? syncSeconds / syncs : 0,
     syncShare: Math.max(0, syncSeconds / seconds),
-    proposalsPending: after.metrics["etcd_server_proposals_pending"] ?? 0,
+    proposalsPending: pending,
     proposalsPerSecond: grown("etcd_server_proposals_applied_total") / seconds,
     requestsPerSecond: grown("grpc_server_handled_total") / seconds,
-    members: peerPings > 0 || (after.metrics["etcd_network_active_peers"] ?? 0) > 0 ? 3 : 1,
+    members: 1 + (after.metrics["etcd_network_active_peers"] ?? 0),
     peerRoundTripSeconds:
       peerPings > 0 ? grown("etcd_network_peer_round_trip_time_seconds_sum") / peerPings : 0,
   };

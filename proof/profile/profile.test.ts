@@ -4,8 +4,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import { type Evidence, LAYERS, layerOf, nameBottleneck } from "./bottleneck.ts";
 import { run } from "./main.ts";
+import { cpuPprof } from "./pprof.ts";
 import { parseMetrics } from "./metrics-page.ts";
 import { decodeMappings } from "./source-map.ts";
 
@@ -59,6 +61,36 @@ test("bottleneck: functions belong to the layer of their source", () => {
 test("source map: segments give columns and sources", () => {
   // Line 0: column 0 of source 0, column 10 of source 1; line 1: column 4 of source 1.
   assert.deepEqual(decodeMappings("AAAA,UCAA;IAAA"), { columns: [[0, 10], [4]], sources: [[0, 1], [1]] });
+});
+
+test("pprof: stacks begin with the innermost function, idle time is left out, texts are of one table", () => {
+  const frame = (functionName: string) => ({ functionName, url: "", lineNumber: 4, columnNumber: 0 });
+  const profile = gunzipSync(
+    cpuPprof(
+      {
+        nodes: [
+          { id: 1, callFrame: frame("(root)"), children: [2, 4] },
+          { id: 2, callFrame: frame("outer"), children: [3] },
+          { id: 3, callFrame: frame("inner") },
+          { id: 4, callFrame: frame("(idle)") },
+        ],
+        samples: [3, 3, 4],
+        timeDeltas: [500, 600, 9000],
+      },
+      500,
+    ),
+  );
+  const texts = ["", "inner", "outer", "samples", "count", "cpu", "nanoseconds"];
+  const table = Buffer.concat(
+    texts.map((text) => Buffer.from(`\x32${String.fromCharCode(text.length)}${text}`)),
+  );
+  assert.ok(profile.includes(table), profile.toString("latin1"));
+  // Sample: locations 1 (inner) and 2 (outer); 2 samples, 1,100,000 ns.
+  assert.ok(
+    profile.includes(Buffer.from("12" + "0a" + "0a020102" + "1204" + "02e09143", "hex")),
+    profile.toString("hex"),
+  );
+  assert.equal(profile.toString("latin1").includes("idle"), false);
 });
 
 test("metrics: labels are added up and buckets left out", () => {

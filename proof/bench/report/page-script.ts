@@ -63,6 +63,9 @@ export const PAGE_SCRIPT = String.raw`
     ctx.strokeStyle = css("--mark");
     ctx.fillStyle = css("--mark");
     ctx.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
+    // The axes have left theirs behind.
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.setLineDash([4, 4]);
     marks.forEach((mark, i) => {
       const x = u.valToPos(mark.x, "x", true);
@@ -75,6 +78,29 @@ export const PAGE_SCRIPT = String.raw`
     });
     ctx.restore();
   }] } });
+
+  const lanesOf = (lanes) => lanes.map((lane, i) => {
+    const rail = element("div", { class: "rail" });
+    const ticks = lane.marks.map((mark) => {
+      const tick = element("i", { title: short(mark.x) + " s: " + mark.text, style: "background:" + colour(lane.name, i) });
+      rail.append(tick);
+      return { x: mark.x, tick };
+    });
+    return { rail, ticks, row: element("div", { class: "lane" }, element("span", {}, lane.name), rail) };
+  });
+
+  // Ticks follow the x axis, also when the reader looks closer.
+  const placeLanes = (u, lanes) => {
+    for (const { rail, ticks } of lanes) {
+      rail.style.left = u.over.offsetLeft + "px";
+      rail.style.width = u.over.offsetWidth + "px";
+      for (const { x, tick } of ticks) {
+        const at = u.valToPos(x, "x");
+        tick.style.left = at + "px";
+        tick.hidden = at < 0 || at > u.over.offsetWidth;
+      }
+    }
+  };
 
   const linesSection = (section, box) => {
     const hold = element("div", { class: "plot" });
@@ -102,6 +128,7 @@ export const PAGE_SCRIPT = String.raw`
         const at = new Map(line.x.map((x, i) => [x, line.y[i]]));
         return xs.map((x) => at.has(x) ? at.get(x) : undefined);
       })];
+      const lanes = lanesOf(section.lanes || []);
       const log = (scale) => scale === "log" ? { distr: 3, log: 10 } : {};
       const xValues = section.percentileAxis ? (u, ticks) => ticks.map((v) => v !== null && Math.log10(v) % 1 === 0 ? percentileText(v) : "") : (u, ticks) => ticks.map((v) => v === null ? "" : units.plain(v));
       new uPlot({
@@ -112,13 +139,15 @@ export const PAGE_SCRIPT = String.raw`
           { label: section.percentileAxis ? "percentile" : section.xLabel, value: (u, v) => v === null || v === undefined ? "–" : section.percentileAxis ? percentileText(v) : units.plain(v) },
           ...lines.map((line, i) => ({
             label: line.name, stroke: colour(line.name, i), width: 1.75, spanGaps: true,
-            points: { show: section.points, size: 7 },
+            points: { show: section.points || xs.length === 1, size: 7 },
             value: (u, v) => v === null || v === undefined ? "–" : format(v),
           })),
         ],
         plugins: section.marks.length ? [marksPlugin(section.marks)] : [],
+        hooks: { draw: [(u) => placeLanes(u, lanes)] },
         cursor: { drag: { x: true, y: false } },
       }, data, hold);
+      hold.append(...lanes.map((lane) => lane.row));
     };
     drawers.push(draw);
   };
@@ -187,6 +216,18 @@ export const PAGE_SCRIPT = String.raw`
     box.append(table(["row", "what", "figure", "ours", "rival", "ratio", "0.1 … 1 … 10", "met"], rows));
   };
 
+  const barsSection = (section, box) => {
+    const groups = section.groups.map((group) => {
+      const most = Math.max(...group.bars.map((bar) => bar.value)) || 1;
+      return { title: group.title, rows: group.bars.map((bar, i) => {
+        const fill = element("i", { style: "width:" + 100 * bar.value / most + "%" });
+        drawers.push(() => { fill.style.background = colour(bar.name, i); });
+        return element("div", { class: "bar" }, element("span", {}, bar.name), element("div", {}, fill), element("span", {}, bar.text));
+      }) };
+    });
+    box.append(element("div", { class: "bars" }, ...groups.map((group) => element("div", {}, element("h3", {}, group.title), ...group.rows))));
+  };
+
   const flameSection = (section, box) => {
     const hold = element("div", { class: "flame" });
     const reset = element("button", { type: "button" }, "whole");
@@ -223,6 +264,7 @@ export const PAGE_SCRIPT = String.raw`
     else if (section.kind === "heat") heatSection(section, box);
     else if (section.kind === "table") box.append(table(section.head, section.rows));
     else if (section.kind === "rows") rowsSection(section, box);
+    else if (section.kind === "bars") barsSection(section, box);
     else if (section.kind === "flame") flameSection(section, box);
     else for (const paragraph of section.paragraphs) box.append(element("p", {}, paragraph));
   }
@@ -260,6 +302,10 @@ td small { display: block; color: var(--soft); }
 .ratio { position: relative; display: inline-block; width: 130px; height: 14px; border-left: 1px solid var(--grid); border-right: 1px solid var(--grid); background: linear-gradient(var(--grid), var(--grid)) center / 1px 100% no-repeat; }
 .ratio i { position: absolute; top: 5px; height: 4px; opacity: 0.45; background: currentColor; } .ratio b { position: absolute; top: 1px; width: 3px; margin-left: -1px; height: 12px; background: currentColor; }
 .better { color: var(--good); } .worse { color: var(--bad); }
+.lane { position: relative; height: 18px; font-size: 11.5px; color: var(--soft); border-bottom: 1px solid var(--grid); } .lane span { position: absolute; left: 0; }
+.rail { position: absolute; top: 2px; bottom: 1px; } .rail i { position: absolute; width: 3px; margin-left: -1px; top: 0; bottom: 0; border-radius: 1px; } .rail i[hidden] { display: none; }
+.bars { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 4px 32px; } h3 { font-size: 13.5px; font-weight: 600; margin: 8px 0 4px; }
+.bar { display: grid; grid-template-columns: 84px 1fr 76px; gap: 8px; align-items: center; font-size: 13px; font-variant-numeric: tabular-nums; line-height: 1.6; } .bar i { display: block; height: 12px; min-width: 2px; border-radius: 2px; } .bar span:last-child { text-align: right; }
 .flame { position: relative; overflow: hidden; } .frame { position: absolute; height: 19px; overflow: hidden; white-space: nowrap; font-size: 11.5px; line-height: 19px; padding: 0 3px; border-right: 1px solid var(--ground); cursor: pointer; }
 .u-legend { font-size: 13px; color: var(--ink); text-align: left; }
 `;

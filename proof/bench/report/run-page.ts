@@ -1,27 +1,24 @@
-// Pages of a run, of a ladder and of a comparison.
+// Pages of a run and of a ladder, and the sections that a comparison's page has in common with them.
 
-import type { CompareResult } from "../compare.ts";
-import { formatFigure } from "../compare-print.ts";
-import type { Picture } from "../deck-row.ts";
 import { fromPairs, type Histogram } from "../histogram.ts";
 import type { Machine, Mark, RunResult } from "../result.ts";
 import type { Second } from "../series.ts";
-import { formatBytes, formatCount, formatDuration, threeDigits } from "../units.ts";
+import { formatBytes, formatCount, formatDuration } from "../units.ts";
 import type { LineData, MarkData, Page, Section } from "./sections.ts";
 
-interface Line {
+export interface Line {
   readonly name: string;
   readonly series: readonly Second[];
   readonly heat: RunResult["heat"];
   readonly histogram: RunResult["histogram"];
 }
 
-function lineOf(result: RunResult): Line {
+export function lineOf(result: RunResult): Line {
   return { name: result.title, series: result.series, heat: result.heat, histogram: result.histogram };
 }
 
 /** The deck's chart: latency over seconds, one line a store. */
-function overSeconds(title: string, lines: readonly Line[], marks: readonly MarkData[]): Section {
+export function overSeconds(title: string, lines: readonly Line[], marks: readonly MarkData[]): Section {
   const view = (name: string, of: (second: Second) => number) => ({
     name,
     lines: lines.map((line): LineData => ({
@@ -51,10 +48,10 @@ function overSeconds(title: string, lines: readonly Line[], marks: readonly Mark
   };
 }
 
-function percentileCurve(lines: readonly Line[]): Section {
+export function percentileCurve(lines: readonly Line[], title = "Latency by percentile"): Section {
   return {
     kind: "lines",
-    title: "Latency by percentile",
+    title,
     note: "The x axis is 1/(1-p): every step to the right is ten times rarer.",
     xLabel: "percentile",
     yLabel: "latency",
@@ -82,7 +79,7 @@ function curveOf(name: string, histogram: Histogram): LineData {
   return { name, x, y };
 }
 
-function heatOf(line: Line, marks: readonly MarkData[]): Section[] {
+export function heatOf(line: Line, marks: readonly MarkData[]): Section[] {
   if (line.heat.every((column) => column.length === 0)) return [];
   return [
     {
@@ -96,15 +93,15 @@ function heatOf(line: Line, marks: readonly MarkData[]): Section[] {
   ];
 }
 
-function marksOf(marks: readonly Mark[]): MarkData[] {
+export function marksOf(marks: readonly Mark[]): MarkData[] {
   return marks.map((mark) => ({ x: mark.atSecond, text: `${mark.kind}: ${mark.text}` }));
 }
 
-function machineText(machine: Machine): string {
+export function machineText(machine: Machine): string {
   return `${machine.cores} cores, ${machine.cpu}, ${formatBytes(machine.memoryBytes)} of memory, Linux ${machine.kernel}, Node ${machine.node}`;
 }
 
-function figuresTable(results: readonly RunResult[]): Section {
+export function figuresTable(results: readonly RunResult[]): Section {
   return {
     kind: "table",
     title: "Figures",
@@ -162,7 +159,7 @@ function figuresTable(results: readonly RunResult[]): Section {
 function machineSections(result: RunResult): Section[] {
   if (result.samples.length === 0) return [];
   const pids = [...new Set(result.samples.map((sample) => sample.pid))];
-  const lines = (of: (sample: RunResult["samples"][number]) => number): LineData[] =>
+  const lines = (of: (sample: RunResult["samples"][number]) => number | null): LineData[] =>
     pids.map((pid) => {
       const samples = result.samples.filter((sample) => sample.pid === pid);
       const name = result.servers.find((server) => server.pid === pid)?.name ?? "server";
@@ -171,7 +168,7 @@ function machineSections(result: RunResult): Section[] {
   const section = (
     title: string,
     unit: "bytes" | "percent" | "plain",
-    of: (sample: RunResult["samples"][number]) => number,
+    of: (sample: RunResult["samples"][number]) => number | null,
   ): Section => ({
     kind: "lines",
     title,
@@ -186,10 +183,17 @@ function machineSections(result: RunResult): Section[] {
     percentileAxis: false,
     points: false,
   });
+  // What no server says is no picture.
+  const said = (...[title, unit, of]: Parameters<typeof section>): Section[] =>
+    result.samples.some((sample) => of(sample) !== null) ? [section(title, unit, of)] : [];
   return [
     section("Server CPU, of one core", "percent", (sample) => sample.cpuPercent),
     section("Server memory, resident", "bytes", (sample) => sample.rssBytes),
     section("Bytes written a second", "bytes", (sample) => sample.writtenBytes),
+    ...said("Syncs of the log a second", "plain", (sample) => sample.fsyncs),
+    ...said("Garbage collection, of the time", "percent", (sample) =>
+      sample.gcSeconds === null ? null : 100 * sample.gcSeconds,
+    ),
   ];
 }
 
@@ -295,74 +299,6 @@ export function ladderPage(results: readonly RunResult[], highest: number | null
       figuresTable(
         results.map((one) => ({ ...one, title: `${formatCount(one.targetRate ?? 0)}/s offered` })),
       ),
-    ],
-  };
-}
-
-function pictureSections(picture: Picture): Section[] {
-  return [
-    overSeconds(picture.title, picture.stores, []),
-    percentileCurve(picture.stores),
-    ...picture.stores.flatMap((store) => heatOf(store, [])),
-  ];
-}
-
-export function comparePage(result: CompareResult): Page {
-  const { limits } = result;
-  const rows = result.rows.flatMap((row) =>
-    row.figures.length === 0
-      ? [
-          {
-            row: row.row,
-            what: row.what,
-            figure: "",
-            ours: "–",
-            rival: "–",
-            ratio: "–",
-            interval: null,
-            value: null,
-            lowerIsBetter: true,
-            met: "not met",
-            notes: row.notes,
-          },
-        ]
-      : row.figures.flatMap((figure, i) =>
-          (figure.against.length === 0 ? [undefined] : figure.against).map((against, j) => ({
-            row: i + j === 0 ? row.row : "",
-            what: i + j === 0 ? row.what : "",
-            figure: figure.name,
-            ours: formatFigure(figure.ours, figure.unit),
-            rival: against ? `${against.rival} ${formatFigure(against.value, figure.unit)}` : "–",
-            ratio: against ? threeDigits(against.ratio) : "–",
-            interval: against ? against.interval : null,
-            value: against ? against.ratio : null,
-            lowerIsBetter: figure.better === "lower",
-            met: (against ? against.met : figure.met) ?? "not met",
-            notes: i + j === 0 ? row.notes : [],
-          })),
-        ),
-  );
-  return {
-    title: result.contenders
-      .map((one) => `${one.name} ${one.version === "given" ? "" : one.version}`.trim())
-      .join(" against "),
-    lead: [
-      `${machineText(result.machine)}; ${result.rounds} rounds of ${result.sliceSeconds} s, in turns; ${result.startedAt}`,
-      `limits in the same run: durable write ${formatDuration(limits.disk.bestP50Us)}, round trip ${formatDuration(limits.loopbackP50Us)}`,
-      ...result.notes,
-    ],
-    sections: [
-      ...result.pictures.flatMap(pictureSections),
-      {
-        kind: "rows",
-        title: "Rows of the goals",
-        note: "Ratio is ours / theirs with a 95 % bootstrap interval: below 1 is better for times and sizes, above 1 for rates.",
-        rows,
-      },
-      ...result.curves.flatMap((curve): Section[] => [
-        { ...overSeconds(`${curve.row}: latency over seconds of one round`, curve.runs.map(lineOf), []) },
-        figuresTable(curve.runs),
-      ]),
     ],
   };
 }

@@ -11,6 +11,12 @@ export interface MarkData {
   readonly text: string;
 }
 
+/** What one store did while the lines were drawn, as ticks on a row of its own below them. */
+export interface LaneData {
+  readonly name: string;
+  readonly marks: readonly MarkData[];
+}
+
 export type Section =
   | {
       readonly kind: "lines";
@@ -25,6 +31,7 @@ export type Section =
       /** Several views of the same picture, of which one is shown: average, p99, slowest. */
       readonly views: readonly { readonly name: string; readonly lines: readonly LineData[] }[];
       readonly marks: readonly MarkData[];
+      readonly lanes?: readonly LaneData[];
       /** Ticks of the x axis are 1/(1-p), written as percentiles. */
       readonly percentileAxis: boolean;
       readonly points: boolean;
@@ -69,6 +76,16 @@ export type Section =
       readonly title: string;
       readonly note: string;
       readonly root: FlameNode;
+    }
+  | {
+      /** Amounts side by side, by group: what one operation costs each store. */
+      readonly kind: "bars";
+      readonly title: string;
+      readonly note: string;
+      readonly groups: readonly {
+        readonly title: string;
+        readonly bars: readonly { readonly name: string; readonly value: number; readonly text: string }[];
+      }[];
     }
   | { readonly kind: "text"; readonly title: string; readonly paragraphs: readonly string[] };
 
