@@ -28,7 +28,7 @@ import type { RaftOutput, SnapshotMeta } from "../raft/output.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Wal } from "../wal/wal.ts";
 import { WatchHub } from "../watch/hub.ts";
-import type { HeaderSource } from "../wire/header.ts";
+import { type HeaderSource, headerSource } from "../wire/header.ts";
 import type * as m from "../wire/messages.ts";
 import type { Input, MessageOf } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
@@ -172,7 +172,7 @@ export class Member {
     this.applicableIndex = parts.appliedIndex;
     this.appliedTerm = parts.appliedTerm;
     this.nowMs = options.clock.now();
-    this.header = headerSource(options, parts.raft.term);
+    this.header = headerSource(options.clusterId, options.memberId, parts.raft.term);
     this.dataDirectory = parts.dataDirectory;
     this.#attachStore();
     this.hub = new WatchHub({
@@ -788,14 +788,4 @@ export class Member {
 
 function isId({ hi, lo }: Id64): boolean {
   return (hi | lo) !== 0;
-}
-
-function headerSource(options: MemberOptions, term: number): HeaderSource {
-  return {
-    clusterHi: options.clusterId.hi,
-    clusterLo: options.clusterId.lo,
-    memberHi: options.memberId.hi,
-    memberLo: options.memberId.lo,
-    term,
-  };
 }

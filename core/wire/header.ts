@@ -2,6 +2,7 @@
 // 4 raft_term }, all varints, zero ones left out.
 
 import { ByteWriter, varint64SizeBytes, varintSizeBytes } from "../base/byte-writer.ts";
+import type { Id64 } from "../base/ids.ts";
 
 /** Who answers, and in which term. The member updates `term`; the rest is constant. */
 export interface HeaderSource {
@@ -13,6 +14,17 @@ export interface HeaderSource {
 }
 
 const TAG_HEADER = 0x0a;
+
+/** What the headers of a member's answers say; its term changes. */
+export function headerSource(clusterId: Id64, memberId: Id64, term: number): HeaderSource {
+  return {
+    clusterHi: clusterId.hi,
+    clusterLo: clusterId.lo,
+    memberHi: memberId.hi,
+    memberLo: memberId.lo,
+    term,
+  };
+}
 
 /** The ids of the source that wrote last, encoded: they never change, and are half of the work (a header: 95 ns without, 55 with). */
 let encodedSource: HeaderSource | undefined;
