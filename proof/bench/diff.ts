@@ -170,7 +170,8 @@ function collectGrowth(result: Growth, found: Found): void {
     const samples = { unit, lowerIsBetter: unit !== "/s", values: [value], ofSeconds: false };
     add(found, `${what}\t${name}`, samples);
   };
-  const what = `growth of ${result.of}`;
+  // Two stores of one ladder are not samples of one another.
+  const what = `growth of ${result.of}${result.store === undefined ? "" : `, ${result.store}`}`;
   figure(what, "exponent", "", result.exponent.value);
   for (const point of result.points) {
     const step = `${what}, ${point.n}`;

@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { Client } from "../../product/client/index.ts";
 import { startCluster } from "../../product/testing/index.ts";
-import { type Growth, parseGrowth } from "./growth.ts";
+import { type Growth, growthPage, parseGrowth } from "./growth.ts";
 import { run } from "./main.ts";
 import { UsageError } from "./options.ts";
 
@@ -53,8 +53,33 @@ test("bench growth: its flags are judged by name", () => {
       words,
     );
   refused("--of weather", /--of must be one of/);
-  refused("--of keys --start consul", /--start is consul/);
+  refused("--of keys --start etcd,consul", /--start is consul/);
+  assert.deepEqual(parseGrowth(["--of", "keys", "--start", "holdfast,etcd"]).starts, ["holdfast", "etcd"]);
   refused("--of keys --start etcd --endpoints a:1", /exclude each other/);
   refused("--of keys --steps 1k,many", /--steps has many/);
   refused("--of keys --save /no/such/folder/f", /Cannot write/);
+});
+
+test("bench growth: two stores are two lines of each picture", () => {
+  const point = {
+    n: 1000,
+    costUs: 1,
+    rate: 2,
+    p99Us: 3,
+    residentBytes: 4,
+    allocatedBytes: null,
+    gcShare: null,
+  };
+  const growth = (store: string): Growth => ({
+    ...{ format: 1, kind: "growth", of: "keys", store, cost: "server CPU", expected: 0.15, tooFast: false },
+    ...{ exponent: { value: 0, low: 0, high: 0 }, points: [point] },
+  });
+  const { sections } = growthPage([growth("holdfast"), growth("etcd")]);
+  assert.equal(sections.length, 3);
+  for (const section of sections)
+    for (const view of section.kind === "lines" ? section.views : assert.fail(section.kind))
+      assert.deepEqual(
+        view.lines.map((line) => line.name),
+        ["holdfast", "etcd"],
+      );
 });

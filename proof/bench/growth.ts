@@ -103,6 +103,8 @@ export interface Growth {
   readonly format: 1;
   readonly kind: "growth";
   readonly of: GrowthOf;
+  /** What was started for it; absent for a store that ran. */
+  readonly store?: string;
   readonly cost: string;
   readonly exponent: Estimate;
   readonly expected: number;
@@ -120,12 +122,14 @@ export interface Growth {
   }[];
 }
 
+type Started = "holdfast" | "etcd";
+
 export interface GrowthOptions {
   readonly of: GrowthOf;
   readonly steps: readonly number[];
   readonly flags: readonly string[];
-  /** A fresh store for each step; undefined: one that runs, whose keys of a step are deleted after it. */
-  readonly start: "holdfast" | "etcd" | undefined;
+  /** A fresh store for each step, one kind after the other; empty: one that runs, whose keys of a step are deleted after it. */
+  readonly starts: readonly Started[];
   readonly directory: string;
   readonly allocations: boolean;
   readonly json: boolean;
@@ -163,17 +167,18 @@ export function parseGrowth(argv: readonly string[]): GrowthOptions {
         ? [`--${name}`]
         : [],
   );
-  const start = read("start");
-  if (start !== undefined && start !== "holdfast" && start !== "etcd")
-    throw new UsageError(`--start is ${start}: it must be holdfast or etcd`);
-  if (start !== undefined && read("endpoints") !== undefined)
+  const starts = (read("start")?.split(",") ?? []).map((start): Started => {
+    if (start === "holdfast" || start === "etcd") return start;
+    throw new UsageError(`--start is ${start}: it must be holdfast, etcd or both with a comma`);
+  });
+  if (starts.length > 0 && read("endpoints") !== undefined)
     throw new UsageError("--start and --endpoints exclude each other");
   for (const file of [read("report"), read("save")]) if (file !== undefined) assertWritable(file);
   return {
     of,
     steps: read("steps")?.split(",").map(parseStep) ?? PLANS[of].steps,
     flags: [...flags, "--duration", read("duration") ?? "5s", "--quiet"],
-    start,
+    starts,
     directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
     allocations: values["no-allocations"] !== true,
     json: read("write-out") === "json",
@@ -193,8 +198,21 @@ function parseStep(word: string): number {
   throw new UsageError(`--steps has ${word}: they must be whole numbers from 1, as in 1k,4k,16k`);
 }
 
+/** One for each kind of store that is started, or the one of the store that runs. */
 export async function growth(
   options: GrowthOptions,
+  hooks: RunHooks,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Growth[]> {
+  if (options.starts.length === 0) return [await growthOf(options, undefined, hooks, env)];
+  const found: Growth[] = [];
+  for (const start of options.starts) found.push(await growthOf(options, start, hooks, env));
+  return found;
+}
+
+async function growthOf(
+  options: GrowthOptions,
+  start: Started | undefined,
   hooks: RunHooks,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Growth> {
@@ -203,9 +221,9 @@ export async function growth(
   let cost = plan.cost;
   for (const n of options.steps) {
     if (hooks.signal.aborted) break;
-    hooks.onPhase(`${options.of}: ${formatCount(n)}`);
+    hooks.onPhase(`${start === undefined ? "" : `${start}, `}${options.of}: ${formatCount(n)}`);
     const prefix = `growth-${n}/`;
-    await withStore(options, async (endpointFlags) => {
+    await withStore(options, start, async (endpointFlags) => {
       const words = [...options.flags, ...endpointFlags, "--prefix", prefix, ...plan.flags(n)];
       const run = parseRun(plan.workload, words, env);
       try {
@@ -219,7 +237,7 @@ export async function growth(
         const allocatedBytes = options.allocations ? await allocatedBy(result, run, hooks) : null;
         points.push({ n, ...costsOf(result, cost), allocatedBytes });
       } finally {
-        if (options.start === undefined) await deleteKeys(run, prefix);
+        if (start === undefined) await deleteKeys(run, prefix);
       }
     });
   }
@@ -231,6 +249,7 @@ export async function growth(
     format: 1,
     kind: "growth",
     of: options.of,
+    ...(start === undefined ? {} : { store: start }),
     cost,
     exponent,
     expected: plan.expected,
@@ -242,10 +261,11 @@ export async function growth(
 /** Steps must not find the keys of those before them: `n` would not be what it says. */
 async function withStore(
   options: GrowthOptions,
+  start: Started | undefined,
   body: (endpointFlags: readonly string[]) => Promise<void>,
 ): Promise<void> {
-  if (options.start === undefined) return body([]);
-  const installed = findInstalled(options.start, undefined);
+  if (start === undefined) return body([]);
+  const installed = findInstalled(start, undefined);
   const cluster = await launch(installed, {
     members: 1,
     directory: options.directory,
@@ -310,6 +330,7 @@ function costsOf(result: RunResult, cost: string): Omit<Growth["points"][number]
 
 export function describeGrowth(found: Growth): string {
   const lines = [
+    ...(found.store === undefined ? [] : [found.store]),
     `  ${found.of.padStart(10)} ${found.cost.padStart(12)} ${"rate".padStart(11)} ${"p99".padStart(9)} ${"resident".padStart(9)} ${"allocated".padStart(9)}  time in garbage collection`,
   ];
   for (const point of found.points) {
@@ -330,26 +351,51 @@ function allocated(bytes: number | null): string {
   return bytes === null ? "?" : formatBytes(bytes);
 }
 
-export function growthPage(found: Growth): Page {
-  const line = (name: string, of: (point: Growth["points"][number]) => number): LineData => ({
+type Point = Growth["points"][number];
+
+/** Of one store, or of several side by side. */
+export function growthPage(all: readonly Growth[]): Page {
+  const first = all[0]!;
+  const view = (name: string, of: (point: Point) => number | null) => ({
     name,
-    x: found.points.map((point) => point.n),
-    y: found.points.map(of),
+    lines: all.map((found): LineData => ({
+      name: found.store ?? name,
+      x: found.points.map((point) => point.n),
+      y: found.points.map(of),
+    })),
   });
   const shape = {
     kind: "lines" as const,
     note: "",
-    xLabel: found.of,
+    xLabel: first.of,
     yLabel: "",
     xScale: "log" as const,
     marks: [],
     percentileAxis: false,
     points: true,
   };
+  const allocated: Page["sections"] = all.every((found) =>
+    found.points.every((point) => point.allocatedBytes === null),
+  )
+    ? []
+    : [
+        {
+          ...shape,
+          title: "Allocated by an operation",
+          unit: "bytes",
+          yScale: "linear",
+          views: [view("allocated", (point) => point.allocatedBytes)],
+        },
+      ];
   return {
-    title: `${found.cost} grows as ${found.of} to the ${threeDigits(found.exponent.value)}`,
+    title: all
+      .map(
+        (found) =>
+          `${found.store === undefined ? "" : `${found.store}: `}${found.cost} grows as ${found.of} to the ${threeDigits(found.exponent.value)}`,
+      )
+      .join("; "),
     lead: [
-      `interval ${threeDigits(found.exponent.low)} to ${threeDigits(found.exponent.high)}; ${threeDigits(found.expected)} is right: ${PLANS[found.of].why}`,
+      `interval ${all.map(({ exponent }) => `${threeDigits(exponent.low)} to ${threeDigits(exponent.high)}`).join("; ")}; ${threeDigits(first.expected)} is right: ${PLANS[first.of].why}`,
     ],
     sections: [
       {
@@ -357,40 +403,23 @@ export function growthPage(found: Growth): Page {
         title: "Cost of an operation",
         unit: "us",
         yScale: "log",
-        views: [
-          {
-            name: "all",
-            lines: [line(found.cost, (point) => point.costUs), line("p99 latency", (point) => point.p99Us)],
-          },
-        ],
+        views: [view(first.cost, (point) => point.costUs), view("p99 latency", (point) => point.p99Us)],
       },
       {
         ...shape,
         title: "Throughput",
         unit: "rate",
         yScale: "linear",
-        views: [{ name: "all", lines: [line("rate", (point) => point.rate)] }],
+        views: [view("rate", (point) => point.rate)],
       },
       {
         ...shape,
         title: "Memory, resident",
         unit: "bytes",
         yScale: "linear",
-        views: [{ name: "all", lines: [line("resident", (point) => point.residentBytes)] }],
+        views: [view("resident", (point) => point.residentBytes)],
       },
-      ...(found.points.every((point) => point.allocatedBytes === null)
-        ? []
-        : [
-            {
-              ...shape,
-              title: "Allocated by an operation",
-              unit: "bytes" as const,
-              yScale: "linear" as const,
-              views: [
-                { name: "all", lines: [line("allocated", (point) => point.allocatedBytes ?? Number.NaN)] },
-              ],
-            },
-          ]),
+      ...allocated,
     ],
   };
 }

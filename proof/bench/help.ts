@@ -92,7 +92,7 @@ const GROWTH = `Usage: holdfast bench growth --of keys|watchers|leases|value-siz
 
   --steps 1k,4k,16k               of the ladder
   --duration 5s                   of one step
-  --start holdfast|etcd           a fresh store for every step, started here;  --dir D  where its data goes
+  --start holdfast,etcd           a fresh store for every step, started here, one or both;  --dir D  where its data goes
   --endpoints H:P,…               a store that runs: the keys of a step are deleted after it
   --cacert F --cert F --key F --insecure-skip-tls-verify --user NAME:PASSWORD
   --no-allocations                do not look into a Node program for what it allocates
