@@ -7,7 +7,7 @@ import {
   ServingStatus,
 } from "../wire/messages.ts";
 import { WireError } from "../wire/reader.ts";
-import { decode, encode } from "../wire/schema.ts";
+import { decodeRequest, encode } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { CODE, malformedRequest, type Status } from "../wire/status.ts";
 import type { ServerCall } from "./server-call.ts";
@@ -86,7 +86,7 @@ export class HealthService implements ServerHandler {
 /** The service's name; undefined after the call was failed. */
 function parseService(call: ServerCall, bytes: Uint8Array, start: number, end: number): string | undefined {
   try {
-    return decode(HealthCheckRequest, bytes, start, end).service;
+    return decodeRequest(HealthCheckRequest, bytes, start, end).service;
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     call.fail(malformedRequest(error.message));

@@ -12,7 +12,7 @@ import { CheckpointError } from "../mvcc/checkpoint-format.ts";
 import { loadCheckpoint } from "../mvcc/load-checkpoint.ts";
 import { Store } from "../mvcc/store.ts";
 import type { ConfState } from "../raft/configuration.ts";
-import { ProtoReader } from "../wire/reader.ts";
+import { ProtoReader, WireError } from "../wire/reader.ts";
 import { Alarms } from "./alarms.ts";
 import { EFFECT_HASH_VERSION } from "./effect-hash.ts";
 import { FORMAT_VERSION, FORMAT_VERSION_FIRST } from "./format.ts";
@@ -145,7 +145,7 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
   };
 }
 
-interface HeadJson {
+export interface HeadJson {
   readonly version: number;
   readonly appliedIndex: number;
   readonly appliedTerm: number;
@@ -158,17 +158,38 @@ interface HeadJson {
   readonly alarms: string;
 }
 
-// The checkpoint's checksums were verified, so what is wrong here was written by another version.
-function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; leasesStart: number } {
+/**
+ * The head, and where the leases begin. The checkpoint's checksums were verified, so what cannot be read here was written
+ * by another version.
+ */
+export function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; leasesStart: number } {
   const reader = new ProtoReader();
   reader.reset(extra, 0, extra.length);
-  const size = reader.uint64();
-  const start = extra.length === 0 ? 0 : reader.position;
-  const json = JSON.parse(decodeUtf8(extra, start, start + size)) as HeadJson;
+  let json: HeadJson | null;
+  let leasesStart: number;
+  try {
+    const size = reader.uint64();
+    const start = extra.length === 0 ? 0 : reader.position;
+    leasesStart = start + size;
+    json = JSON.parse(decodeUtf8(extra, start, Math.min(leasesStart, extra.length))) as HeadJson | null;
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && !(error instanceof WireError)) throw error;
+    throw unreadable(directory);
+  }
+  if (typeof json?.version !== "number" || leasesStart > extra.length) throw unreadable(directory);
   if (json.version > HEAD_VERSION) {
     throw tooNew(directory, `The checkpoint's head has version ${json.version}`, HEAD_VERSION);
   }
-  return { json, leasesStart: start + size };
+  return { json, leasesStart };
+}
+
+function unreadable(directory: string): CheckpointError {
+  const where = { file: `${directory}/manifest`, offset: 0 };
+  return new CheckpointError(
+    "unusable",
+    where,
+    "The checkpoint's head cannot be read: use the program that wrote it",
+  );
 }
 
 function tooNew(directory: string, what: string, known: number): CheckpointError {

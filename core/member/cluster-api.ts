@@ -4,7 +4,7 @@
 import { encodeUtf8 } from "../base/utf8.ts";
 import { ID64_ZERO, type Id64, id64Equal, id64FromBigInt, id64ToBigInt } from "../base/ids.ts";
 import * as m from "../wire/messages.ts";
-import { decode, type Input, type MessageOf, type Schema } from "../wire/schema.ts";
+import { decodeRequest, type Input, type MessageOf, type Schema } from "../wire/schema.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import { type Call, respond } from "./call.ts";
 import { addedMemberId } from "./identity.ts";
@@ -44,7 +44,7 @@ export function memberList(member: Member, call: Call): void {
 }
 
 export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
-  const request = decode(m.MemberAddRequest, bytes, start, end);
+  const request = decodeRequest(m.MemberAddRequest, bytes, start, end);
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const { membership } = member;
   const { learnerCountMax } = member.options;
@@ -77,7 +77,7 @@ export function memberRemove(
   start: number,
   end: number,
 ): void {
-  const id = id64FromBigInt(decode(m.MemberRemoveRequest, bytes, start, end).ID);
+  const id = id64FromBigInt(decodeRequest(m.MemberRemoveRequest, bytes, start, end).ID);
   const info = member.membership.get(id);
   if (info === undefined) return call.fail(STATUS.memberNotFound);
   const refusal = info.isLearner ? undefined : refusalToRemove(member, id);
@@ -92,7 +92,7 @@ export function memberUpdate(
   start: number,
   end: number,
 ): void {
-  const request = decode(m.MemberUpdateRequest, bytes, start, end);
+  const request = decodeRequest(m.MemberUpdateRequest, bytes, start, end);
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const id = id64FromBigInt(request.ID);
   const info = member.membership.get(id);
@@ -110,7 +110,7 @@ export function memberPromote(
   start: number,
   end: number,
 ): void {
-  const id = id64FromBigInt(decode(m.MemberPromoteRequest, bytes, start, end).ID);
+  const id = id64FromBigInt(decodeRequest(m.MemberPromoteRequest, bytes, start, end).ID);
   const info = member.membership.get(id);
   if (info === undefined) return call.fail(STATUS.memberNotFound);
   if (!info.isLearner) return call.fail(STATUS.memberNotLearner);

@@ -3,7 +3,7 @@
 import { id64FromBigInt, id64ToBigInt, id64Equal } from "../base/ids.ts";
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
-import { decode, type Input, type MessageOf } from "../wire/schema.ts";
+import { decodeRequest, type Input, type MessageOf } from "../wire/schema.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import { type Alarm, ALARM_NONE } from "./alarms.ts";
 import { type Call, respond } from "./call.ts";
@@ -48,7 +48,7 @@ export function applyAlarm(
   start: number,
   end: number,
 ): Input<MessageOf<typeof m.AlarmResponse>> {
-  const request = decode(m.AlarmRequest, bytes, start, end);
+  const request = decodeRequest(m.AlarmRequest, bytes, start, end);
   const memberId = id64FromBigInt(request.memberID);
   let alarms: readonly Alarm[];
   if (request.action === ACTION_GET) alarms = member.alarms.list(request.alarm);
@@ -67,7 +67,7 @@ export function applyAlarm(
 
 /** Raised or taken back by the members themselves (divergence.ts). */
 export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: number, end: number): void {
-  const request = decode(m.AlarmRequest, bytes, start, end);
+  const request = decodeRequest(m.AlarmRequest, bytes, start, end);
   const memberId = id64FromBigInt(request.memberID);
   if (request.action === ACTION_ACTIVATE) member.alarms.activateDivergence(memberId);
   else member.alarms.deactivateDivergence(memberId);
@@ -75,7 +75,7 @@ export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: n
 
 /** The hash of the history at a revision; its rows are read in slices, so the answer comes when they are done. */
 export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
-  const { revision } = decode(m.HashKVRequest, bytes, start, end);
+  const { revision } = decodeRequest(m.HashKVRequest, bytes, start, end);
   member.reading.afterPast((unconfirmed) => {
     if (unconfirmed !== undefined) return call.fail(unconfirmed);
     member.startHash(revision, (result, failure) => {
@@ -97,7 +97,7 @@ export function defragment(member: Member, call: Call): void {
 }
 
 export function moveLeader(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
-  const target = id64FromBigInt(decode(m.MoveLeaderRequest, bytes, start, end).targetID);
+  const target = id64FromBigInt(decodeRequest(m.MoveLeaderRequest, bytes, start, end).targetID);
   if (!member.isLeader) return call.fail(STATUS.notLeader);
   const info = member.membership.get(target);
   if (info === undefined || info.isLearner) return call.fail(STATUS.badLeaderTransferee);

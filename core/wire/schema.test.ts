@@ -14,7 +14,7 @@ import {
 } from "./raft-request.ts";
 import { WireError } from "./reader.ts";
 import type { Input, NamedField, Schema } from "./schema.ts";
-import { decode, encode, encodedSizeBytes } from "./schema.ts";
+import { decode, decodeRequest, encode, encodedSizeBytes, REQUEST_ELEMENT_COUNT_MAX } from "./schema.ts";
 import { isService, METHOD, methodByPath, METHODS } from "./service.ts";
 import { CODE, STATUS, statusAsReason, statusByText } from "./status.ts";
 
@@ -202,6 +202,23 @@ test("decode ends in a message or a WireError on arbitrary bytes", () => {
     }),
     { numRuns: 3000 },
   );
+});
+
+test("a request of many empty elements is refused, and the next one is counted anew", () => {
+  for (const [schema, element] of [
+    [api.MemberAddRequest, [0x0a, 0]],
+    [api.WatchCreateRequest, [0x28, 0]],
+  ] as const) {
+    const elements = (count: number): Uint8Array =>
+      Uint8Array.from({ length: 2 * count }, (_, i) => element[i & 1]!);
+    const fits = elements(REQUEST_ELEMENT_COUNT_MAX);
+    const tooMany = elements(REQUEST_ELEMENT_COUNT_MAX + 1);
+    for (let i = 0; i < 2; i++) {
+      decodeRequest<unknown>(schema, fits, 0, fits.length);
+      assert.throws(() => decodeRequest<unknown>(schema, tooMany, 0, tooMany.length), WireError);
+    }
+    decode<unknown>(schema, tooMany, 0, tooMany.length);
+  }
 });
 
 test("the response header has the table's form and the announced size", () => {

@@ -177,6 +177,26 @@ export function decode<T>(schema: Schema<T>, source: Uint8Array, start: number, 
   return decodeFields(schema, reader, 0) as T;
 }
 
+/** List elements of a request that is read by its table: such requests name some addresses. */
+export const REQUEST_ELEMENT_COUNT_MAX = 10_000;
+
+/** Of the request that is being read. */
+let elementCountLeft = Number.POSITIVE_INFINITY;
+
+/** As decode(), for what anybody may send: two bytes make an element, which takes many times as much in memory. */
+export function decodeRequest<T>(schema: Schema<T>, source: Uint8Array, start: number, end: number): T {
+  elementCountLeft = REQUEST_ELEMENT_COUNT_MAX;
+  try {
+    return decode(schema, source, start, end);
+  } finally {
+    elementCountLeft = Number.POSITIVE_INFINITY;
+  }
+}
+
+function countElement(): void {
+  if (elementCountLeft-- <= 0) fail("too many elements");
+}
+
 /** Reads up to the reader's end. */
 function decodeFields(schema: Schema<unknown>, reader: ProtoReader, depth: number): Values {
   if (depth > MESSAGE_DEPTH_MAX) fail("messages nested too deeply");
@@ -240,6 +260,7 @@ function decodeElements(reader: ProtoReader, it: NamedField, into: { values: Val
   const list = into.values[it.name] as unknown[];
   const isNumber = it.kind !== "bytes" && it.kind !== "string" && it.kind !== "message";
   if (!isNumber || reader.wireType !== WIRE_BYTES) {
+    countElement();
     list.push(decodeValue(reader, it, into.depth));
     return;
   }
@@ -247,7 +268,10 @@ function decodeElements(reader: ProtoReader, it: NamedField, into: { values: Val
   const packed = new ProtoReader();
   packed.reset(reader.bytes, reader.chunkStart, reader.chunkEnd);
   packed.wireType = WIRE_VARINT;
-  while (packed.position < packed.end) list.push(decodeValue(packed, it, into.depth));
+  while (packed.position < packed.end) {
+    countElement();
+    list.push(decodeValue(packed, it, into.depth));
+  }
 }
 
 function decodeValue(reader: ProtoReader, it: NamedField, depth: number): unknown {
