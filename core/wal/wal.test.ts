@@ -323,6 +323,8 @@ test("on a full disk what was allocated ahead and the spare are used, and that i
   assert.equal(world.wal.spaceIsLow, false);
   world.disk.capacityBytes = world.disk.usedBytes();
   for (let i = 0; i < 60; i++) write();
+  // The spare is in use, and the next one cannot be made.
+  world.idle();
   assert.equal(world.wal.spaceIsLow, true);
   assert.equal(world.recover().lastIndex, 70);
   assert.throws(
@@ -338,9 +340,8 @@ test("a quiet log marks its end within moments, a busy one does not stop for it"
   world.append(1, 1);
   const calls = world.disk.callCount;
   for (let index = 2; index < 100; index++) world.append(index, 1);
-  // In a fresh segment 64 KiB of zeros each go ahead, until half a MiB lies before the log.
-  const fills = 8;
-  assert.equal(world.disk.callCount - calls, (98 + fills) * 2, "a write and a sync a batch, and a fill");
+  // The first segment was filled when it was made.
+  assert.equal(world.disk.callCount - calls, 98 * 2, "a write and a sync a batch");
   world.idle();
   const zeroed = world.disk.copy();
   const { replay, segments } = world.recover().tail;

@@ -43,6 +43,11 @@ const FILL_DELAY_MS = 10;
 const FULL_DELAY_MS = 1000;
 /** The part of a segment after which a spare is made: a store that writes next to nothing needs none. */
 const SPARE_AFTER_FRACTION = 1 / 16;
+/**
+ * The first segment of a log is small and filled at once, because blocks that are allocated while callers wait cost a commit of the
+ * file system's journal, which on a busy disk takes hundreds of milliseconds (Linux 6.18, ext4). Until it is full there is a spare.
+ */
+const FIRST_SEGMENT_BYTES_MAX = 1024 * 1024;
 /** A new segment is filled with zeros this far ahead of the log; it is also what a full disk leaves to be used. */
 const AHEAD_BYTES_MIN = 512 * 1024;
 /** Small, because a caller waits for it: 64 KiB take 0.1 ms longer than a block, 1 MiB takes milliseconds. */
@@ -555,7 +560,11 @@ export class Wal {
     const alignment = this.#tailBlock.length;
     const headBytesMax = 4096;
     const wanted = Math.ceil((headBytesMax + neededBytes + alignment) / alignment) * alignment;
-    const size = Math.max(standardSizeBytes(this.#options), wanted);
+    const standard = standardSizeBytes(this.#options);
+    const size = Math.max(
+      last === undefined ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard,
+      wanted,
+    );
     const spare = this.#spares.take(size);
     const path = spare ?? this.#spares.freshPath();
     let file = spare === undefined ? this.#disk.create(path, "log") : this.#disk.open(path, "log");
@@ -575,6 +584,7 @@ export class Wal {
     head.copyLastBlock(this.#tailBlock);
     this.#filledEnd = spare === undefined ? head.endOffset : size;
     head.clear();
+    if (last === undefined) this.#fill(this.#tailOffset, size);
     this.#writeMark({ lastSegment: segment.sequence, endOffset: this.#tailOffset });
   }
 
@@ -604,14 +614,21 @@ export class Wal {
   /** Keeps the blocks ahead of the log allocated and zero; a full disk is a state while there is room for this write. */
   #fillAhead(end: number): void {
     if (this.#filledEnd >= this.#segmentSizeBytes) return;
-    if (this.#filledEnd - end >= AHEAD_BYTES_MIN) return;
+    if (this.#filledEnd - end < AHEAD_BYTES_MIN)
+      this.#fill(Math.max(this.#filledEnd, end), AHEAD_SLICE_BYTES);
+  }
+
+  /** Writes at most so many zeros from the next whole block on; a full disk is noted. */
+  #fill(from: number, sizeBytes: number): void {
     const alignment = this.#tailBlock.length;
-    const start = Math.ceil(Math.max(this.#filledEnd, end) / alignment) * alignment;
-    const count = Math.min(AHEAD_SLICE_BYTES, this.#segmentSizeBytes - start);
+    const start = Math.ceil(from / alignment) * alignment;
+    const count = Math.min(sizeBytes, this.#segmentSizeBytes - start);
     if (count <= 0) return;
     try {
       // Kept until the segment is filled: finding aligned memory takes many attempts.
-      const zeros = (this.#zeros ??= this.#disk.allocate(AHEAD_SLICE_BYTES));
+      if (this.#zeros === undefined || this.#zeros.length < count)
+        this.#zeros = this.#disk.allocate(sizeBytes);
+      const zeros = this.#zeros;
       this.#file!.write(zeros, 0, count, start);
       this.#file!.sync();
       this.#filledEnd = start + count;
