@@ -121,6 +121,7 @@ function openLog(
     disk,
     directory: WAL_DIRECTORY,
     checkpointIndex: state.appliedIndex,
+    checkpointFile: `${directory}/${MANIFEST_NAME}`,
     // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
     mayEndBefore: receivedIndex === state.appliedIndex,
   });

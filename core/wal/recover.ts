@@ -23,6 +23,8 @@ export interface RecoverOptions {
   readonly directory: string;
   /** The index of the checkpoint that the member starts from: entries up to it are checked but not kept. */
   readonly checkpointIndex: number;
+  /** What to name when the log begins behind the checkpoint: a newer one had been there when it was cut. */
+  readonly checkpointFile?: string;
   /** The checkpoint came from another member and the log may not know of it yet. */
   readonly mayEndBefore?: boolean;
 }
@@ -75,7 +77,7 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const replay = new Replay(entries, locator);
   const end = readSegments({ disk, segments: kept, mark, replay });
   if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex)
-    checkCheckpoint(kept, replay, entries, checkpointIndex);
+    checkCheckpoint(kept, replay, entries, options);
   assert(replay.metadata !== undefined, "a log that was read has metadata");
   const { term, voteHi, voteLo, commit } = replay.state;
   return {
@@ -232,7 +234,7 @@ function checkCheckpoint(
   segments: readonly Segment[],
   replay: Replay,
   entries: RecoveredEntries,
-  checkpointIndex: number,
+  { checkpointIndex, checkpointFile }: RecoverOptions,
 ): void {
   const last = segments[segments.length - 1]!;
   if (replay.lastIndex < checkpointIndex) {
@@ -247,7 +249,7 @@ function checkCheckpoint(
     replay.lastIndex >= wanted &&
     (entries.base !== checkpointIndex || entries.lastIndex !== replay.lastIndex)
   ) {
-    const first = segments[0]!;
-    throw damaged(first.path, 0, `the log lacks entries from index ${wanted} on, which the checkpoint needs`);
+    const file = checkpointFile ?? segments[0]!.path;
+    throw damaged(file, 0, `the log lacks entries from index ${wanted} on, which the checkpoint needs`);
   }
 }

@@ -82,6 +82,8 @@ class LocalCluster {
     member.on("exit", (code, signal) => {
       this.#members[index] = undefined;
       if (this.#stopping) return;
+      // It was removed: it would only learn that once more.
+      if (code === 0) return void this.#io.stderr.write(`${prefix}ended by itself, and stays so\n`);
       this.#io.stderr.write(`${prefix}ended (${signal ?? `exit code ${code}`}), starting it again\n`);
       setTimeout(() => this.#stopping || this.#startMember(index), RESTART_DELAY_MS);
     });

@@ -101,6 +101,14 @@ async function converse(folder: string): Promise<void> {
       }
       assert.match(stderr, /ended \(SIGKILL\), starting it again/);
     });
+    await claim("up: a member that was removed ends, and is not started again", async () => {
+      const { members } = await clients[0]!.cluster.list();
+      await clients[0]!.cluster.remove(members.find((member) => member.name === "m3")!.id);
+      await eventually("it says so", () => /m3 \| .*ended by itself, and stays so/.test(stderr));
+      await delay(2_000);
+      assert.equal(childrenOf(child.pid!).length, MEMBER_COUNT - 1);
+      await clients[0]!.kv.put("up", "3", { timeoutMs: TIMEOUT_MS });
+    });
     await claim("up: a signal stops all of them cleanly", async () => {
       const members = childrenOf(child.pid!);
       child.kill("SIGTERM");
