@@ -121,6 +121,12 @@ export class RequestMaker {
     return { key: this.key(), range_end: this.rangeEnd(), prev_kv: this.#prng.chance(0.4) };
   }
 
+  /** None from a key on: a put behind it that keeps the value or lease of what it deleted ends etcd (docs/internals/mvcc.md). */
+  #deletionInTxn(): DeleteInput {
+    const deletion = this.deletion();
+    return deletion.range_end === ZERO_BYTE ? { ...deletion, range_end: EMPTY } : deletion;
+  }
+
   txn(state: StoreState, depth = 0): TxnInput {
     const prng = this.#prng;
     const list = <T>(make: () => T, max: number): T[] => Array.from({ length: prng.below(max + 1) }, make);
@@ -139,7 +145,7 @@ export class RequestMaker {
       return {
         request_range: { ...this.range(state), revision: prng.chance(0.1) ? this.revision(state) : 0 },
       };
-    if (pick < 26) return { request_delete_range: this.deletion() };
+    if (pick < 26) return { request_delete_range: this.#deletionInTxn() };
     if (pick < 29 && depth < 2) return { request_txn: this.txn(state, depth + 1) };
     return prng.chance(0.1) ? {} : { request_put: this.put() };
   }
