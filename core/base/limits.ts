@@ -91,6 +91,11 @@ export interface Limits {
    * steady load, one client's included, none is ever sent alone; a watcher at a quiet follower hears so much later.
    */
   readonly commitNoticeDelayMs: number;
+  /**
+   * How long the leader holds entries back from followers whose acknowledgement it does not need, milliseconds; 0: never. What they get
+   * comes in fewer and larger pieces. A put whose chosen follower stalls takes so much longer; a watcher at another one hears so much later.
+   */
+  readonly sparedDelayMs: number;
 }
 
 const MIB = 1024 * 1024;
@@ -134,4 +139,5 @@ export const DEFAULT_LIMITS: Limits = {
   watchGroupCount: 512,
   watchPassRevisionCount: 1_000,
   commitNoticeDelayMs: 1,
+  sparedDelayMs: 2,
 };

@@ -8,7 +8,7 @@ const PEER = { hi: 1, lo: 2 };
 function replicating(match: number): Progress {
   const progress = new Progress(PEER, 4, 100);
   progress.reset(match);
-  progress.acknowledged(match);
+  progress.acknowledged(match, 0);
   progress.becomeReplicate();
   return progress;
 }
@@ -16,7 +16,7 @@ function replicating(match: number): Progress {
 test("a probe sends one append and waits", () => {
   const progress = new Progress(PEER, 4, 100);
   progress.reset(10);
-  progress.sent(11, 5);
+  progress.sent(11, 5, 0);
   assert.equal(progress.paused, true);
   assert.equal(progress.next, 11);
 });
@@ -25,19 +25,19 @@ test("replicate lets appends run ahead up to the limits of count and bytes", () 
   const byCount = replicating(10);
   for (let i = 1; i <= 4; i++) {
     assert.equal(byCount.isFull, false);
-    byCount.sent(10 + i, 1);
+    byCount.sent(10 + i, 1, 0);
   }
   assert.equal(byCount.isFull, true);
-  byCount.acknowledged(11);
+  byCount.acknowledged(11, 0);
   assert.equal(byCount.isFull, false);
   const byBytes = replicating(10);
-  byBytes.sent(11, 100);
+  byBytes.sent(11, 100, 0);
   assert.equal(byBytes.isFull, true);
 });
 
 test("a rejection that contradicts an acknowledgement changes nothing (R12)", () => {
   const progress = replicating(10);
-  progress.sent(15, 5);
+  progress.sent(15, 5, 0);
   assert.equal(progress.rejected(9, 3), false);
   assert.equal(progress.rejected(10, 3), false);
   assert.equal(progress.state, "replicate");
@@ -55,8 +55,8 @@ test("a rejection of another probe changes nothing (R12)", () => {
 
 test("a rejection in replicate falls back to probing behind what is acknowledged", () => {
   const progress = replicating(10);
-  progress.sent(15, 5);
-  progress.sent(20, 5);
+  progress.sent(15, 5, 0);
+  progress.sent(20, 5, 0);
   assert.equal(progress.rejected(15, 12), true);
   assert.equal(progress.state, "probe");
   assert.equal(progress.next, 11);
@@ -92,12 +92,12 @@ test("what is on the way equals the slow model, whatever is sent, acknowledged a
           if (progress.paused || progress.isFull) continue;
           const to = progress.next + step.count - 1;
           const replicates = progress.state === "replicate";
-          progress.sent(to, step.bytes);
+          progress.sent(to, step.bytes, 0);
           last = Math.max(last, to);
           if (replicates) model.flying.push({ last: to, bytes: step.bytes });
         } else if (step.kind === "ack") {
           if (step.index > last) continue; // a peer has nothing that was not sent
-          progress.acknowledged(step.index);
+          progress.acknowledged(step.index, 0);
           model.match = Math.max(model.match, step.index);
           model.flying = model.flying.filter((flying) => flying.last > step.index);
         } else if (step.kind === "reject") {

@@ -12,6 +12,9 @@
 import { assert } from "../base/assert.ts";
 import type { Id64 } from "../base/ids.ts";
 
+/** Of the newest in the smoothed time of acknowledgements. */
+const ACK_WEIGHT = 1 / 8;
+
 export type ProgressState = "probe" | "replicate" | "snapshot";
 
 export class Progress implements Id64 {
@@ -42,6 +45,15 @@ export class Progress implements Id64 {
   sentCommit = 0;
   /** A client at the peer waits until the peer knows that this index is committed. */
   wantedCommit = 0;
+  /** Its acknowledgement is not needed for now: what it gets is held back for a while (sparing.ts). */
+  spared = false;
+  /** When what is held back goes out; Infinity: nothing is. */
+  heldMs = Infinity;
+  /** Time from an append to its acknowledgement, smoothed, milliseconds; Infinity: never measured in this term. */
+  ackMs = Infinity;
+  /** The append that is being timed: its last entry, 0 none, and when it went out. */
+  #timedIndex = 0;
+  #timedMs = 0;
   /** In an election: 1 granted, -1 rejected, 0 not heard. */
   vote = 0;
   /** Of the proposals that the peer forwarded in this term: its incarnation and the last number seen. */
@@ -98,6 +110,9 @@ export class Progress implements Id64 {
     this.ackedSequence = 0;
     this.sentCommit = 0;
     this.wantedCommit = 0;
+    this.spared = false;
+    this.heldMs = Infinity;
+    this.ackMs = Infinity;
     this.vote = 0;
     this.forwardIncarnation = 0;
     this.forwardNumber = 0;
@@ -132,7 +147,12 @@ export class Progress implements Id64 {
   }
 
   /** An append of entries up to `last` goes out. */
-  sent(last: number, bytes: number): void {
+  sent(last: number, bytes: number, nowMs: number): void {
+    this.sentMs = nowMs;
+    if (this.#timedIndex === 0) {
+      this.#timedIndex = last;
+      this.#timedMs = nowMs;
+    }
     assert(last >= this.next, "an append carries what was not sent");
     if (this.state === "probe") {
       this.paused = true;
@@ -149,13 +169,24 @@ export class Progress implements Id64 {
   }
 
   /** The peer has everything up to `index`. Returns whether that is news. */
-  acknowledged(index: number): boolean {
+  acknowledged(index: number, nowMs: number): boolean {
     this.#freeTo(index);
     if (index <= this.match) return false;
+    if (this.#timedIndex !== 0 && index >= this.#timedIndex) {
+      const tookMs = nowMs - this.#timedMs;
+      this.ackMs = this.ackMs === Infinity ? tookMs : this.ackMs + (tookMs - this.ackMs) * ACK_WEIGHT;
+      this.#timedIndex = 0;
+    }
     this.match = index;
     if (this.next <= index) this.next = index + 1;
     assert(this.match < this.next, "what is acknowledged is not sent again (R12)");
     return true;
+  }
+
+  /** How long the next acknowledgement will take, as far as is known; one that is overdue counts. */
+  expectedAckMs(nowMs: number): number {
+    const overdueMs = this.#timedIndex === 0 ? 0 : nowMs - this.#timedMs;
+    return Math.max(this.ackMs, overdueMs);
   }
 
   /**
@@ -185,6 +216,7 @@ export class Progress implements Id64 {
   }
 
   #clear(): void {
+    this.#timedIndex = 0;
     this.#head = 0;
     this.#count = 0;
     this.#bytes = 0;

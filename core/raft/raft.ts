@@ -87,6 +87,7 @@ export class Raft {
       state.heartbeatDeadlineMs,
       state.quorumDeadlineMs,
       state.commitNoticeMs,
+      state.heldMs,
       state.transferDeadlineMs,
       reads,
     );

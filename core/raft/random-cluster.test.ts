@@ -44,6 +44,7 @@ class Chaos {
         proposalBytesMax: prng.pick([64, 4096]),
         proposalCountMax: prng.pick([4, 100]),
         raftReadCountMax: prng.pick([2, 100]),
+        sparedDelayMs: prng.pick([0, 2, 50]),
       },
     });
   }

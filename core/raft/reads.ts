@@ -44,6 +44,10 @@ export function onReadIndex(state: RaftState, message: RaftMessage): void {
   if (state.role !== "leader") return; // the follower's deadline hands the reads back
   if (state.readCount >= state.limits.raftReadCountMax) return;
   state.readCount++;
+  // What the read will need, if it is held back, goes out while the read is being confirmed.
+  const member = state.tracker.find(message.fromHi, message.fromLo);
+  if (member !== undefined && member.wantedCommit < state.commitIndex)
+    member.wantedCommit = state.commitIndex;
   openGroup(state).remote.push({
     hi: message.fromHi,
     lo: message.fromLo,

@@ -6,6 +6,7 @@ import { sendHeartbeat } from "./heartbeat.ts";
 import { MESSAGE_APPEND, MESSAGE_TIMEOUT_NOW, type RaftMessage } from "./message.ts";
 import type { Progress } from "./progress.ts";
 import { confirmReads } from "./reads.ts";
+import { chooseSpared, isHeldBack } from "./sparing.ts";
 import type { RaftState } from "./state.ts";
 
 /** Appends on the way to one peer that were read from storage: enough to hide the link, and little work per turn. */
@@ -35,12 +36,14 @@ export function maybeCommit(state: RaftState): void {
 /** Part of every output: to each peer whatever it may get. */
 export function replicate(state: RaftState): void {
   const members = state.tracker.members;
+  chooseSpared(state);
+  state.heldMs = Infinity;
   const isDue = state.limits.commitNoticeDelayMs === 0 || state.nowMs >= state.commitNoticeMs;
   let isWaiting = false;
   for (let i = 0; i < members.length; i++) {
     const member = members[i]!;
     if (member === state.self) continue;
-    while (sendAppend(state, member));
+    if (!isHeldBack(state, member)) while (sendAppend(state, member));
     if (!lacksCommit(state, member)) continue;
     if (isDue || member.sentCommit < member.wantedCommit) sendHeartbeat(state, member, 0);
     else isWaiting = true;
@@ -115,8 +118,7 @@ function append(state: RaftState, member: Progress): RaftMessage {
 }
 
 function noteSent(state: RaftState, member: Progress, last: number, bytes: number): void {
-  member.sent(last, bytes);
-  member.sentMs = state.nowMs;
+  member.sent(last, bytes, state.nowMs);
   const commit = Math.min(state.commitIndex, last);
   if (commit > member.sentCommit) member.sentCommit = commit;
 }
@@ -135,7 +137,7 @@ export function onAppendReply(state: RaftState, message: RaftMessage): void {
   member.contactMs = state.nowMs;
   if (message.reject) return onRejected(state, member, message);
   if (message.index > state.log.lastIndex) return; // no member of ours says that
-  const news = member.acknowledged(message.index);
+  const news = member.acknowledged(message.index, state.nowMs);
   if (member.state === "probe" && message.index === member.match) member.becomeReplicate();
   // As soon as the logs meet again, whatever the snapshot on its way was.
   else if (member.state === "snapshot" && member.match >= state.log.compactedIndex) member.becomeReplicate();

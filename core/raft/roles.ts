@@ -130,6 +130,7 @@ function clearLeaderState(state: RaftState): void {
   state.heartbeatDeadlineMs = Infinity;
   state.quorumDeadlineMs = Infinity;
   state.commitNoticeMs = Infinity;
+  state.heldMs = Infinity;
   state.termFirstIndex = 0;
   state.transferTarget = undefined;
   state.transferOrdered = false;

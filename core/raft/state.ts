@@ -133,6 +133,9 @@ export class RaftState {
   quorumDeadlineMs = Infinity;
   /** When those followers are told the commit index that no append has told; Infinity when all know it. */
   commitNoticeMs = Infinity;
+  /** Some followers are enough for now, the others are spared; and when the first of these gets what was held back. */
+  sparing = false;
+  heldMs = Infinity;
   /** First entry of this term: until it is committed no reads and no membership changes (R2, R15). */
   termFirstIndex = 0;
   /** Of the leader's own heartbeats; confirms reads. Never a caller's number (R3). */

@@ -214,7 +214,13 @@ export class TestNode {
   #create(nowMs: number): Raft {
     const { id, seed = 1, electionMs = 1000, heartbeatMs = 100, limits } = this.#options;
     // Small chunks: tests start members by the thousand.
-    const all = { ...DEFAULT_LIMITS, raftArenaBytes: 4096, commitNoticeDelayMs: 0, ...limits };
+    const all = {
+      ...DEFAULT_LIMITS,
+      raftArenaBytes: 4096,
+      commitNoticeDelayMs: 0,
+      sparedDelayMs: 0,
+      ...limits,
+    };
     const { index, term, confState } = this.snapshot;
     const log = new RaftLog({ arenaBytes: all.raftArenaBytes, compactedIndex: index, compactedTerm: term });
     for (const entry of this.entries) {

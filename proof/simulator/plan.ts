@@ -302,6 +302,7 @@ function drawLimits(prng: Prng): Limits {
     leaseCheckpointMs: prng.pick([300, 1_000, 60_000]),
     admittedMs: prng.pick([2, 20, 100]),
     admittedCountMin: prng.pick([4, 1_000]),
+    sparedDelayMs: prng.pick([0, 2, 2, 20]),
   };
 }
 
