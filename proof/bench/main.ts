@@ -1,6 +1,7 @@
 // `holdfast bench`: the subcommands.
 
 import * as fs from "node:fs";
+import { compileSoon } from "../../io/compile-soon.ts";
 import { compare, type CompareResult, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
 import { diffBuilds, parseDiff } from "./build-diff.ts";
@@ -51,6 +52,7 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
       io.stdout.write(helpOf(command));
       return 0;
     }
+    compileSoon();
     if (isWorkload(command)) return await benchWorkload(command, rest, io);
     if (command === "compare") return await benchCompare(rest, io);
     if (command === "picture") return benchPicture(rest);
