@@ -94,6 +94,20 @@ test("an entry that takes too long is counted as slow and logged with its operat
   ]);
 });
 
+test("a long replay of short puts is not slow, the same time for a few of them is", () => {
+  const it = scene();
+  for (const count of [80_000, 50]) {
+    it.times.begin();
+    for (let i = 0; i < count; i++) it.times.put(true);
+    it.nowMs += 300;
+    it.times.end();
+  }
+  assert.deepEqual(
+    it.warnings.map((warning) => warning["requests"]),
+    [50],
+  );
+});
+
 test("the first range of a turn is measured, and the others count like it", () => {
   let nowMs = 0;
   const metrics = new Metrics();
