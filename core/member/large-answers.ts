@@ -59,23 +59,63 @@ export class LargeAnswers {
   }
 }
 
-/** The answer of a Range, one message that the transport pulls. */
-export class PulledRange implements Producer, LargeAnswer {
+/** What holds the records of an answer. */
+interface Held {
+  abandon(): void;
+}
+
+/** An answer from its first byte to its end, of which there is one. */
+class OpenAnswer implements LargeAnswer {
   readonly #call: Call;
-  readonly #producer: Producer;
+  readonly #held: Held;
   readonly #all: LargeAnswers;
   startedMs = 0;
-  #ended = false;
+  isOver = false;
+
+  constructor(call: Call, held: Held, all: LargeAnswers) {
+    this.#call = call;
+    this.#held = held;
+    this.#all = all;
+  }
+
+  begin(nowMs: number): void {
+    this.startedMs = nowMs;
+    this.#all.add(this);
+  }
+
+  /** All is on its way, or the reader is gone. */
+  finish(): void {
+    if (this.#leave()) this.#call.finish();
+  }
+
+  end(status: Status): void {
+    if (this.#leave()) this.#call.abort(status);
+  }
+
+  /** False when it has ended before. */
+  #leave(): boolean {
+    if (this.isOver) return false;
+    this.isOver = true;
+    this.#held.abandon();
+    this.#all.remove(this);
+    return true;
+  }
+}
+
+/** The answer of a Range, one message that the transport pulls. */
+export class PulledRange implements Producer {
+  readonly #call: Call;
+  readonly #producer: Producer;
+  readonly #open: OpenAnswer;
 
   constructor(call: Call, producer: Producer, all: LargeAnswers) {
     this.#call = call;
     this.#producer = producer;
-    this.#all = all;
+    this.#open = new OpenAnswer(call, producer, all);
   }
 
   start(sizeBytes: number, nowMs: number): void {
-    this.startedMs = nowMs;
-    this.#all.add(this);
+    this.#open.begin(nowMs);
     this.#call.state = this;
     this.#call.sendLarge(sizeBytes, this);
     if (this.#call.cancelled) this.cancel();
@@ -83,7 +123,7 @@ export class PulledRange implements Producer, LargeAnswer {
 
   pull(writer: ByteWriter, roomBytes: number): boolean {
     if (!this.#producer.pull(writer, roomBytes)) return false;
-    if (this.#leave()) this.#call.finish();
+    this.#open.finish();
     return true;
   }
 
@@ -94,62 +134,34 @@ export class PulledRange implements Producer, LargeAnswer {
 
   /** The reader is gone. */
   cancel(): void {
-    if (this.#leave()) this.#call.finish();
-  }
-
-  end(status: Status): void {
-    if (this.#leave()) this.#call.abort(status);
-  }
-
-  /** False when it has ended before. */
-  #leave(): boolean {
-    if (this.#ended) return false;
-    this.#ended = true;
-    this.#producer.abandon();
-    this.#all.remove(this);
-    return true;
+    this.#open.finish();
   }
 }
 
 /** The answer of a RangeStream, several messages that are written while the call has room. */
-export class StreamedRange implements LargeAnswer {
+export class StreamedRange {
   readonly #call: Call;
   readonly #stream: RangeStream;
-  readonly #all: LargeAnswers;
-  readonly startedMs: number;
-  #ended = false;
+  readonly #open: OpenAnswer;
 
   constructor(call: Call, stream: RangeStream, all: LargeAnswers, nowMs: number) {
     this.#call = call;
     this.#stream = stream;
-    this.#all = all;
-    this.startedMs = nowMs;
-    all.add(this);
+    this.#open = new OpenAnswer(call, stream, all);
+    this.#open.begin(nowMs);
   }
 
   /** Sends what the reader takes now. */
   go(): void {
-    while (!this.#ended && this.#call.writable) {
+    while (!this.#open.isOver && this.#call.writable) {
       const isLast = this.#stream.next(this.#call.beginMessage());
       this.#call.endMessage();
-      if (isLast) this.cancel();
+      if (isLast) this.#open.finish();
     }
   }
 
-  /** All is sent, or the reader is gone. */
+  /** The reader is gone. */
   cancel(): void {
-    if (this.#leave()) this.#call.finish();
-  }
-
-  end(status: Status): void {
-    if (this.#leave()) this.#call.abort(status);
-  }
-
-  #leave(): boolean {
-    if (this.#ended) return false;
-    this.#ended = true;
-    this.#stream.abandon();
-    this.#all.remove(this);
-    return true;
+    this.#open.finish();
   }
 }
