@@ -2,6 +2,7 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
+import type { HeaderBlock } from "../http2/header-block.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import type { Method } from "../wire/service.ts";
 import { CODE, type Status } from "../wire/status.ts";
@@ -56,6 +57,9 @@ export class ClientCall implements MessageSink {
   deadlineMs = Infinity;
   options: CallOptions | undefined = undefined;
   messageCount = 0;
+  /** What came ahead of the first message, and behind the last. */
+  headers: HeaderBlock | undefined = undefined;
+  trailers: HeaderBlock | undefined = undefined;
   /** While waiting: messages to be sent, with prefixes, and whether the end follows them. */
   waiting: ByteWriter | undefined = undefined;
   waitingStart = 0;
@@ -108,6 +112,11 @@ export class ClientCall implements MessageSink {
     if (this.phase !== CALL_FREE) this.#host.cancel(this);
   }
 
+  /** A response field: of the trailers once they are there (in `onEnd`), else of the headers; one character per byte. */
+  metadata(name: string): string | undefined {
+    return this.trailers?.get(name) ?? this.headers?.get(name);
+  }
+
   /** False while too many bytes wait; `onWritable` follows. */
   get writable(): boolean {
     return this.phase === CALL_OPEN && this.#host.isWritable(this);
@@ -123,6 +132,8 @@ export class ClientCall implements MessageSink {
     this.state = undefined;
     this.isRefused = false;
     this.messageCount = 0;
+    this.headers = undefined;
+    this.trailers = undefined;
     this.isHalfClosed = false;
     this.#badStatus = undefined;
     this.reader.reset();

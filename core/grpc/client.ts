@@ -358,6 +358,8 @@ export class ClientConnection implements Http2Events, ClientCallHost {
       if (isEnd) this.endCall(call, CODE.internal, "an interim response ended the call");
       return;
     }
+    if (isEnd) call.trailers = block;
+    else call.headers = block;
     if (head.foreignCode >= 0) return this.endCall(call, head.foreignCode, head.foreignText);
     if (!isEnd) return;
     if (call.reader.isPartial) return this.endCall(call, CODE.internal, "the server ended within a message");

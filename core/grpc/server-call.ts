@@ -67,6 +67,9 @@ export class ServerCall implements MessageSink {
   /** How the call ends, once that is known. */
   code = 0;
   text = "";
+  /** Further response fields, names and values in turn; undefined without any. */
+  headers: string[] | undefined = undefined;
+  trailers: string[] | undefined = undefined;
   /** Set while the stream carries plain HTTP and no call. */
   exchange: HttpExchange | undefined = undefined;
   readonly #host: CallHost;
@@ -99,6 +102,17 @@ export class ServerCall implements MessageSink {
   /** A request field such as `token`, `authorization`, `hasleader`; one character per byte. */
   metadata(name: string): string | undefined {
     return this.head?.block.get(name);
+  }
+
+  /** A response field ahead of the first message; the name in lower case, one character per byte, `-bin` ones in base64. */
+  addHeader(name: string, value: string): void {
+    assert(!this.stream.headersSent, "headers go out before the first message");
+    (this.headers ??= []).push(name, value);
+  }
+
+  /** The same behind the last message. */
+  addTrailer(name: string, value: string): void {
+    (this.trailers ??= []).push(name, value);
   }
 
   /** 0 control and watch, 1 unary, 2 large: whose bytes go first when not all fit. */
@@ -174,6 +188,8 @@ export class ServerCall implements MessageSink {
     this.requestCount = 0;
     this.code = CODE.ok;
     this.text = "";
+    this.headers = undefined;
+    this.trailers = undefined;
     this.reader.reset();
     this.stream.priority = head.method.kind === "bidi" ? PRIORITY_WATCH : PRIORITY_UNARY;
   }

@@ -286,13 +286,17 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     const http2 = this.#http2;
     const isOnly = !stream.headersSent;
     http2.output.beginHeaders();
-    if (isOnly) this.#writeCached(this.#responseHead, writeResponseHead);
+    if (isOnly) {
+      this.#writeCached(this.#responseHead, writeResponseHead);
+      this.#writeFields(call.headers);
+    }
     if (call.code === CODE.ok) this.#writeCached(this.#okTrailers, writeOkTrailers);
     else {
       http2.output.encoder.repeated(http2.output.out, "grpc-status", String(call.code));
       if (call.text !== "")
         http2.output.encoder.once(http2.output.out, "grpc-message", encodePercent(call.text));
     }
+    this.#writeFields(call.trailers);
     http2.output.endHeaders(stream, true);
   }
 
@@ -308,7 +312,7 @@ export class GrpcServerConnection implements Http2Events, CallHost {
 
   beginMessage(call: ServerCall): ByteWriter {
     const stream = call.stream;
-    if (!stream.headersSent && !call.cancelled) this.#writeResponseHead(stream);
+    if (!stream.headersSent && !call.cancelled) this.#writeResponseHead(call);
     const writer = this.#http2.output.beginMessage(stream);
     writer.ensure(MESSAGE_PREFIX_SIZE_BYTES);
     writer.position += MESSAGE_PREFIX_SIZE_BYTES;
@@ -390,10 +394,17 @@ export class GrpcServerConnection implements Http2Events, CallHost {
 
   // ---- Response heads ----------------------------------------------------------------------------------------------
 
-  #writeResponseHead(stream: Http2Stream): void {
+  #writeResponseHead(call: ServerCall): void {
     this.#http2.output.beginHeaders();
     this.#writeCached(this.#responseHead, writeResponseHead);
-    this.#http2.output.endHeaders(stream, false);
+    this.#writeFields(call.headers);
+    this.#http2.output.endHeaders(call.stream, false);
+  }
+
+  #writeFields(fields: readonly string[] | undefined): void {
+    if (fields === undefined) return;
+    const { out, encoder } = this.#http2.output;
+    for (let i = 0; i < fields.length; i += 2) encoder.once(out, fields[i]!, fields[i + 1]!);
   }
 
   #writeCached(cache: HeaderCache, write: (http2: Http2Connection) => void): void {

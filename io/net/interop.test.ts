@@ -30,6 +30,8 @@ const FULL_DUPLEX = METHOD.watch;
 const REQUEST_SIZE_BYTES = 271_828;
 const RESPONSE_SIZE_BYTES = 314_159;
 const SIZES = [31_415, 9, 2_653, 58_979];
+const ECHO_INITIAL = "x-grpc-test-echo-initial";
+const ECHO_TRAILING = "x-grpc-test-echo-trailing-bin";
 const SPECIAL_TEXT = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n";
 
 class InteropHandler implements ServerHandler {
@@ -37,7 +39,8 @@ class InteropHandler implements ServerHandler {
     if (call.method === STATUS_UNARY) return call.failWith(2, SPECIAL_TEXT);
     if (call.method === SLEEPING_UNARY) return;
     if (call.method === METADATA_UNARY) {
-      call.beginMessage().utf8(call.metadata("x-grpc-test-echo-initial") ?? "");
+      echoMetadata(call);
+      call.beginMessage().raw(bytes, start, end);
     } else if (call.method === LARGE_UNARY) {
       assert.equal(end - start, REQUEST_SIZE_BYTES);
       call.beginMessage().raw(new Uint8Array(RESPONSE_SIZE_BYTES), 0, RESPONSE_SIZE_BYTES);
@@ -45,8 +48,8 @@ class InteropHandler implements ServerHandler {
     call.endMessage();
     call.finish();
   }
-  onStreamOpen(_call: ServerCall): void {
-    // requests follow
+  onStreamOpen(call: ServerCall): void {
+    echoMetadata(call);
   }
   onStreamMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const text = Buffer.from(bytes.slice(start, end)).toString();
@@ -64,6 +67,25 @@ class InteropHandler implements ServerHandler {
   onWritable(_call: ServerCall): void {
     // the client of these tests reads
   }
+}
+
+function echoMetadata(call: ServerCall): void {
+  const initial = call.metadata(ECHO_INITIAL);
+  const trailing = call.metadata(ECHO_TRAILING);
+  if (initial !== undefined) call.addHeader(ECHO_INITIAL, initial);
+  if (trailing !== undefined) call.addTrailer(ECHO_TRAILING, trailing);
+}
+
+/** The same by a server of grpc-js; what is to be sent at the end. */
+function jsEchoMetadata(call: {
+  readonly metadata: grpc.Metadata;
+  sendMetadata: (fields: grpc.Metadata) => void;
+}): grpc.Metadata {
+  const [initial, trailing] = [new grpc.Metadata(), new grpc.Metadata()];
+  for (const value of call.metadata.get(ECHO_INITIAL)) initial.add(ECHO_INITIAL, value);
+  for (const value of call.metadata.get(ECHO_TRAILING)) trailing.add(ECHO_TRAILING, value);
+  if (call.metadata.get(ECHO_INITIAL).length > 0) call.sendMetadata(initial);
+  return trailing;
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -100,6 +122,7 @@ before(async () => {
       large: definitionOf(LARGE_UNARY),
       status: definitionOf(STATUS_UNARY),
       sleeping: definitionOf(SLEEPING_UNARY),
+      metadata: definitionOf(METADATA_UNARY),
       duplex: definitionOf(FULL_DUPLEX),
       stream: definitionOf(SERVER_STREAMING),
     },
@@ -114,9 +137,14 @@ before(async () => {
         Buffer
       >,
       sleeping: (() => undefined) as grpc.handleUnaryCall<Buffer, Buffer>,
+      metadata: ((call, done) => done(null, call.request, jsEchoMetadata(call))) as grpc.handleUnaryCall<
+        Buffer,
+        Buffer
+      >,
       duplex: ((call) => {
+        const trailing = jsEchoMetadata(call);
         call.on("data", (request: Buffer) => call.write(Buffer.alloc(Number(request.toString()))));
-        call.on("end", () => call.end());
+        call.on("end", () => call.end(trailing));
       }) as grpc.handleBidiStreamingCall<Buffer, Buffer>,
       stream: ((call) => {
         for (const size of SIZES) call.write(Buffer.alloc(size));
@@ -265,13 +293,60 @@ test("empty_stream", async () => {
   assert.deepEqual(await ourCall(FULL_DUPLEX, (call) => call.halfClose()), { code: 0, text: "", sizes: [] });
 });
 
-test("custom_metadata", async () => {
+const INITIAL_VALUE = "test_initial_metadata_value";
+const TRAILING_VALUE = Buffer.of(0xab, 0xab, 0xab);
+
+interface Echo {
+  readonly initial: unknown;
+  readonly trailing: unknown;
+}
+
+/** What our server sends back to a call of grpc-js, unary or not. */
+function jsEcho(run: (metadata: grpc.Metadata) => grpc.Call & NodeJS.EventEmitter): Promise<Echo> {
   const metadata = new grpc.Metadata();
-  metadata.set("x-grpc-test-echo-initial", "test_initial_metadata_value");
-  assert.equal(
-    (await jsUnary(METADATA_UNARY, Buffer.alloc(0), {}, metadata)).reply,
-    "test_initial_metadata_value",
+  metadata.set(ECHO_INITIAL, INITIAL_VALUE);
+  metadata.set(ECHO_TRAILING, TRAILING_VALUE);
+  return new Promise((resolve) => {
+    let initial: unknown;
+    const call = run(metadata);
+    call.on("metadata", (fields: grpc.Metadata) => (initial = fields.get(ECHO_INITIAL)[0]));
+    call.on("status", ({ metadata: fields }: grpc.StatusObject) =>
+      resolve({ initial, trailing: fields.get(ECHO_TRAILING)[0] }),
+    );
+  });
+}
+
+/** What the server of grpc-js sends back to our client. */
+function ourEcho(method: Method, run: (call: ClientCall) => void, then?: (call: ClientCall) => void) {
+  const metadata = { [ECHO_INITIAL]: INITIAL_VALUE, [ECHO_TRAILING]: TRAILING_VALUE.toString("base64") };
+  return new Promise<Echo>((resolve) => {
+    let initial: string | undefined;
+    const onMessage = (call: ClientCall): void => {
+      initial = call.metadata(ECHO_INITIAL);
+      then?.(call);
+    };
+    const onEnd = (call: ClientCall): void =>
+      resolve({ initial, trailing: Buffer.from(call.metadata(ECHO_TRAILING) ?? "", "base64") });
+    run(ours.call(method, { onMessage, onEnd }, { metadata }));
+  });
+}
+
+test("custom_metadata", async () => {
+  const expected = { initial: INITIAL_VALUE, trailing: TRAILING_VALUE };
+  const unary = await jsEcho((metadata) =>
+    js.makeUnaryRequest(METADATA_UNARY.path, identity, identity, Buffer.alloc(1), metadata, () => undefined),
   );
+  assert.deepEqual(unary, expected);
+  const duplex = await jsEcho((metadata) => {
+    const call = js.makeBidiStreamRequest(FULL_DUPLEX.path, identity, identity, metadata);
+    call.on("data", () => call.end());
+    call.write(Buffer.from("9"));
+    return call;
+  });
+  assert.deepEqual(duplex, expected);
+  assert.deepEqual(await ourEcho(METADATA_UNARY, sendOnce(1)), expected);
+  const send = (call: ClientCall): void => sendText(call, "9");
+  assert.deepEqual(await ourEcho(FULL_DUPLEX, send, (call) => call.halfClose()), expected);
 });
 
 test("status_code_and_message, special_status_message", async () => {
