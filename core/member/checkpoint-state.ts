@@ -7,6 +7,7 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import type { Id64 } from "../base/ids.ts";
 import type { Disk } from "../base/ports.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
+import { LeaseImageError } from "../lease/lease-image.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import { CheckpointError } from "../mvcc/checkpoint-format.ts";
 import { loadCheckpoint } from "../mvcc/load-checkpoint.ts";
@@ -14,6 +15,7 @@ import { Store } from "../mvcc/store.ts";
 import type { ConfState } from "../raft/configuration.ts";
 import { ProtoReader, WireError } from "../wire/reader.ts";
 import { Alarms } from "./alarms.ts";
+import { badFieldOf } from "./checkpoint-head.ts";
 import { EFFECT_HASH_VERSION } from "./effect-hash.ts";
 import { FORMAT_VERSION, FORMAT_VERSION_FIRST } from "./format.ts";
 import { Membership } from "./membership.ts";
@@ -129,7 +131,7 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
   const formatVersion = json.formatVersion ?? FORMAT_VERSION_FIRST;
   const known = options.formatVersion ?? FORMAT_VERSION;
   if (formatVersion > known) throw tooNew(directory, `The cluster has format ${formatVersion}`, known);
-  lessor.image.restore(extra, leasesStart, extra.length);
+  restoreLeases(lessor, { extra, leasesStart, directory });
   store.leases = lessor;
   store.attachLeases();
   return {
@@ -143,6 +145,20 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
     formatVersion,
     effectHash: json.effectHash?.version === EFFECT_HASH_VERSION ? json.effectHash.value : undefined,
   };
+}
+
+/** The leases of a checkpoint, into an empty lessor. */
+export function restoreLeases(
+  lessor: Lessor,
+  from: { readonly extra: Uint8Array; readonly leasesStart: number; readonly directory: string },
+): void {
+  const { extra, leasesStart, directory } = from;
+  try {
+    lessor.image.restore(extra, leasesStart, extra.length);
+  } catch (error) {
+    if (!(error instanceof LeaseImageError)) throw error;
+    throw unusable(directory, `The checkpoint's leases cannot be read: ${error.message}`);
+  }
 }
 
 export interface HeadJson {
@@ -160,7 +176,7 @@ export interface HeadJson {
 
 /**
  * The head, and where the leases begin. The checkpoint's checksums were verified, so what cannot be read here was written
- * by another version.
+ * by another version, or by somebody who means harm.
  */
 export function splitExtra(extra: Uint8Array, directory: string): { json: HeadJson; leasesStart: number } {
   const reader = new ProtoReader();
@@ -180,23 +196,23 @@ export function splitExtra(extra: Uint8Array, directory: string): { json: HeadJs
   if (json.version > HEAD_VERSION) {
     throw tooNew(directory, `The checkpoint's head has version ${json.version}`, HEAD_VERSION);
   }
+  const field = badFieldOf(json);
+  if (field !== undefined)
+    throw unusable(
+      directory,
+      `The checkpoint's head cannot be read: its field ${field} is not as it is written`,
+    );
   return { json, leasesStart };
 }
 
 function unreadable(directory: string): CheckpointError {
-  const where = { file: `${directory}/manifest`, offset: 0 };
-  return new CheckpointError(
-    "unusable",
-    where,
-    "The checkpoint's head cannot be read: use the program that wrote it",
-  );
+  return unusable(directory, "The checkpoint's head cannot be read: use the program that wrote it");
 }
 
 function tooNew(directory: string, what: string, known: number): CheckpointError {
-  const where = { file: `${directory}/manifest`, offset: 0 };
-  return new CheckpointError(
-    "unusable",
-    where,
-    `${what}, this program reads up to ${known}: use a newer one`,
-  );
+  return unusable(directory, `${what}, this program reads up to ${known}: use a newer one`);
+}
+
+function unusable(directory: string, text: string): CheckpointError {
+  return new CheckpointError("unusable", { file: `${directory}/manifest`, offset: 0 }, text);
 }

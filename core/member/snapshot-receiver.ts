@@ -1,8 +1,10 @@
 // The follower's side of a snapshot: pieces go into a directory of their own, durable before they are acknowledged; when
-// all are there the checkpoint is read and verified, the pointer to the data directory is turned, and the state replaced.
+// all are there the checkpoint is read and verified, or refused and sent again; then consensus hears of it, the pointer to the
+// data directory is turned, and the state replaced.
 //
 //   member/data.<index>/   a received checkpoint; `member/current` names the directory in use (member/data without it)
 
+import { assert } from "../base/assert.ts";
 import type { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
@@ -14,6 +16,8 @@ import { DATA_DIRECTORY_PREFIX, loadState, pointToData } from "./checkpoint-stat
 import { encodeConfState } from "./checkpointer.ts";
 import { makeLessor } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
+import type { MemberOptions } from "./options.ts";
+import type { ReceivedState } from "./rejoin.ts";
 import { beginFrame, endFrame, FRAME_SNAPSHOT_ACK, LANE_CONTROL } from "./peer-frames.ts";
 import {
   ACK_DONE,
@@ -55,15 +59,26 @@ interface Incoming {
   isBroken: boolean;
 }
 
+export type LoadReceived = (options: MemberOptions, directory: string) => ReceivedState;
+
+/** Throws CheckpointError when it is not as it should be. */
+function loadReceived(options: MemberOptions, directory: string): ReceivedState {
+  const lessor = makeLessor(options);
+  return { state: loadState(options, directory, lessor), lessor, directory };
+}
+
 export class SnapshotReceiver {
   readonly #member: Member;
   #incoming: Incoming | undefined;
   /** Complete, and stepped into the machine; it says when to install. */
-  #complete: { readonly directory: string; readonly peer: Id64; readonly number: number } | undefined;
+  #complete: { readonly received: ReceivedState; readonly peer: Id64; readonly number: number } | undefined;
   #nextDirectory = 0;
+  readonly #load: LoadReceived;
 
-  constructor(member: Member) {
+  /** `load` reads what has arrived. */
+  constructor(member: Member, load: LoadReceived = loadReceived) {
     this.#member = member;
+    this.#load = load;
   }
 
   /** Pieces are expected: something came lately, and none is missing. */
@@ -159,46 +174,65 @@ export class SnapshotReceiver {
     disk.syncDirectory("member");
     this.#incoming = undefined;
     if (message === undefined) return this.#handState(incoming);
-    this.#complete = { directory: incoming.directory, peer: incoming.peer, number: incoming.number };
-    this.#member.raft.step(message, this.#member.nowMs);
+    this.#handSnapshot(incoming, message);
   }
 
-  #handState({ directory, peer, number }: Incoming): void {
-    const { options, rejoin } = this.#member;
-    // Another state was adopted meanwhile.
-    if (!rejoin.isActive) return this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(0));
-    const lessor = makeLessor(options);
-    let isTaken = false;
+  // Read before consensus hears of it: from then on the log is gone, and what cannot be read could not be refused.
+  #handSnapshot(incoming: Incoming, message: RaftMessage): void {
+    const { peer, number } = incoming;
+    const { raft, nowMs } = this.#member;
+    const received = this.#read(incoming.directory, message.index);
+    if (received !== undefined) {
+      this.#complete = { received, peer, number };
+      raft.step(message, nowMs);
+      if (raft.hasSnapshotToInstall) return;
+      // Overtaken by appends, or of a leader that is deposed.
+      this.#complete = undefined;
+    }
+    this.#remove(incoming);
+    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(received !== undefined)));
+  }
+
+  #handState(incoming: Incoming): void {
+    const { peer, number, directory } = incoming;
+    const { rejoin } = this.#member;
+    // Another state may have been adopted meanwhile.
+    const received = rejoin.isActive ? this.#read(directory, undefined) : undefined;
+    const isTaken = received !== undefined && rejoin.received(received);
+    if (!isTaken) this.#remove(incoming);
+    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(isTaken)));
+  }
+
+  /**
+   * What has arrived, at this index when one is given. Undefined when it cannot be read: whoever sent it may be the one that is
+   * wrong, and it is asked for again, of whoever leads then.
+   */
+  #read(directory: string, index: number | undefined): ReceivedState | undefined {
+    const { options } = this.#member;
     try {
-      isTaken = rejoin.received({ state: loadState(options, directory, lessor), lessor, directory });
+      const received = this.#load(options, directory);
+      const { appliedIndex } = received.state;
+      if (index === undefined || appliedIndex === index) return received;
+      options.events.warn("a received snapshot is refused", { index: appliedIndex, expected: index });
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
-      // Whoever sent it may be the one that is wrong next: asked for again, of whoever leads then.
-      options.events.warn("a state that was fetched cannot be read", { reason: error.message });
+      options.events.warn("a received snapshot is refused", { reason: error.message });
     }
-    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(isTaken)));
+    return undefined;
   }
 
   /** The machine wants it installed: it replaces log and state. */
   install(meta: SnapshotMeta): void {
     const complete = this.#complete;
-    if (complete === undefined) throw new Error("a snapshot is installed when it has arrived");
+    assert(complete !== undefined, "a snapshot is installed when it has arrived");
     this.#complete = undefined;
     const member = this.#member;
     const { options } = member;
-    const lessor = makeLessor(options);
-    const state = loadState(options, complete.directory, lessor);
-    if (state.appliedIndex !== meta.index) {
-      const where = { file: `${complete.directory}/manifest`, offset: 0 };
-      throw new CheckpointError(
-        "damaged",
-        where,
-        `The received snapshot is at index ${state.appliedIndex}, not ${meta.index}`,
-      );
-    }
+    const { state, lessor, directory } = complete.received;
+    assert(state.appliedIndex === meta.index, "what is installed is what consensus was told of");
     // From here on a restart starts from it, though the log still ends before: see recovery.ts.
-    pointToData(options.disk, { directory: complete.directory, receivedIndex: meta.index });
-    member.adopt(state, { lessor, directory: complete.directory, meta });
+    pointToData(options.disk, { directory, receivedIndex: meta.index });
+    member.adopt(state, { lessor, directory, meta });
     options.events.info("applied snapshot", { index: meta.index, term: meta.term });
     this.#acknowledge(complete.peer, complete.number, ACK_DONE, (writer) => writer.byte(1));
   }
@@ -221,8 +255,12 @@ export class SnapshotReceiver {
     if (incoming === undefined) return;
     this.#incoming = undefined;
     for (const file of incoming.files) file.close();
-    for (const file of incoming.offer.files)
-      this.#member.options.disk.remove(`${incoming.directory}/${file.name}`);
+    this.#remove(incoming);
+  }
+
+  /** Its files, which are closed. */
+  #remove({ directory, offer }: Incoming): void {
+    for (const file of offer.files) this.#member.options.disk.remove(`${directory}/${file.name}`);
   }
 
   // Four parameters: to whom, of what, which kind, and what it says.

@@ -10,7 +10,8 @@ import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
 import { MESSAGE_SNAPSHOT, RaftMessage } from "../raft/message.ts";
 import type { Member } from "./member.ts";
 import { FRAME_SNAPSHOT, FrameReader, LANE_BULK } from "./peer-frames.ts";
-import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import type { ReceivedState } from "./rejoin.ts";
+import { type LoadReceived, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 
 const LEADER = id64(0, 1);
@@ -22,6 +23,9 @@ const FILES: readonly (readonly [string, number])[] = [
   ["0000000000000003.seg", 0],
   ["manifest", 5_000],
 ];
+
+/** These files are no checkpoint. */
+const ARRIVED: LoadReceived = () => ({ state: { appliedIndex: 77 } }) as ReceivedState;
 
 /** A leader and a follower with nothing between them but frames, which the test hands over or loses. */
 class Stream {
@@ -40,7 +44,7 @@ class Stream {
   constructor() {
     this.writeFiles(1);
     this.sender = new SnapshotSender(this.#leader());
-    this.receiver = new SnapshotReceiver(this.#follower());
+    this.receiver = new SnapshotReceiver(this.#follower(), ARRIVED);
   }
 
   writeFiles(seed: number): void {
@@ -127,7 +131,11 @@ class Stream {
     const member = {
       nowMs: 0,
       dataDirectory: DATA,
-      raft: { term: 3, step: (message: RaftMessage) => this.arrived.push(message.index) },
+      raft: {
+        term: 3,
+        hasSnapshotToInstall: true,
+        step: (message: RaftMessage) => this.arrived.push(message.index),
+      },
       options: this.#options(this.followerDisk, this.toLeader, undefined),
     };
     return member as unknown as Member;

@@ -212,6 +212,11 @@ export class Raft {
     return snapshotMessage(this.#state, peer, meta);
   }
 
+  /** Follower: a snapshot that was stepped comes with the next output; false when it was not needed. */
+  get hasSnapshotToInstall(): boolean {
+    return this.#state.snapshot !== undefined && this.#state.snapshotSequence === 0;
+  }
+
   /** Leader: the stream of a snapshot ended. Appends go on from the snapshot, or from where the peer was. */
   snapshotReported(peer: Id64, ok: boolean): void {
     snapshotReported(this.#state, peer, ok);
