@@ -1,6 +1,6 @@
 // Members of two neighbouring format versions work together: a kind of entry that only newer members know is proposed once
 // every member knows it, and the cluster has said so in the log. Members tell each other the newest format they know with
-// the first frame of a connection; the leader raises the cluster's format with an entry; it never falls.
+// the first frames of a connection; the leader raises the cluster's format with an entry; it never falls.
 //
 //   format 1   etcd's kinds
 //   format 2   leaseRevokeBatch, formatVersionSet, divergenceAlarm; the hash of effects begins

@@ -80,6 +80,7 @@ export class Housekeeping {
 
   /** The store was replaced. */
   adopted(meta: SnapshotMeta): void {
+    this.past.abandon(STATUS.leaderChanged);
     this.past = new PastHousekeeping(this.#member.store, this.#member.limits);
     this.checkpointer.adopted(meta);
   }
@@ -185,7 +186,7 @@ export class Housekeeping {
   }
 
   #onStateFrame(from: Id64, frame: StateFrame): void {
-    const { formats, divergence, rejoin } = this.#member;
+    const { formats, divergence, rejoin, pastLives } = this.#member;
     switch (frame.kind) {
       case "format":
         return formats.announced(from, frame.version);
@@ -193,6 +194,10 @@ export class Housekeeping {
         return divergence.onHash(from, frame.index, frame.hash);
       case "want":
         return rejoin.onWant(from, frame.index);
+      case "life":
+        return pastLives.onLife(from, frame.life);
+      case "past":
+        return pastLives.onPast(from, frame.life, frame.past);
       case "address":
         return this.#member.peerList.introduced(from, frame.urls);
       case "unknown":

@@ -53,6 +53,7 @@ import { Divergence } from "./divergence.ts";
 import { FORMAT_WITH_CHECKED_CHANGES, Formats } from "./format.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import type { MemberOptions } from "./options.ts";
+import { PastLives } from "./past-lives.ts";
 import { beginFrame, endFrame, FRAME_CALL, FRAME_RAFT, LANE_BULK, LANE_CONTROL } from "./peer-frames.ts";
 import { PeerList } from "./peer-list.ts";
 import { PendingCalls } from "./pending.ts";
@@ -112,6 +113,7 @@ export class Member {
   readonly formats: Formats;
   readonly divergence: Divergence;
   readonly rejoin: Rejoin;
+  readonly pastLives: PastLives;
   readonly peerList: PeerList;
   readonly removal: Removal;
   /** Of the checkpoint, relative to the data directory. */
@@ -201,6 +203,7 @@ export class Member {
     this.formats = new Formats(this);
     this.divergence = new Divergence(this, parts.effectHash);
     this.rejoin = new Rejoin(this);
+    this.pastLives = new PastLives(this, parts.bootCounter);
     this.housekeeping = new Housekeeping(this);
     this.#applier = new Applier(this);
     this.#watchLog();
@@ -335,7 +338,7 @@ export class Member {
       const message = decodeMessage(bytes, start, end);
       if (message.kind === MESSAGE_HEARTBEAT_REPLY)
         this.peerStatistics.heartbeatAnswered(from, message.sequence, this.nowMs);
-      this.raft.step(message, this.nowMs);
+      this.pastLives.step(from, message);
     } else if (kind === FRAME_CALL) {
       const source = {
         peer: from,
@@ -351,6 +354,7 @@ export class Member {
 
   onPeerConnected(peer: Id64): void {
     this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
+    this.pastLives.connected(peer);
     sendFormat(this.options.peers, peer, this.formats.own);
     this.peerList.introduce(peer);
     this.options.waker.wake();
@@ -362,6 +366,7 @@ export class Member {
     if (!isConnected) {
       this.#connectedSinceMs.delete(id64Hex(peer));
       this.peerStatistics.disconnected(peer);
+      this.pastLives.disconnected(peer);
     }
     this.housekeeping.sender.disconnected(peer);
     this.raft.peerDisconnected(peer, this.clock.now());

@@ -5,6 +5,7 @@
 //   <data>/member/boot           how often this member was started: makes its request ids its own
 //   <data>/member/wal/           the log (core/wal)
 //   <data>/member/data/          checkpoints (core/mvcc)
+//   <data>/member/lost           why the directory may not be used any more (past-lives.ts)
 //
 // The identity says that the log and the boot counter were there: without them it is a directory that lost files. And without it
 // nothing was ever said in the member's name, so that a log with anything in it has lost its identity.
@@ -32,6 +33,7 @@ import {
 import { encodeConfState } from "./checkpointer.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
 import { makeLessor } from "./lease-keeper.ts";
+import { forgetLost, lostReason, REMEDY } from "./past-lives.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
@@ -74,6 +76,7 @@ export function openMember(options: MemberOptions): Member {
   disk.makeDirectory(WAL_DIRECTORY);
   disk.makeDirectory(DATA_DIRECTORY_PREFIX);
   const isFirstStart = storedIdentity(disk) === undefined;
+  checkNothingIsLost(options);
   const bootCounter = nextBoot(disk, isFirstStart);
   const lessor = makeLessor(options);
   const pointer = readDataPointer(disk);
@@ -96,6 +99,13 @@ export function openMember(options: MemberOptions): Member {
     appliedTerm,
     dataDirectory: pointer.directory,
   });
+}
+
+function checkNothingIsLost({ disk, forceNewCluster: isForced }: MemberOptions): void {
+  const reason = lostReason(disk);
+  if (reason === undefined) return;
+  if (!isForced) throw new DataDirectoryError(`The data directory may not be used: ${reason}; ${REMEDY}`);
+  forgetLost(disk);
 }
 
 function writeIdentity({ disk, memberId, clusterId }: MemberOptions): void {

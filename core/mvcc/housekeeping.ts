@@ -91,6 +91,13 @@ export class Housekeeping {
     return checkpoint;
   }
 
+  /** Another store takes this one's place: nobody waits for it any more. */
+  abandon(failure: Status): void {
+    for (const { done } of this.#hashes.splice(0)) done(undefined, failure);
+    for (const { done } of this.#compactionWaiters.splice(0)) done();
+    for (const done of this.#defragmentWaiters.splice(0)) done();
+  }
+
   /** Whether there may be something to do in slices. */
   get isBusy(): boolean {
     return (

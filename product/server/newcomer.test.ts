@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { id64 } from "../../core/base/ids.ts";
+import { type Id64, id64 } from "../../core/base/ids.ts";
 import type { Listed } from "./ask-peer.ts";
 import { Newcomer } from "./newcomer.ts";
 
@@ -16,7 +16,7 @@ function listed(clientUrls: readonly string[]): Listed {
 }
 
 function make(answers: readonly Listed[]) {
-  const state = { hasSpoken: false, isKnown: false };
+  const state = { hasSpoken: false, isKnown: false, admitted: [] as Id64[] };
   let next = 0;
   const newcomer = new Newcomer({
     memberId: SELF,
@@ -24,6 +24,7 @@ function make(answers: readonly Listed[]) {
     urlsOf: () => ["http://other"],
     ask: () => Promise.resolve(answers[next++]!),
     hasSpoken: () => state.hasSpoken,
+    onAdmitted: (peer) => void state.admitted.push(peer),
     onKnown: () => (state.isKnown = true),
   });
   return { newcomer, state };
@@ -37,6 +38,15 @@ test("a member that the cluster knows from an earlier life listens to nobody and
   await answered();
   assert.equal(state.isKnown, true);
   assert.equal(newcomer.admits(OTHER), false);
+  assert.deepEqual(state.admitted, []);
+});
+
+test("who is asked and knows nothing is listened to from then on", async () => {
+  const { newcomer, state } = make([listed([])]);
+  assert.equal(newcomer.admits(OTHER), false);
+  await answered();
+  assert.deepEqual(state.admitted, [OTHER]);
+  assert.equal(newcomer.admits(OTHER), true);
 });
 
 test("what others know of a member since it has spoken is of this life", async () => {

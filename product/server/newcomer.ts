@@ -14,6 +14,8 @@ export interface NewcomerOptions {
   readonly ask: (url: string) => Promise<Listed>;
   /** This member has told the cluster of itself: from then on what others know of it may be of this life. */
   readonly hasSpoken: () => boolean;
+  /** What this member said before it listened to it is lost: who it is, and what it knows. */
+  readonly onAdmitted: (peer: Id64) => void;
   /** The cluster knows this member from an earlier life. */
   readonly onKnown: () => void;
 }
@@ -49,10 +51,11 @@ export class Newcomer {
   }
 
   #answered(peer: Id64, listed: Listed): void {
-    const { clusterId, memberId, hasSpoken, onKnown } = this.#options;
+    const { clusterId, memberId, hasSpoken, onAdmitted, onKnown } = this.#options;
     const isKnown = id64Equal(listed.clusterId, clusterId) && knowsFromBefore(listed, memberId);
-    if (isKnown && !hasSpoken()) onKnown();
-    else this.#admitted.push(peer);
+    if (isKnown && !hasSpoken()) return onKnown();
+    this.#admitted.push(peer);
+    onAdmitted(peer);
   }
 }
 

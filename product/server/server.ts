@@ -274,6 +274,7 @@ class ServerProcess implements RunningServer {
       },
       ask: (url) => fetchMembers(url, this.#askOptions()),
       hasSpoken: () => member.housekeeping.hasAnnounced,
+      onAdmitted: (peer) => member.pastLives.admitted(peer),
       onKnown: () => {
         this.#log.error(alreadyBootstrapped(memberId).message);
         this.#end({ kind: "end", exitCode: 1 });

@@ -1,6 +1,7 @@
 /**
  * Every member of a cluster is replaced, one after the other, each with an empty disk: at the end no first member is left,
- * and newcomers read in the log of a cluster whose members are all others.
+ * and newcomers read in the log of a cluster whose members are all others. Then one comes back with an older copy of its
+ * directory.
  */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
@@ -84,6 +85,29 @@ try {
       assert.equal(count, KEY_COUNT * ROUNDS, endpoint);
     }
   });
+  await claim(
+    "replace: a member with an older copy of its directory stops, and is not started again",
+    async () => {
+      const member = members[2]!;
+      const { directory } = member.options;
+      const copy = path.join(folder, "copy");
+      await member.stop();
+      fs.cpSync(directory, copy, { recursive: true });
+      member.start();
+      await member.ready();
+      await write(members, ROUNDS);
+      await member.stop("SIGKILL");
+      fs.rmSync(directory, { recursive: true });
+      fs.renameSync(copy, directory);
+      member.start();
+      assert.equal((await member.ended).exitCode, 1, member.log);
+      assert.match(member.log, /another member has heard from this one in start/);
+      member.start();
+      assert.equal((await member.ended).exitCode, 1, member.log);
+      assert.match(member.log, /The data directory may not be used: .*remove this member/);
+      await write(members.slice(0, 2), ROUNDS + 1);
+    },
+  );
   if (process.exitCode === 1) {
     for (const member of members) console.log(`${member.options.name} said:\n${member.log.slice(-1500)}`);
   }

@@ -4,14 +4,15 @@
 // A process can be killed (its disk keeps what power loss or kill -9 leaves), paused (input waits, time goes on), and
 // started again on what is left. What it throws ends it; unless the fault was ours, that is a violation.
 
-import type { Id64 } from "../../core/base/ids.ts";
+import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import type { Limits } from "../../core/base/limits.ts";
 import { Metrics } from "../../core/base/metrics.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import type { Prng } from "../../core/base/prng.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
-import { openMember } from "../../core/member/recovery.ts";
+import { DataLostError } from "../../core/member/past-lives.ts";
+import { DataDirectoryError, openMember } from "../../core/member/recovery.ts";
 import { PowerLossError, type PowerLoss, SimulatedDisk } from "./disk.ts";
 import { NodeClock } from "./node-clock.ts";
 import type { DialledPeers, Frame, PeerNetwork, PeerPlace } from "./peer-network.ts";
@@ -56,6 +57,8 @@ export interface NodeHooks {
   touched(node: SimulatedNode, member: Member): void;
   /** The member says that it may not go on, and its process has ended. */
   stopped?(node: SimulatedNode, reason: string): void;
+  /** The members, as this one's peer port lists them; undefined when it is down. */
+  listed?(id: Id64): readonly MemberInfo[] | undefined;
   /** The process ended by itself because of a fault of its disk. */
   died(node: SimulatedNode, reason: string): void;
 }
@@ -75,6 +78,12 @@ export class SimulatedNode implements PeerPlace {
   isPaused = false;
   /** It said that it may not go on; nobody starts it again. */
   hasStopped = false;
+  /** Its disk was replaced by another one: it may be refused, and end. */
+  #hasOtherDisk = false;
+  /** Its disk was lost; nobody of its cluster may take it for the one that it was. */
+  isWiped = false;
+  /** Others that do not know it from an earlier life. */
+  readonly #admitted = new Set<string>();
   /** Of a sync, microseconds: least and most. */
   syncUs: { least: number; most: number };
   /** Added to every turn: a slow or crowded processor. */
@@ -108,6 +117,11 @@ export class SimulatedNode implements PeerPlace {
 
   get isUp(): boolean {
     return this.member !== undefined;
+  }
+
+  /** Whether clients go to it. */
+  get isServing(): boolean {
+    return this.isUp && !this.isWiped;
   }
 
   get outputLaterUs(): number {
@@ -144,6 +158,18 @@ export class SimulatedNode implements PeerPlace {
   shutDown(): void {
     this.#stopReason = "";
     this.crash({ prng: this.#chance, survivors: "all", tear: "sector" });
+  }
+
+  /** The process is down, and its disk is another one when it starts again. */
+  replaceDisk(disk: SimulatedDisk): void {
+    this.disk = disk;
+    this.#hasOtherDisk = true;
+  }
+
+  /** The process is down, and its directory is lost. */
+  wipe(): void {
+    this.replaceDisk(this.#newDisk());
+    this.isWiped = true;
   }
 
   pause(): void {
@@ -183,6 +209,7 @@ export class SimulatedNode implements PeerPlace {
   }
 
   peerFrame(from: Id64, frame: Frame): void {
+    if (this.isWiped && !this.#admits(from)) return;
     this.input(() => this.member!.onPeerFrame(from, frame.kind, frame.bytes, 0, frame.bytes.length));
   }
 
@@ -196,6 +223,21 @@ export class SimulatedNode implements PeerPlace {
 
   peerRefused(peer: Id64): void {
     this.input(() => this.member!.removal.told(peer));
+  }
+
+  /** As product/server/newcomer.ts: a member whose directory is new asks whoever speaks to it what the cluster knows of it. */
+  #admits(from: Id64): boolean {
+    const hex = id64Hex(from);
+    if (this.#admitted.has(hex)) return true;
+    const listed = this.#options.hooks.listed?.(from);
+    if (listed === undefined) return false;
+    const own = listed.find((info) => id64Equal(info.id, this.id));
+    if (own !== undefined && own.clientUrls.length > 0) {
+      this.#refused("it has already been bootstrapped, but its data is not here");
+      return false;
+    }
+    this.#admitted.add(hex);
+    return true;
   }
 
   /** Whether it dials the other one, or would if it ran. */
@@ -277,6 +319,8 @@ export class SimulatedNode implements PeerPlace {
   /** The process threw. Faults that we put into its disk end it as they should; everything else is a bug. */
   #ended(error: unknown, when: string): void {
     if (error instanceof Violation) throw error;
+    if (this.#hasOtherDisk && (error instanceof DataLostError || error instanceof DataDirectoryError))
+      return this.#refused(error.message);
     const isOurs = error instanceof DiskError && (error.code === "EIO" || error.code === "ENOSPC");
     if (!isOurs || error instanceof PowerLossError) {
       const { message, stack } = error as Error;
@@ -291,6 +335,14 @@ export class SimulatedNode implements PeerPlace {
     this.#stop();
     this.disk = this.disk.afterPowerLoss({ prng: this.#chance, survivors: "all", tear: "sector" });
     this.#options.hooks.died(this, `${(error as DiskError).code} at ${(error as DiskError).path}`);
+  }
+
+  /** The process ended, because its disk is not what it was. */
+  #refused(reason: string): void {
+    this.#stop();
+    this.disk = this.disk.afterPowerLoss({ prng: this.#chance, survivors: "all", tear: "sector" });
+    this.hasStopped = true;
+    this.#options.hooks.stopped?.(this, reason);
   }
 
   #stop(): void {

@@ -2,7 +2,8 @@
 // dialled; both sides notice when a connection ends. Frames are cut from what a member wrote and travel one by one.
 //
 // Raft's messages may be lost, doubled and overtaken, which TCP would not do: Raft promises to bear it. What is not
-// Raft's to repeat (forwarded proposals, calls, snapshot pieces) travels as TCP carries it.
+// Raft's to repeat (forwarded proposals, calls, snapshot pieces) travels as TCP carries it, and nothing overtakes the first
+// frames of a connection, in which members say who they are.
 
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { hashBytes } from "../../core/base/bytes.ts";
@@ -265,8 +266,10 @@ class Link {
     const { network } = this.#peers;
     const { incarnation } = to;
     const from = this.#from.id;
+    let isIntroduced = false;
     const deliver = (frame: Frame): void => {
-      if (to.isUp && to.incarnation === incarnation) to.peerFrame(from, frame);
+      if (frame.kind !== FRAME_RAFT) isIntroduced = true;
+      if (isIntroduced && to.isUp && to.incarnation === incarnation) to.peerFrame(from, frame);
     };
     const ends = { from: this.#from.place, to: to.place, kind: "peer-frame" };
     this.#pipes = this.#writers.map(() => new Pipe<Frame>(network, ends, deliver));

@@ -8,7 +8,7 @@ import { encodeUtf8 } from "../../core/base/utf8.ts";
 import * as m from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { CODE, STATUS } from "../../core/wire/status.ts";
-import type { PowerLoss } from "./disk.ts";
+import type { PowerLoss, SimulatedDisk } from "./disk.ts";
 import { type Outcome, SmallCluster } from "./small-cluster.ts";
 
 const SMALL: Partial<Limits> = {
@@ -104,6 +104,42 @@ test("a power loss within a defragmentation loses nothing that was applied (S10)
   assert.ok(crashCount > 2, `${crashCount} power losses within the work`);
 });
 
+/** The checkpoint that follows work on the past, and what a member knows that comes back from it. */
+function crashBehind(begin: (cluster: SmallCluster) => void): void {
+  for (let afterMs = 0; afterMs < 8; afterMs++) {
+    const cluster = started(1);
+    putAll(cluster, 0, names("key", 200, 15));
+    cluster.run(500);
+    const { revision } = cluster.member(0).store;
+    const compaction = cluster.ask(0, METHOD.compact, m.CompactionRequest, { revision: revision - 5 });
+    begin(cluster);
+    cluster.run(afterMs / 2);
+    const savedCount = (): number => cluster.events.filter((line) => line.includes("saved snapshot")).length;
+    const before = savedCount();
+    putAll(cluster, 0, names("later", 60, 20));
+    assert.ok(cluster.runUntil(() => savedCount() > before, 5_000) >= 0, "a checkpoint follows");
+    assert.equal(compaction.code, CODE.ok, compaction.text);
+    const was = stateOf(cluster, 0);
+    const { revision: newest } = cluster.member(0).store;
+    cluster.nodes[0]!.crash(POWER_LOSS(afterMs + 1));
+    cluster.nodes[0]!.start();
+    assert.ok(cluster.runUntil(() => cluster.leader === 0, 20_000) >= 0, "it leads again");
+    cluster.run(500);
+    const { store } = cluster.member(0);
+    assert.deepEqual([store.revision, store.compactedRevision], [newest, revision - 5], was);
+  }
+}
+
+test("a member comes back from a checkpoint behind a compaction with both revisions (S11)", () => {
+  crashBehind(() => undefined);
+});
+
+test("a member comes back from a checkpoint behind a defragmentation with all that was applied, once (S10)", () => {
+  crashBehind((cluster) => {
+    cluster.ask(0, METHOD.defragment, m.DefragmentRequest, {});
+  });
+});
+
 /** A follower that stands still until the leader has given up the log that it would need. */
 function fallBehind(cluster: SmallCluster, place: number, prefix: string): void {
   const node = cluster.nodes[place]!;
@@ -134,6 +170,30 @@ test("a defragmentation at both ends of a snapshot changes nothing of it (S12)",
   cluster.run(2_000);
   assert.ok(asked.every(({ code }) => code !== undefined));
   assertAgree(cluster);
+  // Also where the store was replaced it is the one that is compacted.
+  for (const [place] of cluster.nodes.entries())
+    assert.equal(cluster.member(place).store.revisions.base, 100, `member ${place}`);
+});
+
+test("who waits for work on a store is answered when a snapshot takes its place (S12)", () => {
+  const cluster = started(3, { ...SMALL, sliceRecordCount: 1 });
+  const behind = (cluster.leader + 1) % 3;
+  putAll(cluster, cluster.leader, names("key", 300));
+  fallBehind(cluster, behind, "first");
+  const asked: Outcome[] = [];
+  const isReplaced = (): boolean => cluster.events.some((line) => line.includes("applied snapshot"));
+  const ask = (): void => {
+    asked.push(cluster.ask(behind, METHOD.hashKV, m.HashKVRequest, {}));
+    asked.push(cluster.ask(behind, METHOD.defragment, m.DefragmentRequest, {}));
+  };
+  const isReplacedAfterAsking = (): boolean => {
+    if (!isReplaced()) ask();
+    return isReplaced();
+  };
+  assert.ok(cluster.runUntil(isReplacedAfterAsking, 10_000) >= 0, cluster.events.slice(-5).join("\n"));
+  cluster.run(3_000);
+  assert.ok(asked.length > 0);
+  assert.equal(asked.filter(({ code }) => code === undefined).length, 0, `of ${asked.length}`);
 });
 
 test("a second snapshot right behind the first one is installed as well (S13)", () => {
@@ -189,4 +249,99 @@ test("the quota ends every member's growth at the same entry, whoever was asked 
   // Nothing that was refused is there, and nothing that was taken is missing.
   const keyCounts = cluster.nodes.map((_, place) => cluster.member(place).store.keyCount);
   assert.deepEqual(keyCounts, [taken.length, taken.length, taken.length]);
+});
+
+/** What a member's disk holds once it has been stopped; it goes on. */
+function copyOfDisk(cluster: SmallCluster, place: number): SimulatedDisk {
+  const node = cluster.nodes[place]!;
+  node.shutDown();
+  const copy = node.disk.copy();
+  node.start();
+  return copy;
+}
+
+/** It loses power, and comes back with what its disk held once. */
+function restoreDisk(cluster: SmallCluster, place: number, disk: SimulatedDisk): void {
+  const node = cluster.nodes[place]!;
+  node.crash(POWER_LOSS(1));
+  node.replaceDisk(disk);
+  node.start();
+}
+
+function closeWays(cluster: SmallCluster, place: number, others: readonly number[]): void {
+  for (const other of others) {
+    cluster.network.close(place, other);
+    cluster.network.close(other, place);
+  }
+}
+
+/** What was written and acknowledged last, at a member that answers. */
+function assertHolds(cluster: SmallCluster, place: number, keyCount: number): void {
+  assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0, cluster.events.slice(-8).join("\n"));
+  putAll(cluster, cluster.leader, ["last"]);
+  const { store } = cluster.member(place);
+  assert.ok(cluster.runUntil(() => store.keyCount >= keyCount, 5_000) >= 0, `${store.keyCount} keys`);
+}
+
+test("a member with an older disk elects nobody who lacks what it has acknowledged: who heard it says so (M2)", () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const cluster = new SmallCluster({ memberCount: 3, limits: SMALL, seed });
+    assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0, "it has a leader");
+    cluster.run(1_000);
+    const first = cluster.leader;
+    const [restored, lagging] = [(first + 1) % 3, (first + 2) % 3] as const;
+    const old = copyOfDisk(cluster, restored);
+    cluster.run(1_000);
+    closeWays(cluster, lagging, [first, restored]);
+    putAll(cluster, first, names("acknowledged", 10));
+    // Down for so long that the first leader leads no more when it comes back.
+    cluster.nodes[restored]!.crash(POWER_LOSS(seed));
+    cluster.run(2_000);
+    cluster.nodes[restored]!.replaceDisk(old);
+    cluster.nodes[restored]!.start();
+    for (const other of [first, restored]) {
+      cluster.network.open(lagging, other);
+      cluster.network.open(other, lagging);
+    }
+    cluster.run(3_000);
+    assert.ok(cluster.nodes[restored]!.hasStopped, `seed ${seed}: ${cluster.events.slice(-8).join("\n")}`);
+    assertHolds(cluster, first, 11);
+    assertHolds(cluster, lagging, 11);
+  }
+});
+
+test("a member with an older disk ends before it follows the leader that heard more of it, and is not started again (M2)", () => {
+  const cluster = started(3);
+  const behind = (cluster.leader + 1) % 3;
+  const node = cluster.nodes[behind]!;
+  const old = copyOfDisk(cluster, behind);
+  cluster.run(1_000);
+  putAll(cluster, cluster.leader, names("key", 5));
+  cluster.run(100);
+  // Restarted between: the older disk counts as many starts as there were.
+  node.crash(POWER_LOSS(1));
+  node.start();
+  cluster.run(1_000);
+  restoreDisk(cluster, behind, old);
+  cluster.run(1_000);
+  assert.ok(node.hasStopped);
+  assert.match(cluster.events.at(-1)!, /stopped: Cannot go on: .*remove its data directory/);
+  node.hasStopped = false;
+  node.start();
+  assert.match(cluster.events.at(-1)!, /stopped: The data directory may not be used: /);
+  putAll(cluster, cluster.leader, ["without it"]);
+});
+
+test("a member that goes on with its own disk is not taken for one with an older disk (M2)", () => {
+  const cluster = started(3);
+  for (let life = 0; life < 12; life++) {
+    const place = life % 3;
+    putAll(cluster, cluster.leader, names(`life ${life}`, 3));
+    cluster.nodes[place]!.crash({ prng: new Prng(life), survivors: "random", tear: "byte" });
+    cluster.run(life * 60);
+    cluster.nodes[place]!.start();
+    assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0, "it has a leader");
+    cluster.run(400);
+  }
+  assertAgree(cluster);
 });
