@@ -22,6 +22,7 @@ import { r6 } from "./r6.ts";
 import { r7 } from "./r7.ts";
 import { r8 } from "./r8.ts";
 import { s1 } from "./s1.ts";
+import { s17 } from "./s17.ts";
 import { s2 } from "./s2.ts";
 import { s9 } from "./s9.ts";
 import { w1 } from "./w1.ts";
@@ -44,6 +45,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   s1,
   s2,
   s9,
+  s17,
   w1,
   w3,
   w4,

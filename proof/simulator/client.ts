@@ -140,7 +140,7 @@ export class Client implements Knowledge {
     if (this.#link !== undefined && !this.#link.isLost) return this.#link;
     this.#link = undefined;
     const node = this.#world.nodes[this.#node]!;
-    if (!node.isUp || !this.#world.isReachable(this.place, node.place)) {
+    if (!node.isServing || !this.#world.isReachable(this.place, node.place)) {
       this.#goElsewhere();
       return undefined;
     }

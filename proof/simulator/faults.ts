@@ -14,6 +14,7 @@ import type { PeerNetwork } from "./peer-network.ts";
 import {
   describeFault,
   type Fault,
+  QUOTA_SEGMENT_BYTES,
   type Survivors,
   type Target,
   type TimedFault,
@@ -25,6 +26,8 @@ import type { World } from "./world.ts";
 type KillAfter = Extract<Fault, { kind: "killAfter" }>;
 
 const EVENT = { node: -1, kind: "fault" } as const;
+/** What is left when everything is deleted and compacted: segments that are written to, and the newest revision's. */
+const QUOTA_BYTES_MIN = 6 * QUOTA_SEGMENT_BYTES;
 
 export class FaultInjector {
   /** By kind: how many happened. */
@@ -88,7 +91,7 @@ export class FaultInjector {
 
   #begin(fault: Fault): void {
     if (this.#isHealed) return;
-    this.#count(fault.kind);
+    this.happened(fault.kind);
     this.#world.say(describeFault(fault));
     switch (fault.kind) {
       case "kill":
@@ -140,10 +143,15 @@ export class FaultInjector {
         return this.#world.operator.remove(this.#node(fault.target));
       case "moveMember":
         return this.#world.operator.move(this.#node(fault.target));
+      case "quota":
+        return this.#limitSpace(fault);
+      case "wipeDisk":
+        return this.#wipe(this.#node(fault.target), fault.downUs);
     }
   }
 
-  #count(kind: string): void {
+  /** A fault, or what came of one. */
+  happened(kind: string): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
@@ -230,6 +238,27 @@ export class FaultInjector {
     this.#endLater(fault.lastsUs, () => void (node.disk.capacityBytes = Number.POSITIVE_INFINITY));
   }
 
+  /** All members' quota; the operator makes room when it is reached, and it stays, so that the room must suffice. */
+  #limitSpace({ spareBytes, forUs }: Extract<Fault, { kind: "quota" }>): void {
+    const { nodes, limits, plan, operator, scheduler } = this.#world;
+    const sizes = nodes.map((node) => node.member?.store.sizeBytes ?? 0);
+    limits.quotaBytes = Math.max(QUOTA_BYTES_MIN, Math.max(...sizes) + spareBytes);
+    operator.makeRoomLater();
+    if (forUs === Number.POSITIVE_INFINITY) return;
+    scheduler.after(forUs, EVENT, () => void (limits.quotaBytes = plan.limits.quotaBytes));
+  }
+
+  /** Its directory is lost, and it is started under its id, which must be refused. */
+  #wipe(node: SimulatedNode, downUs: number): void {
+    const { operator } = this.#world;
+    if (!operator.mayLose(node)) return;
+    operator.lost(node);
+    this.happened("wiped");
+    node.crash({ prng: this.#prng, survivors: "none", tear: "sector" });
+    node.wipe();
+    this.#startLater(node, downUs);
+  }
+
   #slowProcessor(node: SimulatedNode, fault: Extract<Fault, { kind: "slowProcessor" }>): void {
     node.slowUs = fault.turnUs;
     this.#endLater(fault.lastsUs, () => void (node.slowUs = 0));
@@ -249,7 +278,7 @@ export class FaultInjector {
         onMessage: () => undefined,
         onEnd: (_call, code, text) => {
           this.#world.say(`leadership to member ${target.place}: ${code === 0 ? "moved" : text}`);
-          if (code === 0) this.#count("moved");
+          if (code === 0) this.happened("moved");
           link.close();
         },
       },

@@ -1,17 +1,23 @@
 // Who runs the cluster: adds members and starts them, promotes learners, gives members other addresses, and removes members,
-// which stop by themselves. What came of a request it sees in the committed log, so that an answer that was lost leaves nobody
+// which stop by themselves; replaces members whose disk is lost, and makes room when the quota is reached. What came of a request it sees in the committed log, so that an answer that was lost leaves nobody
 // behind.
 
 import { id64Hex, id64ToBigInt } from "../../core/base/ids.ts";
+import { ALARM_NOSPACE } from "../../core/member/alarms.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import type { SimulatedNode } from "./node.ts";
 import { ADDED_MEMBER_COUNT_MAX } from "./plan.ts";
-import { encodeTagged } from "./requests.ts";
+import { bytesOf } from "./canonical.ts";
+import { encodeTagged, keyName } from "./requests.ts";
 import type { World } from "./world.ts";
 
 const EVENT = { node: -1, kind: "operator" } as const;
 const PROMOTE_PERIOD_US = 300_000;
+const REPLACE_PERIOD_US = 500_000;
+const MAKE_ROOM_PERIOD_US = 700_000;
+const MAKE_ROOM_STEP_US = 60_000;
+const ALARM_CLEAR = 2;
 const TIMEOUT_MS = 3_000;
 /** Of all requests that go to two members: what the second has not applied yet, it does not know. */
 const ASKS_TWICE_SHARE = 0.3;
@@ -32,6 +38,10 @@ export class Operator {
   /** Ids that the log has or had. */
   readonly #known = new Set<string>();
   readonly #gone = new Set<string>();
+  /** Whose disk was lost, and whose removal was asked for. */
+  readonly #lost = new Set<string>();
+  readonly #removed = new Set<string>();
+  #makesRoom = false;
   #addedCount = 0;
   #moveCount = 0;
 
@@ -56,16 +66,85 @@ export class Operator {
   }
 
   remove(node: SimulatedNode): void {
-    const { members } = this.#world.truth;
-    const voterCount = [...members.values()].filter((member) => !member.isLearner).length;
-    if (!members.has(id64Hex(node.id)) || voterCount < 2) return;
+    const hex = id64Hex(node.id);
+    // Without one that is lost and another one that goes there may be no quorum any more.
+    if (!this.#isMember(hex) || this.#voterCount < 2 || this.#isAnyLost) return;
+    this.#removed.add(hex);
     this.#ask(METHOD.memberRemove, { ID: id64ToBigInt(node.id) });
+  }
+
+  /** Whether the cluster can go on without this one for good, and everybody knows of it. */
+  mayLose(node: SimulatedNode): boolean {
+    const hex = id64Hex(node.id);
+    if (!this.#isMember(hex) || this.#voterCount < 3 || this.#isAnyLost) return false;
+    // One whose removal may still be committed would be missing, too.
+    if ([...this.#removed].some((other) => this.#isMember(other))) return false;
+    return this.#world.nodes.every((other) => {
+      if (other === node || !this.isWanted(other)) return true;
+      return (other.member?.membership.get(node.id)?.clientUrls.length ?? 0) > 0;
+    });
+  }
+
+  lost(node: SimulatedNode): void {
+    this.#lost.add(id64Hex(node.id));
+  }
+
+  /** A member that lost its disk was refused: it is removed, and another one added in its place. */
+  replace(node: SimulatedNode): void {
+    if (!this.#isMember(id64Hex(node.id))) {
+      this.#world.faults.happened("replaced");
+      return this.add(this.#prng.chance(0.5), 0);
+    }
+    this.#ask(METHOD.memberRemove, { ID: id64ToBigInt(node.id) });
+    this.#world.scheduler.after(REPLACE_PERIOD_US, EVENT, () => this.replace(node));
+  }
+
+  get #voterCount(): number {
+    return [...this.#world.truth.members.values()].filter((member) => !member.isLearner).length;
+  }
+
+  get #isAnyLost(): boolean {
+    return [...this.#lost].some((hex) => this.#isMember(hex));
+  }
+
+  #isMember(hex: string): boolean {
+    return this.#world.truth.members.has(hex);
+  }
+
+  /** While there is no space: deletes, compacts, defragments and clears the alarm, as an operator of etcd does. */
+  makeRoomLater(): void {
+    if (this.#makesRoom) return;
+    this.#makesRoom = true;
+    this.#world.scheduler.after(MAKE_ROOM_PERIOD_US, EVENT, () => {
+      this.#makesRoom = false;
+      if (this.#world.isQuiet) return;
+      if (this.#world.truth.model.noSpace.size > 0) this.#makeRoom();
+      this.makeRoomLater();
+    });
+  }
+
+  #makeRoom(): void {
+    const { truth, nodes, scheduler, plan } = this.#world;
+    this.#world.say("the operator makes room");
+    this.#world.faults.happened("madeRoom");
+    const first = this.#prng.below(plan.keyspace.keyCount);
+    this.#ask(METHOD.deleteRange, { key: bytesOf(keyName(first)), range_end: bytesOf("l"), prev_kv: false });
+    scheduler.after(MAKE_ROOM_STEP_US, EVENT, () => {
+      this.#ask(METHOD.compact, { revision: truth.revision, physical: true });
+      scheduler.after(MAKE_ROOM_STEP_US, EVENT, () => {
+        for (const node of nodes) if (node.isServing) this.#askOf(node, METHOD.defragment, {});
+        scheduler.after(MAKE_ROOM_STEP_US, EVENT, () => {
+          for (const memberID of truth.model.noSpace)
+            this.#ask(METHOD.alarm, { action: ALARM_CLEAR, memberID, alarm: ALARM_NOSPACE });
+        });
+      });
+    });
   }
 
   /** Gives a member another address, sometimes one that somebody else has, which must be refused. */
   move(node: SimulatedNode): void {
     const { members } = this.#world.truth;
-    if (!members.has(id64Hex(node.id))) return;
+    if (!this.#isMember(id64Hex(node.id))) return;
     const other = this.#prng.pick([...members.values()]);
     const isTaken = this.#prng.chance(TAKEN_SHARE);
     const peerUrl = isTaken ? other.peerUrl : `http://m${node.place}-${++this.#moveCount}:2380`;
@@ -126,7 +205,7 @@ export class Operator {
   /** Asks the leader, or anybody, and sometimes a second member as well; nobody waits for the answer. */
   #ask(method: Method, request: unknown): void {
     const { leader, nodes } = this.#world;
-    const up = nodes.filter((node) => node.isUp);
+    const up = nodes.filter((node) => node.isServing);
     if (up.length === 0) return;
     this.#askOf(leader ?? this.#prng.pick(up), method, request);
     if (this.#prng.chance(ASKS_TWICE_SHARE)) this.#askOf(this.#prng.pick(up), method, request);

@@ -56,7 +56,15 @@ export type Fault =
   | { readonly kind: "moveLeader" }
   | { readonly kind: "addMember"; readonly asLearner: boolean; readonly startsAfterUs: number }
   | { readonly kind: "removeMember"; readonly target: Target }
-  | { readonly kind: "moveMember"; readonly target: Target };
+  | { readonly kind: "moveMember"; readonly target: Target }
+  | RareFault;
+
+/** Drawn apart from the others, so that those of a seed do not depend on them. */
+export type RareFault =
+  /** The store may grow by so much from now on; for so long, or until the end of everything. */
+  | { readonly kind: "quota"; readonly spareBytes: number; readonly forUs: number }
+  /** The directory is gone, and somebody starts the member as if it were a new one. */
+  | { readonly kind: "wipeDisk"; readonly target: Target; readonly downUs: number };
 
 export type FaultKind = Fault["kind"];
 /** A promise on the wire: whoever gives it next loses its power soon after. */
@@ -102,10 +110,13 @@ const KIB = 1024;
 /** Members that may be added while a plan is played. */
 export const ADDED_MEMBER_COUNT_MAX = 6;
 
+/** Of a plan with a quota: what a compaction gives back is whole segments, so they are small beside what a quota leaves. */
+export const QUOTA_SEGMENT_BYTES = 4 * KIB;
+
 /** The most a clock may be wrong, as a share: what the lease oracle allows for. */
 export const DRIFT_MAX = 0.05;
 
-const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
+const FAULT_WEIGHTS: Readonly<Record<Exclude<FaultKind, RareFault["kind"]>, number>> = {
   kill: 6,
   killAfter: 3,
   killAll: 1,
@@ -129,7 +140,9 @@ const FAULT_WEIGHTS: Readonly<Record<FaultKind, number>> = {
 /** What a profile may fix; the rest is drawn. */
 export interface Profile {
   readonly memberCounts?: readonly number[];
-  readonly faultKinds?: readonly FaultKind[];
+  readonly faultKinds?: readonly (keyof typeof FAULT_WEIGHTS)[];
+  /** How many of the plans have such a fault, as a share. */
+  readonly rareShares?: Readonly<Partial<Record<RareFault["kind"], number>>>;
   readonly faultCount?: readonly [number, number];
   readonly weather?: Partial<NetworkWeather>;
   readonly mix?: Partial<Mix>;
@@ -146,7 +159,7 @@ export interface Profile {
 
 /** Situations that are rare under uniform trouble; for bugs that need them, and for a share of the nightly seeds. */
 export const PROFILES: Readonly<Record<string, Profile>> = {
-  swarm: {},
+  swarm: { rareShares: { quota: 0.15, wipeDisk: 0.15 } },
   /** Leaders that come and go while some entries are only on a few members. */
   churn: {
     memberCounts: [5, 3],
@@ -199,6 +212,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     memberCounts: [1, 3, 3, 5, 7],
     faultKinds: ["addMember", "removeMember", "moveMember", "kill", "isolate", "moveLeader", "pause"],
     faultCount: [10, 18],
+    rareShares: { wipeDisk: 0.4 },
   },
   /** Leases under wrong clocks and new leaders. */
   leases: {
@@ -240,7 +254,9 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
   const shape = prng.split("shape");
   const memberCount = shape.pick(profile.memberCounts ?? [1, 3, 3, 3, 3, 3, 5, 5, 5, 7]);
   const activeUs = profile.activeUs ?? 10_000_000;
-  const faults = drawFaults(prng.split("faults"), profile, { memberCount, activeUs });
+  const rareFaults = drawRareFaults(prng.split("rare faults"), profile, { memberCount, activeUs });
+  const faults = [...drawFaults(prng.split("faults"), profile, { memberCount, activeUs }), ...rareFaults];
+  const hasQuota = rareFaults.some(({ fault }) => fault.kind === "quota");
   return {
     seed,
     profile: profileName,
@@ -253,7 +269,11 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
     heartbeatMs: shape.pick([50, 100]),
     strictReconfigCheck: shape.chance(0.2),
     syncUs: shape.pick(profile.syncUs ?? [400, 400, 400, 3_000]),
-    limits: { ...drawLimits(prng.split("limits")), ...profile.limits },
+    limits: {
+      ...drawLimits(prng.split("limits")),
+      ...profile.limits,
+      ...(hasQuota ? { dataSegmentSizeBytes: QUOTA_SEGMENT_BYTES } : {}),
+    },
     transportLimits: {
       ...DEFAULT_TRANSPORT_LIMITS,
       // How much of a call waits before its writer is told to wait, and how much goes out in one piece.
@@ -274,7 +294,7 @@ export function drawPlan(seed: number, profileName = "swarm"): Plan {
         [4, 10],
       ]),
     weather: { ...drawWeather(prng.split("weather")), ...profile.weather },
-    faults,
+    faults: faults.sort((a, b) => a.atUs - b.atUs),
   };
 }
 
@@ -346,7 +366,7 @@ interface FaultFrame {
 }
 
 function drawFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault[] {
-  const all = Object.keys(FAULT_WEIGHTS) as FaultKind[];
+  const all = Object.keys(FAULT_WEIGHTS) as (keyof typeof FAULT_WEIGHTS)[];
   const kinds = profile.faultKinds ?? all.filter(() => prng.chance(0.5));
   if (kinds.length === 0) return [];
   const [least, most] =
@@ -362,12 +382,39 @@ function drawFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault
     let at = prng.below(total);
     const kind = kinds.find((one) => (at -= FAULT_WEIGHTS[one]) < 0)!;
     const fault = drawFault(prng, kind, profile, frame);
-    faults.push({ atUs: prng.between(400_000, frame.activeUs - 100_000), fault });
+    faults.push({ atUs: drawTime(prng, frame), fault });
   }
-  return faults.sort((a, b) => a.atUs - b.atUs);
+  return faults;
 }
 
-function drawFault(prng: Prng, kind: FaultKind, profile: Profile, { memberCount }: FaultFrame): Fault {
+function drawRareFaults(prng: Prng, profile: Profile, frame: FaultFrame): TimedFault[] {
+  const { quota = 0, wipeDisk = 0 } = profile.rareShares ?? {};
+  const faults: TimedFault[] = [];
+  if (prng.chance(quota)) {
+    const spareBytes = prng.pick([0, 1, 4, 16]) * KIB;
+    // One in two lasts until the end.
+    const forUs = prng.chance(0.5) ? prng.between(1_000_000, 5_000_000) : Number.POSITIVE_INFINITY;
+    faults.push({ atUs: drawTime(prng, frame), fault: { kind: "quota", spareBytes, forUs } });
+  }
+  if (prng.chance(wipeDisk)) {
+    const target: Target = prng.chance(0.5) ? "leader" : prng.below(frame.memberCount);
+    const fault: Fault = { kind: "wipeDisk", target, downUs: prng.between(10_000, 2_000_000) };
+    // Whoever is not known to have been there is new.
+    faults.push({ atUs: Math.max(2_000_000, drawTime(prng, frame)), fault });
+  }
+  return faults;
+}
+
+function drawTime(prng: Prng, { activeUs }: FaultFrame): number {
+  return prng.between(400_000, activeUs - 100_000);
+}
+
+function drawFault(
+  prng: Prng,
+  kind: keyof typeof FAULT_WEIGHTS,
+  profile: Profile,
+  { memberCount }: FaultFrame,
+): Fault {
   const target: Target = prng.chance(0.5)
     ? "leader"
     : prng.chance(0.3)

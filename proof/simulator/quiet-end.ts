@@ -7,7 +7,7 @@ import { verifyStore } from "../../core/mvcc/verify-store.ts";
 import * as m from "../../core/wire/messages.ts";
 import { decode } from "../../core/wire/schema.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
-import { CODE } from "../../core/wire/status.ts";
+import { CODE, STATUS } from "../../core/wire/status.ts";
 import { bytesOf, canonical } from "./canonical.ts";
 import { type Answer, type Operation } from "./history.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -23,9 +23,10 @@ const SETTLE_US = 9_000_000;
 const LEASE_END_US = 4_000_000;
 const LEASE_CHECK_PERIOD_US = 500_000;
 
+const EVERYTHING = { key: bytesOf("\0"), range_end: bytesOf("\0") };
+
 const RANGE_OF_ALL = {
-  key: bytesOf("\0"),
-  range_end: bytesOf("\0"),
+  ...EVERYTHING,
   limit: 0,
   revision: 0,
   sort_order: 0,
@@ -104,8 +105,9 @@ export class QuietEnd {
         ignore_value: false,
         ignore_lease: false,
       };
-      const { code } = this.#ask(node, METHOD.put, { request, tag: world.nextTag() });
+      const { code, text } = this.#ask(node, METHOD.put, { request, tag: world.nextTag() });
       if (code === CODE.ok) return;
+      if (text === STATUS.noSpace.text) this.#makeRoom(node);
       const waitedUs = world.scheduler.nowUs - healedUs;
       promise(waitedUs < FIRST_WRITE_US_MAX, "liveness", () => {
         const states = world.nodes.map(({ place, member }) =>
@@ -117,6 +119,20 @@ export class QuietEnd {
       });
       world.runUntil(world.scheduler.nowUs + 50_000);
     }
+  }
+
+  /** What an operator does whose store is full: it must help, since the quota may be still what it was. */
+  #makeRoom(node: SimulatedNode): void {
+    const { truth, faults } = this.#world;
+    faults.happened("madeRoom");
+    this.#ask(node, METHOD.deleteRange, {
+      request: { ...EVERYTHING, prev_kv: false },
+      tag: this.#world.nextTag(),
+    });
+    const compaction = { revision: truth.revision, physical: true };
+    this.#ask(node, METHOD.compact, { request: compaction, tag: this.#world.nextTag() });
+    for (const one of this.#members)
+      if (one.isServing) this.#ask(one, METHOD.defragment, { request: {}, tag: 0 });
   }
 
   /** Every member has applied everything and holds what the model holds. */

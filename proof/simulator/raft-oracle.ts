@@ -33,6 +33,8 @@ class Promises {
   ackIndex = 0;
   /** The same by term: a leader that was paused counts what it was told before it was deposed. */
   readonly ackedByTerm = new Map<number, number>();
+  /** It came back without its disk: it may promise nothing more. */
+  isForgotten = false;
   /** The highest term it was seen in. */
   ownTerm = 0;
   // Of the present life.
@@ -76,6 +78,7 @@ export class RaftOracle {
     const { kind, term } = message;
     if (kind === MESSAGE_PRE_VOTE || kind === MESSAGE_PRE_VOTE_REPLY) return;
     const said = this.#promisesOf(from.place);
+    if (said.isForgotten) return this.#saidWithoutMemory(from.place, message);
     // Not the order: what was said in an older term may leave later, on the other lane.
     said.term = Math.max(said.term, term);
     if (kind === MESSAGE_VOTE_REPLY && !message.reject)
@@ -102,17 +105,27 @@ export class RaftOracle {
           `member ${place} came back with vote ${id64Hex(vote)} in term ${term}; it had voted for ${said.votedFor}`,
       );
     }
-    said.ownTerm = term;
-    said.commitIndex = 0;
-    said.appliedIndex = member.appliedIndex;
-    said.lastIndex = raft.lastIndex;
-    said.comparedIndex = raft.log.compactedIndex;
-    said.leaderTerm = 0;
-    said.confState = raft.confState;
+    beginLife(said, member);
     if (raft.commitIndex > 0) this.#committed(place, raft);
     said.commitIndex = raft.commitIndex;
     this.#checkAcknowledged(place, raft);
     this.#checkApplied(place, member);
+  }
+
+  /** The same without its disk: it may be there, but must not take part any more. */
+  startedAnew(place: number, member: Member): void {
+    const said = this.#promisesOf(place);
+    said.isForgotten = true;
+    beginLife(said, member);
+  }
+
+  #saidWithoutMemory(place: number, { kind, reject, term }: RaftMessage): void {
+    const isPromise = kind === MESSAGE_VOTE_REPLY || kind === MESSAGE_APPEND_REPLY;
+    promise(
+      kind !== MESSAGE_VOTE && (reject || !isPromise),
+      "forgotten",
+      () => `member ${place} lost its disk, and takes part in term ${term} as if nothing had been`,
+    );
   }
 
   touched(place: number, member: Member): void {
@@ -349,4 +362,15 @@ export class RaftOracle {
       );
     }
   }
+}
+
+function beginLife(said: Promises, member: Member): void {
+  const { raft } = member;
+  said.ownTerm = raft.term;
+  said.commitIndex = 0;
+  said.appliedIndex = member.appliedIndex;
+  said.lastIndex = raft.lastIndex;
+  said.comparedIndex = raft.log.compactedIndex;
+  said.leaderTerm = 0;
+  said.confState = raft.confState;
 }

@@ -78,7 +78,7 @@ export class WatchClient {
   #open(): void {
     if (this.#call !== undefined) return;
     const node = this.#world.nodes[this.#node]!;
-    if (!node.isUp || !this.#world.isReachable(this.place, node.place)) {
+    if (!node.isServing || !this.#world.isReachable(this.place, node.place)) {
       this.#node = this.#prng.below(this.#world.nodes.length);
       return this.#openLater(50_000);
     }

@@ -2,11 +2,13 @@
 // heals everything and demands that the cluster comes to rest, whole.
 
 import { ID64_ZERO, type Id64, id64Equal } from "../../core/base/ids.ts";
+import type { Limits } from "../../core/base/limits.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { bootstrapMemberId, clusterIdOf } from "../../core/member/identity.ts";
 import { FORMAT_VERSION } from "../../core/member/format.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
+import { membersWithPublished } from "../../core/member/published.ts";
 import { CODE } from "../../core/wire/status.ts";
 import { Client } from "./client.ts";
 import { ClientLink } from "./client-link.ts";
@@ -34,6 +36,8 @@ const EVENT_COUNT_MAX = 5_000_000;
 
 export class World {
   readonly plan: Plan;
+  /** What all members go by; a fault may change it while they run. */
+  readonly limits: { -readonly [Name in keyof Limits]: Limits[Name] };
   readonly prng: Prng;
   readonly trace = new Trace();
   readonly scheduler = new Scheduler(this.trace);
@@ -63,6 +67,7 @@ export class World {
 
   constructor(plan: Plan) {
     this.plan = plan;
+    this.limits = { ...plan.limits };
     this.prng = new Prng(plan.seed).split("world");
     this.leases = new LeaseOracle({
       now: () => this.scheduler.nowUs,
@@ -184,7 +189,8 @@ export class World {
 
   /** A process that is not started yet. */
   addNode(what: Pick<NodeOptions, "place" | "info" | "initialMembers" | "joins">): SimulatedNode {
-    const { electionMs, heartbeatMs, strictReconfigCheck, olderCount, limits, syncUs } = this.plan;
+    const { electionMs, heartbeatMs, strictReconfigCheck, olderCount, syncUs } = this.plan;
+    const { limits } = this;
     const { place } = what;
     const node = new SimulatedNode({
       ...what,
@@ -199,17 +205,25 @@ export class World {
       prng: this.prng.split(`node ${place}`),
       hooks: {
         say: (_node, text) => this.say(`member ${place}: ${text}`),
-        started: (_node, member) => this.raft.started(place, member),
+        started: (started, member) => {
+          if (started.isWiped) this.raft.startedAnew(place, member);
+          else this.raft.started(place, member);
+        },
         touched: (_node, member) => {
           this.raft.touched(place, member);
           if (member.isLeader && member.lessor.isPrimary) this.#ruled(place, member);
         },
         stopped: (stopped, reason) => {
+          if (stopped.isWiped) return this.#refused(stopped, reason);
           promise(
             !this.operator.isWanted(stopped),
             "crash",
             () => `member ${place} stopped by itself: ${reason}`,
           );
+        },
+        listed: (id) => {
+          const other = this.nodes.find((one) => id64Equal(one.id, id))?.member;
+          return other === undefined ? undefined : membersWithPublished(other);
         },
         died: (died, reason) => this.faults.died(died, reason),
       },
@@ -217,6 +231,11 @@ export class World {
     this.nodes.push(node);
     node.peers = this.#peers;
     return node;
+  }
+
+  #refused(node: SimulatedNode, reason: string): void {
+    this.say(`member ${node.place} is refused: ${reason}`);
+    this.operator.replace(node);
   }
 
   #ruled(place: number, { raft }: Member): void {
