@@ -63,13 +63,23 @@ export interface Disk {
   rename(from: string, to: string): void;
   remove(path: string): void;
   syncDirectory(path: string): void;
+  /**
+   * Changes names of one directory in the background, in this order, and makes them durable; `done` is called later, never
+   * within this call. Until then nobody can tell which of the names are there. Such operations end in order.
+   */
+  changeNames(directory: string, changes: readonly NameChange[], done: DiskDone): void;
 }
 
+/** Paths, not names. */
+export type NameChange =
+  | { readonly kind: "rename"; readonly from: string; readonly to: string }
+  | { readonly kind: "remove"; readonly path: string };
+
 /**
- * Which queue asynchronous operations of a file use. `log` is the log's alone, so that nothing delays it;
- * `bulk` is for checkpoints and snapshots, written beside it.
+ * Which queue asynchronous operations of a file use. `log` is the log's alone, so that nothing delays it; `side` is for
+ * what the log has written beside its entries, while they are written; `bulk` is for checkpoints and snapshots.
  */
-export type DiskLane = "log" | "bulk";
+export type DiskLane = "log" | "side" | "bulk";
 
 export interface DiskFile {
   readonly path: string;
@@ -85,6 +95,13 @@ export interface DiskFile {
    * lane end in the order in which they were started. `source` must not change until then.
    */
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void;
+  /**
+   * Writes zeros in the background, so that blocks are allocated, and in such a way that the log beside it waits as little
+   * as possible. Durable after a sync only. Of the `bulk` lane.
+   */
+  fill(offset: number, count: number, done: DiskDone): void;
+  /** Makes data and size durable in the background, in no lane's queue. Nothing is written meanwhile. */
+  syncLater(done: DiskDone): void;
   truncate(sizeBytes: number): void;
   close(): void;
 }

@@ -57,20 +57,26 @@ function live(world: World, crashBefore: number): Run {
     scenario.append(10);
     scenario.overwrite();
     scenario.checkpoint();
-    scenario.append(6);
+    // Over more than one segment, into spares that were recycled.
+    scenario.append(60);
     scenario.close();
   });
   return { disk, model, isComplete };
 }
 
-/** The next life: recovers, checks, appends, ends. */
-function liveOn(
-  world: World,
-  before: { disk: SimulatedDisk; model: LogModel },
-  crashBefore: number,
-): boolean {
+interface Before {
+  readonly disk: SimulatedDisk;
+  readonly model: LogModel;
+}
+
+/** Lives that found a segment whose name the power loss had taken. */
+let unnamedCount = 0;
+
+/** The next life: recovers, checks, appends, ends. Everything that the disk holds is durable before it. */
+function liveOn(world: World, before: Before, crashBefore: number): Run {
   const clock = new SimulatedClock();
-  const { disk, model } = before;
+  const disk = before.disk.copy(clock);
+  const model = before.model.copy();
   const scenario = new LogScenario({
     disk,
     clock,
@@ -78,12 +84,14 @@ function liveOn(
     seed: world.seed + 1,
     segmentSizeBytes: world.segmentSizeBytes,
   });
-  disk.crashBefore = disk.callCount + crashBefore;
-  return untilPowerLoss(() => {
+  disk.crashBefore = crashBefore;
+  const isComplete = untilPowerLoss(() => {
     scenario.restart();
     scenario.append(2);
     scenario.close();
   });
+  if (scenario.foundUnnamed) unnamedCount++;
+  return { disk, model, isComplete };
 }
 
 function untilPowerLoss(action: () => void): boolean {
@@ -121,27 +129,21 @@ function enumerate(world: World, options: { stride: number }): { lives: number }
   return { lives };
 }
 
-function secondLives(
-  world: World,
-  before: { disk: SimulatedDisk; model: LogModel },
-  loss: PowerLoss,
-): number {
+function secondLives(world: World, before: Before, loss: PowerLoss): number {
   const acknowledged = before.model.acknowledgedCount;
   let lives = 0;
   const crashes = loss.survivors === "random" ? Infinity : 0;
   for (let at = 1; at <= crashes; at += 2) {
-    const model = before.model.copy();
-    const disk = before.disk.copy();
+    const life = liveOn(world, before, at);
     lives++;
-    const isComplete = liveOn(world, { disk, model }, at);
-    if (isComplete) break;
-    assert.ok(model.acknowledgedCount >= acknowledged);
-    assert.ok(liveOn(world, { disk: disk.afterPowerLoss(loss), model }, Infinity));
+    if (life.isComplete) break;
+    assert.ok(life.model.acknowledgedCount >= acknowledged);
+    const disk = life.disk.afterPowerLoss(loss);
+    assert.ok(liveOn(world, { disk, model: life.model }, Infinity).isComplete);
   }
-  const model = before.model.copy();
-  const disk = before.disk.copy();
-  assert.ok(liveOn(world, { disk, model }, Infinity));
-  assert.ok(liveOn(world, { disk, model }, Infinity));
+  const next = liveOn(world, before, Infinity);
+  assert.ok(next.isComplete);
+  assert.ok(liveOn(world, next, Infinity).isComplete);
   return lives + 2;
 }
 
@@ -162,8 +164,12 @@ for (const syncMs of [0.2, 2]) {
     const how = `${syncMs < 1 ? "synced on the loop" : "synced in the background"}, alignment ${alignmentBytes}`;
     test(`log keeps what it acknowledged through a power loss at any call, ${how}`, (context) => {
       const world = { seed: SEED, alignmentBytes, syncMs, segmentSizeBytes: 16384 };
+      unnamedCount = 0;
       const { lives } = enumerate(world, { stride: syncMs < 1 ? STRIDE : Math.ceil(STRIDE / 3) });
-      context.diagnostic(`seed ${SEED}: ${lives} second lives`);
+      assert.ok(unnamedCount > 0, "a power loss took the name of a segment that was written to");
+      context.diagnostic(
+        `seed ${SEED}: ${lives} second lives, ${unnamedCount} with a segment without its name`,
+      );
     });
   }
 }

@@ -1,8 +1,8 @@
 // The durable mark: a small file that says how far the log is known to be durable, and which segments belong to it.
 //
 // etcd's format proves a batch durable by the next one; nothing proves the last. The mark does, shortly after: it is
-// written when the log has been idle for a moment, when a segment is opened or given up, and at a clean end. Its two slots lie in
-// different sectors and are written in turn, so that a torn write leaves the older one.
+// written when the log has been idle for a moment, when a segment is opened or given up, and at a clean end, beside the log's own
+// writes. Its two slots lie in different sectors and are written in turn, so that a torn write leaves the older one.
 //
 //   slot, at 0 and 4096:
 //   0 "HFWM" | 4 version u32 1 | 8 counter u64 | 16 first segment u32 | 20 last segment u32 | 24 end offset u32 | 28 zero
@@ -10,7 +10,7 @@
 
 import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
-import type { Disk, DiskFile } from "../base/ports.ts";
+import type { Disk, DiskError, DiskFile } from "../base/ports.ts";
 import { readUint32, readUint53, writeUint32, writeUint53 } from "./record.ts";
 
 const MAGIC = 0x4d574648;
@@ -61,32 +61,105 @@ function decodeSlot(bytes: Uint8Array, at: number, count: number): DurableMark |
   return (mark.counter & 1) * SLOT_STRIDE_BYTES === at ? mark : undefined;
 }
 
-/** Writes marks. Its file stays open, so that a mark needs no free space. */
+export type MarkChange = Partial<Omit<DurableMark, "counter">>;
+
+/** Keeps the mark. Its file stays open, so that a mark needs no free space. One is written at a time: the other slot is good then. */
 export class MarkWriter {
   readonly #file: DiskFile;
   readonly #block: Uint8Array;
+  readonly #onError: (error: DiskError) => void;
+  /** What was asked for last; its counter is the one last written. */
+  #mark: DurableMark;
+  #isWriting = false;
+  /** While one is being written: another was asked for. */
+  #isBehind = false;
+  #isClosing = false;
+  /** Who waits for the mark being written, and for the next. */
+  #flying: (() => void)[] = [];
+  #waiting: (() => void)[] = [];
 
-  constructor(disk: Disk, file: DiskFile) {
-    this.#file = file;
-    this.#block = disk.allocate(SLOT_STRIDE_BYTES);
+  constructor(options: {
+    disk: Disk;
+    file: DiskFile;
+    mark: DurableMark;
+    onError: (error: DiskError) => void;
+  }) {
+    this.#file = options.file;
+    this.#block = options.disk.allocate(SLOT_STRIDE_BYTES);
+    this.#mark = options.mark;
+    this.#onError = options.onError;
   }
 
-  /** Makes room for both slots, so that later writes change no metadata. */
-  static create(disk: Disk, path: string): MarkWriter {
-    const file = disk.create(path, "log");
+  /** Makes a file with room for both slots, so that later writes change no metadata. */
+  static createFile(disk: Disk, path: string): DiskFile {
+    const file = disk.create(path, "side");
     file.write(new Uint8Array(2 * SLOT_STRIDE_BYTES), 0, 2 * SLOT_STRIDE_BYTES, 0);
     file.sync();
-    return new MarkWriter(disk, file);
+    return file;
   }
 
-  write(mark: DurableMark): void {
-    this.#encode(mark);
-    this.#file.write(this.#block, 0, SLOT_STRIDE_BYTES, (mark.counter & 1) * SLOT_STRIDE_BYTES);
+  /** What the mark says, or is about to. */
+  get endOffset(): number {
+    return this.#mark.endOffset;
+  }
+
+  /** Durable when it returns. Nothing may be under way. */
+  write(change: MarkChange): void {
+    assert(!this.#isWriting, "marks are written one after the other");
+    this.#mark = { ...this.#mark, ...change };
+    this.#file.write(this.#block, 0, SLOT_STRIDE_BYTES, this.#encodeNext());
     this.#file.sync();
   }
 
-  close(): void {
-    this.#file.close();
+  /** In the background; `done` is called when this mark or a later one is durable. */
+  writeLater(change: MarkChange, done?: () => void): void {
+    assert(!this.#isClosing, "nothing is asked of a closed mark");
+    this.#mark = { ...this.#mark, ...change };
+    if (done !== undefined) this.#waiting.push(done);
+    if (this.#isWriting) this.#isBehind = true;
+    else this.#launch();
+  }
+
+  /** With a last mark, if that is wanted; behind what is under way. */
+  close(change: MarkChange | undefined): void {
+    assert(!this.#isClosing, "a mark is closed once");
+    if (!this.#isWriting) {
+      if (change !== undefined) this.write(change);
+      this.#file.close();
+    } else if (change !== undefined) this.writeLater(change);
+    this.#isClosing = true;
+  }
+
+  #launch(): void {
+    const flying = this.#flying;
+    this.#flying = this.#waiting;
+    this.#waiting = flying;
+    this.#isWriting = true;
+    this.#isBehind = false;
+    const offset = this.#encodeNext();
+    this.#file.writeAndSync(this.#block, 0, SLOT_STRIDE_BYTES, offset, (error) => this.#onWritten(error));
+  }
+
+  #onWritten(error: DiskError | undefined): void {
+    this.#isWriting = false;
+    const callers = this.#flying;
+    this.#flying = [];
+    if (error !== undefined) {
+      // Nothing is written after an error, and nobody hears that anything were durable.
+      if (this.#isClosing) this.#file.close();
+      this.#onError(error);
+      return;
+    }
+    if (this.#isBehind) this.#launch();
+    else if (this.#isClosing) this.#file.close();
+    for (const done of callers) done();
+  }
+
+  /** Encodes the newest mark for the slot that does not hold the one before; returns that slot's offset. */
+  #encodeNext(): number {
+    this.#mark = { ...this.#mark, counter: this.#mark.counter + 1 };
+    this.#encode(this.#mark);
+    return (this.#mark.counter & 1) * SLOT_STRIDE_BYTES;
   }
 
   #encode(mark: DurableMark): void {

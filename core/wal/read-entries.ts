@@ -5,7 +5,7 @@ import type { Disk, DiskFile } from "../base/ports.ts";
 import type { EntryLocator } from "./locator.ts";
 import { decodeEntry, EntryFields } from "./payload.ts";
 import { FRAME_HEAD_BYTES, readUint32, RECORD_CRC, RECORD_ENTRY, RecordReader } from "./record.ts";
-import type { Segment } from "./segment.ts";
+import type { LiveSegment } from "./segments.ts";
 import { damaged } from "./wal-error.ts";
 
 /** Takes an entry; the bytes are valid during the call. False: enough. */
@@ -21,7 +21,7 @@ export type EntrySink = (
 
 export interface ReadEntriesOptions {
   readonly disk: Disk;
-  readonly segments: readonly Segment[];
+  readonly segments: readonly LiveSegment[];
   readonly locator: EntryLocator;
   readonly first: number;
   readonly last: number;
@@ -57,7 +57,9 @@ function readRun(options: ReadEntriesOptions, run: Run, sink: EntrySink): number
   const sequence = locator.segment[run.sample]!;
   const segment = options.segments.find((candidate) => candidate.sequence === sequence);
   assert(segment !== undefined, "a sample names a segment that is kept");
-  const window = new Window(options.disk.open(segment.path, "log"), locator.offset[run.sample]!);
+  // A file that is open may be without a name at this moment.
+  const file = segment.file ?? options.disk.open(segment.path, "log");
+  const window = new Window(file, locator.offset[run.sample]!);
   const reader = new RecordReader();
   const entry = new EntryFields();
   let crc = locator.crcBefore[run.sample]!;
@@ -81,7 +83,7 @@ function readRun(options: ReadEntriesOptions, run: Run, sink: EntrySink): number
         return -wanted;
     }
   } finally {
-    window.close();
+    if (file !== segment.file) file.close();
   }
   return wanted;
 }
@@ -109,10 +111,6 @@ class Window {
     if (this.position + FRAME_HEAD_BYTES > this.end) return;
     const count = FRAME_HEAD_BYTES + readUint32(this.bytes, this.position) + 7;
     if (this.position + count > this.end) this.#fill(count);
-  }
-
-  close(): void {
-    this.#file.close();
   }
 
   #fill(count: number): void {

@@ -1,7 +1,7 @@
 // Recovery: reads every segment, keeps the entries that are wanted, repairs nothing but a torn tail, and refuses
 // everything else with the file, the offset and what to do. It writes nothing: `Wal.resume` makes the repair durable.
 //
-// Order of proofs: the mark names the segments that must be there; their names must be consecutive; each must have its
+// Order of proofs: the mark names the segments that must be there; their names, or the heads of those without one (unnamed.ts), must be consecutive; each must have its
 // size and a good head; every segment but the last must be good up to where the next one's chain takes over; the last
 // one ends in a torn tail or in damage (tail.ts), and not before the mark, nor before the caller's checkpoint.
 // docs/internals/wal.md lists what is detected and what cannot be.
@@ -15,6 +15,7 @@ import { RecoveredEntries } from "./recovered-entries.ts";
 import { Replay, type SegmentBytes } from "./replay.ts";
 import { isSpareName, isTemporaryName, MARK_NAME, parseSegmentName, type Segment } from "./segment.ts";
 import { findLaterBatch, hasFlippedBit } from "./tail.ts";
+import { findUnnamed, refuseHeadless } from "./unnamed.ts";
 import { damaged, type WalError } from "./wal-error.ts";
 
 export interface RecoverOptions {
@@ -46,6 +47,7 @@ export interface Recovery {
 }
 
 export interface RecoveredTail {
+  /** The last ones may have a spare's name still. */
   readonly segments: Segment[];
   readonly mark: DurableMark;
   readonly locator: EntryLocator;
@@ -68,10 +70,13 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const files = listFiles(disk, directory);
   const mark = loadMark(disk, directory, files.segments);
   if (mark === undefined) return undefined;
-  const kept = files.segments.filter((segment) => segment.sequence >= mark.firstSegment);
+  const named = files.segments.filter((segment) => segment.sequence >= mark.firstSegment);
   const givenUp = files.segments.filter((segment) => segment.sequence < mark.firstSegment);
+  const unnamed = findUnnamed(disk, files.spares, { mark, named });
+  const kept = [...named, ...unnamed.segments].sort((a, b) => a.sequence - b.sequence);
   if (kept.length === 0 && mark.lastSegment === NO_SEGMENT) return undefined;
-  checkSequence(directory, kept, mark);
+  const following = checkSequence(directory, kept, mark);
+  refuseHeadless(disk, unnamed.spares, { mark, sequence: following });
   const locator = new EntryLocator();
   const entries = new RecoveredEntries(checkpointIndex);
   const replay = new Replay(entries, locator);
@@ -94,7 +99,7 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
       locator,
       replay,
       leftovers: [...givenUp.map((segment) => segment.path), ...files.leftovers],
-      spares: files.spares,
+      spares: unnamed.spares,
       lastBytes: end.lastBytes,
     },
   };
@@ -131,13 +136,15 @@ function loadMark(disk: Disk, directory: string, segments: readonly Segment[]): 
   return mark;
 }
 
-function checkSequence(directory: string, segments: readonly Segment[], mark: DurableMark): void {
+/** Returns the sequence that the log does not have any more. */
+function checkSequence(directory: string, segments: readonly Segment[], mark: DurableMark): number {
   let expected = mark.firstSegment;
   for (const segment of segments) {
     if (segment.sequence !== expected) throw missing(directory, expected);
     expected++;
   }
   if (mark.lastSegment !== NO_SEGMENT && expected <= mark.lastSegment) throw missing(directory, expected);
+  return expected;
 }
 
 function missing(directory: string, sequence: number): WalError {

@@ -1,6 +1,7 @@
 // Segments are files of one directory, named as etcd names them: `<sequence>-<first index>.wal`, sixteen hexadecimal
 // digits each. Beside them lie the durable mark (durable-mark.ts) and spare files (`spare-<n>.tmp` ready,
-// `filling-<n>.tmp` not yet), whose ending etcd's tools pass over.
+// `filling-<n>.tmp` not yet), whose ending etcd's tools pass over. A segment that was just opened may have a spare's name still
+// (unnamed.ts).
 
 export interface Segment {
   readonly sequence: number;
@@ -8,6 +9,9 @@ export interface Segment {
   readonly firstIndex: number;
   readonly path: string;
 }
+
+/** More than the records take that open a segment. */
+export const HEAD_BYTES_MAX = 4096;
 
 export const MARK_NAME = "durable-mark";
 

@@ -24,34 +24,47 @@ const STATE_FRAME_BYTES_MAX = 256;
 
 /** Offset of a batch that can only have been written after what is bad at `replay.offset`; -1 when there is none. */
 export function findLaterBatch(file: DiskFile, replay: Replay, sequence: number): number {
-  const window = new Uint8Array(WINDOW_BYTES + STATE_FRAME_BYTES_MAX);
   const size = file.sizeBytes();
+  const window = new Window();
   for (let base = replay.offset; base < size; base += WINDOW_BYTES) {
-    const count = file.read(window, 0, window.length, base);
-    const at = findInWindow(window, { base, count }, replay, sequence);
-    if (at !== -1) return base + at;
+    const at = window.find(file, base, (stamp, offset) => isLater(stamp, replay, sequence, offset));
+    if (at !== -1) return at;
   }
   return -1;
 }
 
-function findInWindow(
-  bytes: Uint8Array,
-  window: { base: number; count: number },
-  replay: Replay,
-  sequence: number,
+/** Offset, in the first MiB, of a batch of this log and of this segment or a later one; -1 when there is none. */
+export function findBatchFrom(
+  file: DiskFile,
+  wanted: { logIdHi: number; logIdLo: number; sequence: number },
 ): number {
-  const { base, count } = window;
-  const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
-  const stamp = new StateFields();
-  const reader = new RecordReader();
-  for (let at = 0; at < end; at += 8) {
-    // Most positions fail here; the rest is strict and rare.
-    if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
-    if (reader.read(bytes, at, count) !== "record") continue;
-    if (!decodeState(bytes, reader.dataStart, reader.dataEnd, stamp)) continue;
-    if (isLater(stamp, replay, sequence, base + at)) return at;
+  return new Window().find(file, 0, (stamp) => {
+    if (stamp.kind === STAMP_HEAD || stamp.segmentSequence < wanted.sequence) return false;
+    return stamp.logIdHi === wanted.logIdHi && stamp.logIdLo === wanted.logIdLo;
+  });
+}
+
+/** A part of a file in which stamped states are looked for, wherever frames may start. */
+class Window {
+  readonly #bytes = new Uint8Array(WINDOW_BYTES + STATE_FRAME_BYTES_MAX);
+  readonly #stamp = new StateFields();
+  readonly #reader = new RecordReader();
+
+  /** Offset in the file of the first state that `accepts`; -1 when none of the MiB from `base` on is. */
+  find(file: DiskFile, base: number, accepts: (stamp: StateFields, offset: number) => boolean): number {
+    const bytes = this.#bytes;
+    const count = file.read(bytes, 0, bytes.length, base);
+    const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
+    const reader = this.#reader;
+    for (let at = 0; at < end; at += 8) {
+      // Most positions fail here; the rest is strict and rare.
+      if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
+      if (reader.read(bytes, at, count) !== "record") continue;
+      if (!decodeState(bytes, reader.dataStart, reader.dataEnd, this.#stamp)) continue;
+      if (accepts(this.#stamp, base + at)) return base + at;
+    }
+    return -1;
   }
-  return -1;
 }
 
 function isLater(stamp: StateFields, replay: Replay, sequence: number, at: number): boolean {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedClock } from "../../proof/simulator/clock.ts";
-import { SimulatedDisk, type SimulatedDiskOptions } from "../../proof/simulator/disk.ts";
+import { PowerLossError, SimulatedDisk, type SimulatedDiskOptions } from "../../proof/simulator/disk.ts";
 import { AssertionError } from "../base/assert.ts";
 import { DiskError } from "../base/ports.ts";
 import { Prng } from "../base/prng.ts";
@@ -34,7 +34,8 @@ class World {
   }
 
   recover(checkpointIndex = 0): Recovery {
-    return recoverWal({ disk: this.disk, directory: DIRECTORY, checkpointIndex })!;
+    // As a restart finds it: on the disk in use names may be changing.
+    return recoverWal({ disk: this.disk.copy(), directory: DIRECTORY, checkpointIndex })!;
   }
 
   /** One batch with the entries from `first` on, each its index as data. */
@@ -195,9 +196,7 @@ test("a spare that the disk refuses ends the log with the disk's error, though n
   const create = world.disk.create.bind(world.disk);
   world.disk.create = (path, lane) => {
     const file = create(path, lane);
-    if (lane === "bulk")
-      file.writeAndSync = (_source, _start, _end, _offset, done) =>
-        void world.clock.after(0, () => done(error));
+    if (lane === "bulk") file.fill = (_offset, _count, done) => void world.clock.after(0, () => done(error));
     return file;
   };
   world.append(1, 2_000);
@@ -216,6 +215,7 @@ test("segments follow each other, are given up behind a checkpoint, and come bac
   assert.equal(world.wal.truncateBefore(1), 0);
   const count = world.wal.truncateBefore(290);
   assert.ok(count >= names.length - 3);
+  world.idle();
   const left = world.disk.list(DIRECTORY);
   assert.equal(left.filter((name) => name.startsWith("spare-")).length, 2);
   assert.equal(world.recover(289).lastIndex, 300);
@@ -389,4 +389,172 @@ test("how far the log grew is told apart from whole blocks that were written aga
   assert.ok(writtenBytes - before.writtenBytes >= 10 * 4096, "each group writes its block");
   const grown = recordBytes - before.recordBytes;
   assert.ok(grown > 0 && grown < 4096, `ten small entries are ${grown} bytes`);
+});
+
+/** A log that stands before a rotation to a spare, with the next index. */
+function beforeRotation(options: Partial<SimulatedDiskOptions> = {}): { world: World; next: number } {
+  const world = new World({ segmentSizeBytes: 16384, ...options });
+  let next = 1;
+  while (world.wal.stats.rotationCount === 0) world.append(next++, 1);
+  world.idle();
+  const { rotationCount } = world.wal.stats;
+  const { replay } = world.recover().tail;
+  assert.equal(rotationCount, 1);
+  assert.ok(replay.offset < 4096);
+  assert.ok(world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")));
+  while (world.recover().tail.replay.offset < 14_000) world.append(next++, 1);
+  world.idle();
+  return { world, next };
+}
+
+/** Appends until the log has rotated; returns the next index and the calls of the last batch. */
+function rotate(world: World, first: number): { next: number; callCount: number } {
+  const { rotationCount } = world.wal.stats;
+  for (let next = first; ; next++) {
+    const before = world.disk.callCount;
+    world.append(next, 1);
+    if (world.wal.stats.rotationCount > rotationCount)
+      return { next: next + 1, callCount: world.disk.callCount - before };
+  }
+}
+
+const NOTHING_SURVIVES = { prng: new Prng(1), survivors: "none", tear: "sector" } as const;
+
+test("a rotation to a spare waits for the head and the group, not for names and marks", () => {
+  const { world, next } = beforeRotation();
+  const synced = world.disk.syncCount;
+  const { callCount } = rotate(world, next);
+  // The rename and the mark have begun; their ends come with the clock.
+  assert.equal(callCount, 2 * 2 + 2, "a write and a sync each of head and group");
+  assert.equal(world.disk.syncCount - synced, world.wal.lastIndex - next + 1 + 1);
+});
+
+test("what was acknowledged in a new segment is there though its name is lost, and the restart names it", () => {
+  const { world, next } = beforeRotation();
+  const end = rotate(world, next).next;
+  const disk = world.disk.afterPowerLoss(NOTHING_SURVIVES);
+  const recovery = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!;
+  assert.equal(recovery.lastIndex, end - 1);
+  assert.match(recovery.tail.segments.at(-1)!.path, /spare-\d+\.tmp$/);
+  Wal.resume({ ...world.options, disk }, recovery);
+  const named = disk.afterPowerLoss(NOTHING_SURVIVES);
+  assert.deepEqual(
+    named.list(DIRECTORY).filter((name) => !name.endsWith(".wal")),
+    ["durable-mark"],
+  );
+  assert.equal(recoverWal({ disk: named, directory: DIRECTORY, checkpointIndex: 0 })!.lastIndex, end - 1);
+});
+
+test("entries of a segment without its name yet are read, and it is not given up", () => {
+  const { world, next } = beforeRotation();
+  const end = rotate(world, next).next;
+  const count = world.wal.readEntries(1, end - 1, () => true);
+  assert.equal(count, end);
+  // All of the entries before lie in segments that have their names.
+  assert.equal(world.wal.truncateBefore(end), 2);
+  world.idle();
+  assert.equal(world.recover(end - 1).lastIndex, end - 1);
+});
+
+test("a recycled segment is never taken for the next one, whatever its old content", () => {
+  const { world, next } = beforeRotation();
+  let index = next;
+  for (let i = 0; i < 3; i++) index = rotate(world, index).next;
+  world.idle();
+  world.wal.truncateBefore(index);
+  world.idle();
+  const spares = world.disk.list(DIRECTORY).filter((name) => name.startsWith("spare-"));
+  assert.equal(spares.length, 2, "both hold whole segments of this log");
+  const recovery = world.recover(index - 1);
+  assert.equal(recovery.lastIndex, index - 1);
+  assert.equal(recovery.tail.spares.length, 2);
+});
+
+test("a torn head leaves a spare; the log ends before it and goes on", () => {
+  const { world, next } = beforeRotation();
+  const before = world.wal.lastIndex;
+  const end = rotate(world, next).next;
+  const disk = world.disk.afterPowerLoss(NOTHING_SURVIVES);
+  const { segments } = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!.tail;
+  const { path } = segments.at(-1)!;
+  // Only the head's first bytes arrived, and so nothing behind it was written.
+  disk.zero(path, 40, disk.content(path).length);
+  const recovery = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!;
+  assert.ok(recovery.lastIndex < end - 1 && recovery.lastIndex >= before);
+  assert.deepEqual(recovery.tail.spares, [path]);
+  const wal = Wal.resume({ ...world.options, disk }, recovery);
+  wal.beginBatch(undefined);
+  wal.entry(0, 1, recovery.lastIndex + 1, dataOf(9, 1), 0, 8);
+  assert.ok(wal.commitBatch(NEVER));
+});
+
+test("a segment without its name whose head is damaged is refused while a batch in it can be read", () => {
+  const { world, next } = beforeRotation();
+  rotate(world, next);
+  const disk = world.disk.afterPowerLoss(NOTHING_SURVIVES);
+  const { segments } = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!.tail;
+  disk.flipBit(segments.at(-1)!.path, 20, 3);
+  assert.throws(
+    () => recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 }),
+    /the head of log segment 2 is damaged/,
+  );
+});
+
+test("a segment that the mark names is missed, with or without a name", () => {
+  const { world, next } = beforeRotation();
+  rotate(world, next);
+  world.idle();
+  const disk = world.disk.copy();
+  disk.zero(
+    `${DIRECTORY}/${disk
+      .list(DIRECTORY)
+      .filter((name) => name.endsWith(".wal"))
+      .at(-1)!}`,
+    0,
+    16384,
+  );
+  assert.throws(
+    () => recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 }),
+    /head of a log segment/,
+  );
+  disk.lose(
+    `${DIRECTORY}/${disk
+      .list(DIRECTORY)
+      .filter((name) => name.endsWith(".wal"))
+      .at(-1)!}`,
+  );
+  assert.throws(
+    () => recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 }),
+    /log segment 2 is missing/,
+  );
+});
+
+test("a clean end while a name is on its way leaves the right names and the mark at the end", () => {
+  const { world, next } = beforeRotation();
+  const end = rotate(world, next).next;
+  world.wal.close();
+  while (world.clock.step());
+  const disk = world.disk.afterPowerLoss(NOTHING_SURVIVES);
+  const { tail, lastIndex } = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!;
+  assert.equal(lastIndex, end - 1);
+  assert.ok(tail.segments.every(({ path }) => path.endsWith(".wal")));
+  assert.deepEqual([tail.mark.lastSegment, tail.mark.endOffset], [2, tail.replay.offset]);
+});
+
+test("a spare that was filled is whole whenever its name is there", () => {
+  for (let crash = 1; ; crash++) {
+    const world = new World({ segmentSizeBytes: 1 << 19 });
+    world.append(1, 600);
+    world.disk.crashBefore = world.disk.callCount + crash;
+    try {
+      world.idle();
+      assert.ok(crash > 8, "a spare takes several calls");
+      break;
+    } catch (error) {
+      if (!(error instanceof PowerLossError)) throw error;
+    }
+    const disk = world.disk.afterPowerLoss({ prng: new Prng(crash), survivors: "random", tear: "byte" });
+    for (const name of disk.list(DIRECTORY).filter((known) => known.startsWith("spare-")))
+      assert.equal(disk.content(`${DIRECTORY}/${name}`).length, 1 << 19);
+  }
 });

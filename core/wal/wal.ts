@@ -11,7 +11,7 @@
 import { assert } from "../base/assert.ts";
 import type { Id64 } from "../base/ids.ts";
 import type { Clock, Disk, DiskDone, DiskError, DiskFile } from "../base/ports.ts";
-import { type DurableMark, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
+import { type DurableMark, type MarkChange, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
 import { Group } from "./group.ts";
 import { EntryLocator } from "./locator.ts";
 import {
@@ -30,7 +30,8 @@ import { type EntrySink, readEntries } from "./read-entries.ts";
 import { moveGroup } from "./move-group.ts";
 import { RECORD_METADATA, RECORD_SNAPSHOT } from "./record.ts";
 import type { Recovery } from "./recover.ts";
-import { makeSegment, MARK_NAME, type Segment } from "./segment.ts";
+import { HEAD_BYTES_MAX, MARK_NAME } from "./segment.ts";
+import { type LiveSegment, Segments } from "./segments.ts";
 import { Spares } from "./spares.ts";
 import { SyncPacer } from "./sync-pacer.ts";
 import { asDiskError } from "./wal-error.ts";
@@ -81,10 +82,8 @@ export interface WalStats {
 
 /** What a log is made of when it starts. */
 interface WalStart {
-  readonly segments: Segment[];
   readonly locator: EntryLocator;
-  readonly spares: Spares;
-  readonly markWriter: MarkWriter;
+  readonly markFile: DiskFile;
   readonly mark: DurableMark;
   readonly state: StateFields;
   readonly metadata: Uint8Array;
@@ -112,17 +111,16 @@ export class Wal {
   readonly #options: WalOptions;
   readonly #disk: Disk;
   readonly #clock: Clock;
-  readonly #segments: Segment[];
+  readonly #segments: Segments;
   readonly #locator: EntryLocator;
   readonly #spares: Spares;
-  readonly #markWriter: MarkWriter;
+  readonly #mark: MarkWriter;
   readonly #metadata: Uint8Array;
   readonly #pacer = new SyncPacer();
   /** The state last handed in, and the stamp of the next record. */
   readonly #state: StateFields;
   /** The state as far as it is durable: what opens a segment must not run ahead of the entries before it. */
   readonly #durableState = new StateFields();
-  #mark: DurableMark;
   #file: DiskFile | undefined = undefined;
   #segmentSizeBytes = 0;
   /** In the last segment: blocks before this offset are allocated. */
@@ -157,11 +155,12 @@ export class Wal {
     this.#options = options;
     this.#disk = options.disk;
     this.#clock = options.clock;
-    this.#segments = start.segments;
+    const { disk, directory } = options;
+    const onError = (error: DiskError): void => this.#fail(error);
+    this.#spares = new Spares({ disk, directory, sizeBytes: standardSizeBytes(options), onError });
+    this.#segments = new Segments({ disk, directory, spares: this.#spares, onError });
     this.#locator = start.locator;
-    this.#spares = start.spares;
-    this.#markWriter = start.markWriter;
-    this.#mark = start.mark;
+    this.#mark = new MarkWriter({ disk, file: start.markFile, mark: start.mark, onError });
     this.#state = start.state;
     copyState(start.state, this.#durableState);
     this.#metadata = start.metadata;
@@ -183,22 +182,20 @@ export class Wal {
     const state = new StateFields();
     state.logIdHi = identity.logId.hi;
     state.logIdLo = identity.logId.lo;
-    const markWriter = MarkWriter.create(disk, `${directory}/${MARK_NAME}`);
     const wal = new Wal(options, {
-      segments: [],
       locator: new EntryLocator(),
-      spares: new Spares(disk, { directory, sizeBytes: standardSizeBytes(options), ready: [] }),
-      markWriter,
+      markFile: MarkWriter.createFile(disk, `${directory}/${MARK_NAME}`),
       mark: emptyMark(identity.logId),
       state,
       metadata: metadata.slice(0, encodeMetadata(metadata, 0, identity.metadata)),
       lastIndex: 0,
     });
     // First the mark, then the segment: a segment without a mark is damage.
-    wal.#writeMark({ lastSegment: NO_SEGMENT, endOffset: 0 });
+    wal.#mark.write(wal.#markNow({ lastSegment: NO_SEGMENT, endOffset: 0 }));
     disk.syncDirectory(directory);
     wal.#syncParents(directory);
     wal.#addSegment(0, 0);
+    wal.#mark.write(wal.#markNow({ lastSegment: 0, endOffset: wal.#tailOffset }));
     return wal;
   }
 
@@ -210,17 +207,16 @@ export class Wal {
     for (const path of tail.leftovers) disk.remove(path);
     const metadata = new Uint8Array(METADATA_BYTES_MAX);
     const wal = new Wal(options, {
-      segments: tail.segments.slice(),
       locator: tail.locator,
-      spares: new Spares(disk, { directory, sizeBytes: standardSizeBytes(options), ready: tail.spares }),
-      markWriter: new MarkWriter(disk, disk.open(`${directory}/${MARK_NAME}`, "log")),
+      markFile: disk.open(`${directory}/${MARK_NAME}`, "side"),
       mark: tail.mark,
       state: replay.state,
       metadata: metadata.slice(0, encodeMetadata(metadata, 0, recovery.metadata)),
       lastIndex: recovery.lastIndex,
     });
-    const last = tail.segments[tail.segments.length - 1]!;
-    wal.#file = disk.open(last.path, "log");
+    wal.#spares.adopt(tail.spares);
+    wal.#segments.adopt(tail.segments);
+    wal.#file = wal.#lastSegment().file;
     wal.#segmentSizeBytes = replay.segmentSizeBytes;
     // How far a segment was filled is not recorded; filling is done again, ahead of the log only.
     wal.#filledEnd = replay.segmentIsFilled ? replay.segmentSizeBytes : replay.offset;
@@ -257,7 +253,7 @@ export class Wal {
 
   /** Bytes of the log from the first segment kept to its end, for "a checkpoint is due". */
   get sizeBytes(): number {
-    return (this.#segments.length - 1) * standardSizeBytes(this.#options) + this.#tailOffset;
+    return (this.#segments.list.length - 1) * standardSizeBytes(this.#options) + this.#tailOffset;
   }
 
   /** Starts a batch; `hardState` when it changed. The log itself notes how far it is durable (design D4). */
@@ -328,22 +324,16 @@ export class Wal {
     return this.commitBatch(done);
   }
 
-  /** Gives up the segments whose entries all lie before `index`; returns how many. */
+  /** Gives up the segments whose entries all lie before `index`; returns how many. Their files go in the background. */
   truncateBefore(index: number): number {
     this.#assertUsable();
     assert(index <= this.#durableIndex + 1, "only durable entries are given up");
-    let count = 0;
-    while (count + 1 < this.#segments.length && this.#segments[count + 1]!.firstIndex <= index) count++;
+    const count = this.#segments.countBefore(index);
     if (count === 0) return 0;
-    const first = this.#segments[count]!.sequence;
+    const first = this.#segments.list[count]!.sequence;
+    const paths = this.#segments.drop(count);
     // The mark first: from then on recovery does not miss them.
-    this.#writeMark({ firstSegment: first });
-    for (const segment of this.#segments.splice(0, count)) {
-      const file = this.#disk.open(segment.path, "log");
-      const size = file.sizeBytes();
-      file.close();
-      this.#spares.recycle(segment.path, size);
-    }
+    this.#mark.writeLater(this.#markNow({ firstSegment: first }), () => this.#spares.recycle(paths));
     this.#locator.dropSegmentsBelow(first);
     return count;
   }
@@ -352,7 +342,7 @@ export class Wal {
   readEntries(first: number, last: number, sink: EntrySink): number {
     assert(last <= this.#durableIndex, "only durable entries are read");
     return readEntries(
-      { disk: this.#disk, segments: this.#segments, locator: this.#locator, first, last },
+      { disk: this.#disk, segments: this.#segments.list, locator: this.#locator, first, last },
       sink,
     );
   }
@@ -368,16 +358,18 @@ export class Wal {
     if (nowMs >= this.#fillDueMs) this.#maybeFill(nowMs);
   }
 
-  /** Ends cleanly: everything handed in is durable afterwards, and marked so. Nothing may be in flight. */
+  /**
+   * Ends cleanly: everything handed in is durable, and marked so when what runs in the background has ended. Nothing may be
+   * in flight.
+   */
   close(): void {
     assert(!this.#inBatch, "a batch is ended before the log");
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#error === undefined && this.#inFlight === undefined)
-      this.#writeMark({ endOffset: this.#tailOffset });
+    const isMarked = this.#error === undefined && this.#inFlight === undefined;
+    this.#mark.close(isMarked ? this.#markNow({ endOffset: this.#tailOffset }) : undefined);
     this.#spares.close();
-    this.#markWriter.close();
-    if (this.#inFlight === undefined) this.#file!.close();
+    if (this.#inFlight === undefined) this.#segments.close();
   }
 
   // Batches and groups.
@@ -488,7 +480,7 @@ export class Wal {
     this.#pacer.noteBackground(durationMs, this.#disk.bulkPendingCount);
     this.#finishGroup(group, nowMs, { syncMs: durationMs, writeMs: -1 });
     if (this.#closed) {
-      this.#file!.close();
+      this.#segments.close();
       return;
     }
     const callers = this.#flying;
@@ -514,7 +506,7 @@ export class Wal {
   }
 
   #fail(error: DiskError): void {
-    this.#error = error;
+    this.#error ??= error;
     const callers = [...this.#flying, ...this.#waiting];
     this.#flying = [];
     this.#waiting = [];
@@ -532,11 +524,13 @@ export class Wal {
   #rotate(): void {
     assert(this.#inFlight === undefined, "a segment is opened when the one before is durable");
     const group = this.#open;
-    const old = this.#file!;
     // Checksums are varints: a record may grow by one padding unit when it is chained anew.
     const neededBytes = group.end - group.start + 8 * group.recordCount;
     this.#addSegment(neededBytes, group.lastIndexBefore + 1);
-    old.close();
+    // Not waited for: until it is durable the segment before and this one's head say as much.
+    this.#mark.writeLater(
+      this.#markNow({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset }),
+    );
     this.stats.rotationCount++;
     const moved = this.#spareGroup;
     moved.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
@@ -549,43 +543,27 @@ export class Wal {
     group.clear();
   }
 
-  /** Opens a segment with room for `neededBytes` behind its head. Its name appears when its head is durable. */
+  /** Opens a segment with room for `neededBytes` behind its head. */
   #addSegment(neededBytes: number, firstIndex: number): void {
-    const last = this.#segments[this.#segments.length - 1];
-    const segment = makeSegment(
-      this.#options.directory,
-      last === undefined ? 0 : last.sequence + 1,
-      firstIndex,
-    );
+    const isFirst = this.#segments.last === undefined;
     const alignment = this.#tailBlock.length;
-    const headBytesMax = 4096;
-    const wanted = Math.ceil((headBytesMax + neededBytes + alignment) / alignment) * alignment;
+    const wanted = Math.ceil((HEAD_BYTES_MAX + neededBytes + alignment) / alignment) * alignment;
     const standard = standardSizeBytes(this.#options);
-    const size = Math.max(
-      last === undefined ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard,
-      wanted,
-    );
-    const spare = this.#spares.take(size);
-    const path = spare ?? this.#spares.freshPath();
-    let file = spare === undefined ? this.#disk.create(path, "log") : this.#disk.open(path, "log");
-    if (spare === undefined) file.truncate(size);
+    const size = Math.max(isFirst ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard, wanted);
+    const file = this.#segments.open(size, firstIndex);
+    const isFilled = this.#segments.isFromSpare;
     this.#segmentSizeBytes = size;
-    this.#durableState.segmentIsFilled = spare === undefined ? 0 : 1;
-    this.#segments.push(segment);
+    this.#durableState.segmentIsFilled = isFilled ? 1 : 0;
     const head = this.#spareGroup;
-    this.#writeHead(file, head, firstIndex === 0);
-    file.close();
-    this.#disk.rename(path, segment.path);
-    this.#disk.syncDirectory(this.#options.directory);
-    file = this.#disk.open(segment.path, "log");
+    this.#writeHead(file, head, isFirst);
+    this.#segments.name();
     this.#file = file;
     this.#tailOffset = head.endOffset;
     this.#tailCrc = head.crc;
     head.copyLastBlock(this.#tailBlock);
-    this.#filledEnd = spare === undefined ? head.endOffset : size;
+    this.#filledEnd = isFilled ? size : head.endOffset;
     head.clear();
-    if (last === undefined) this.#fill(this.#tailOffset, size);
-    this.#writeMark({ lastSegment: segment.sequence, endOffset: this.#tailOffset });
+    if (isFirst) this.#fill(this.#tailOffset, size);
   }
 
   #writeHead(file: DiskFile, head: Group, isFirst: boolean): void {
@@ -666,7 +644,9 @@ export class Wal {
   #openLife(): void {
     this.#openGroup();
     this.#writeInline();
-    this.#writeMark({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset });
+    this.#mark.write(
+      this.#markNow({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset }),
+    );
   }
 
   #syncParents(directory: string): void {
@@ -676,16 +656,8 @@ export class Wal {
     this.#disk.syncDirectory("");
   }
 
-  #writeMark(change: { firstSegment?: number; lastSegment?: number; endOffset?: number }): void {
-    const mark: DurableMark = {
-      ...this.#mark,
-      ...change,
-      counter: this.#mark.counter + 1,
-      batchSequence: this.#durableSequence,
-      lastIndex: this.#durableIndex,
-    };
-    this.#markWriter.write(mark);
-    this.#mark = mark;
+  #markNow(change: MarkChange): MarkChange {
+    return { ...change, batchSequence: this.#durableSequence, lastIndex: this.#durableIndex };
   }
 
   #maybeMark(nowMs: number): void {
@@ -694,27 +666,24 @@ export class Wal {
       return;
     }
     this.#markDueMs = Infinity;
-    if (this.#mark.endOffset !== this.#tailOffset) this.#writeMark({ endOffset: this.#tailOffset });
+    if (this.#mark.endOffset !== this.#tailOffset)
+      this.#mark.writeLater(this.#markNow({ endOffset: this.#tailOffset }));
   }
 
   #spareIsWanted(): boolean {
     if (!this.#spares.wantsSlice) return false;
-    return this.#segments.length > 1 || this.#tailOffset > this.#segmentSizeBytes * SPARE_AFTER_FRACTION;
+    return this.#segments.list.length > 1 || this.#tailOffset > this.#segmentSizeBytes * SPARE_AFTER_FRACTION;
   }
 
   #maybeFill(nowMs: number): void {
     this.#fillDueMs = Infinity;
-    if (this.#spares.error !== undefined) {
-      this.#fail(this.#spares.error);
-      return;
-    }
     if (this.#spareIsWanted()) this.#spares.fillSlice();
     if (this.#spares.readyCount > 0) return;
     this.#fillDueMs = nowMs + (this.#spares.full ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
 
-  #lastSegment(): Segment {
-    return this.#segments[this.#segments.length - 1]!;
+  #lastSegment(): LiveSegment {
+    return this.#segments.last!;
   }
 
   #assertUsable(): void {

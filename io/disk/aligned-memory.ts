@@ -43,15 +43,12 @@ export class AlignedMemory {
   }
 
   allocate(sizeBytes: number): Uint8Array {
-    const buffer = new ArrayBuffer(sizeBytes + BLOCK_BYTES);
-    const all = new Uint8Array(buffer);
-    for (let start = 0; start < BLOCK_BYTES; start += STEP_BYTES) {
-      if (!this.#accepts(all, start)) continue;
-      const bytes = new Uint8Array(buffer, start, sizeBytes);
-      this.#owned.add(bytes);
-      return bytes;
-    }
-    throw new Error("Cannot align memory: the kernel accepts no address of a buffer");
+    return this.#align(new ArrayBuffer(sizeBytes + BLOCK_BYTES), sizeBytes);
+  }
+
+  /** Memory that a worker sees as well. */
+  allocateShared(sizeBytes: number): Uint8Array {
+    return this.#align(new SharedArrayBuffer(sizeBytes + BLOCK_BYTES), sizeBytes);
   }
 
   owns(bytes: Uint8Array): boolean {
@@ -60,6 +57,17 @@ export class AlignedMemory {
 
   close(): void {
     fs.closeSync(this.#probe);
+  }
+
+  #align(buffer: ArrayBuffer | SharedArrayBuffer, sizeBytes: number): Uint8Array {
+    const all = new Uint8Array(buffer);
+    for (let start = 0; start < BLOCK_BYTES; start += STEP_BYTES) {
+      if (!this.#accepts(all, start)) continue;
+      const bytes = new Uint8Array(buffer, start, sizeBytes);
+      this.#owned.add(bytes);
+      return bytes;
+    }
+    throw new Error("Cannot align memory: the kernel accepts no address of a buffer");
   }
 
   #accepts(all: Uint8Array, start: number): boolean {

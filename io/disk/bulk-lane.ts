@@ -12,6 +12,8 @@ export interface BulkWrite {
   /** Copied, unless it lies in shared memory. */
   readonly bytes: Uint8Array;
   readonly offset: number;
+  /** False: somebody else makes it durable. */
+  readonly sync: boolean;
   readonly done: DiskDone;
 }
 
@@ -32,6 +34,7 @@ export class BulkLane {
       handle: operation.handle,
       bytes: operation.bytes,
       offset: operation.offset,
+      sync: operation.sync,
     };
     worker.postMessage(request);
   }

@@ -8,6 +8,7 @@ export interface BulkRequest {
   readonly handle: number;
   readonly bytes: Uint8Array;
   readonly offset: number;
+  readonly sync: boolean;
 }
 
 /** `code` is empty when all went well. */
@@ -32,12 +33,12 @@ function yieldToTheLoop(): void {
   }
 }
 
-function writeAndSync(request: BulkRequest): void {
-  const { handle, bytes, offset } = request;
+function write(request: BulkRequest): void {
+  const { handle, bytes, offset, sync } = request;
   for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + SYNC_DISTANCE_BYTES);
     while (at < end) at += fs.writeSync(handle, bytes, at, end - at, offset + at);
-    fs.fdatasyncSync(handle);
+    if (sync) fs.fdatasyncSync(handle);
   }
 }
 
@@ -45,7 +46,7 @@ yieldToTheLoop();
 parentPort!.on("message", (request: BulkRequest) => {
   let reply: BulkReply = { code: "", message: "" };
   try {
-    writeAndSync(request);
+    write(request);
   } catch (error) {
     const fault = error as NodeJS.ErrnoException;
     reply = { code: fault.code ?? "EIO", message: fault.message };

@@ -110,6 +110,7 @@ for (const { name, disk } of disks) {
         });
       }
       if (life % 2 === 0) wal.close(); // otherwise as after a kill
+      await disk.settled();
       const recovery = recoverWal({ disk, directory: "member/wal", checkpointIndex: 0 })!;
       assert.equal(recovery.lastIndex, 60 * (life + 1));
       const { entries } = recovery;
@@ -120,6 +121,51 @@ for (const { name, disk } of disks) {
       wal = Wal.resume(options, recovery);
     }
     wal.close();
+  });
+}
+
+for (const { name, disk } of disks) {
+  test(`names change in order and in the background, ${name}`, async () => {
+    disk.makeDirectory("names");
+    for (const file of ["a", "b"]) disk.create(`names/${file}`, "log").close();
+    const ended: string[] = [];
+    const done = (what: string) => (error: DiskError | undefined) => void ended.push(error?.code ?? what);
+    disk.changeNames(
+      "names",
+      [
+        { kind: "rename", from: "names/a", to: "names/c" },
+        { kind: "remove", path: "names/b" },
+        { kind: "rename", from: "names/c", to: "names/b" },
+      ],
+      done("first"),
+    );
+    disk.changeNames("names", [{ kind: "remove", path: "names/missing" }], done("second"));
+    disk.changeNames("names", [{ kind: "rename", from: "names/b", to: "names/d" }], done("third"));
+    assert.deepEqual(ended, []);
+    await disk.settled();
+    assert.deepEqual(ended, ["first", "ENOENT", "third"]);
+    assert.deepEqual(disk.list("names"), ["d"]);
+  });
+
+  test(`a filled file has its blocks, zeros in them, and a file may be closed while it is synced, ${name}`, async () => {
+    const full = path.join(root, disk === disks[0]!.disk ? "direct" : "plain", "filled");
+    const file = disk.create("filled", "bulk");
+    for (const offset of [0, 131_072])
+      await new Promise<void>((resolve, reject) => {
+        file.fill(offset, 131_072, (error) => (error === undefined ? resolve() : reject(error)));
+      });
+    const log = disk.open("filled", "log");
+    const ended: (DiskError | undefined)[] = [];
+    log.syncLater((error) => ended.push(error));
+    log.close();
+    file.close();
+    assert.deepEqual(ended, []);
+    await disk.settled();
+    assert.deepEqual(ended, [undefined]);
+    const { size, blocks } = fs.statSync(full);
+    assert.equal(size, 262_144);
+    assert.ok(blocks * 512 >= 262_144, "nothing has to be allocated");
+    assert.ok(fs.readFileSync(full).every((byte) => byte === 0));
   });
 }
 

@@ -1,18 +1,22 @@
 // The Disk port over node:fs. Files of the log are written past the page cache (O_DIRECT) where that works and is not
 // slower, and always with O_DSYNC, so that one system call writes and makes durable; bulk files are written by a worker
-// thread (bulk-lane.ts), so that the pool is the log's alone.
+// thread (bulk-lane.ts), so that the pool is the log's alone (pool-lane.ts).
 
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { assert } from "../../core/base/assert.ts";
-import type { Disk, DiskDone, DiskFile, DiskLane } from "../../core/base/ports.ts";
+import type { Disk, DiskDone, DiskFile, DiskLane, NameChange } from "../../core/base/ports.ts";
 import { AlignedMemory } from "./aligned-memory.ts";
 import { BulkLane } from "./bulk-lane.ts";
 import { diskError } from "./disk-error.ts";
 import { attempt, PlainFile, writeAll } from "./plain-file.ts";
+import { NameLane, PoolLane } from "./pool-lane.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
+/** More is not filled at once: a device that is busy with one piece lets the log wait. */
+const FILL_BYTES_MAX = 256 * 1024;
+const NOTHING = new Uint8Array(0);
 
 export interface NodeDiskOptions {
   /** False: never O_DIRECT. Default: a probe decides. */
@@ -25,7 +29,10 @@ export class NodeDisk implements Disk {
   readonly #root: string;
   readonly #memory: AlignedMemory | undefined;
   readonly #bulk: BulkLane;
-  readonly #logLane: LogLane;
+  readonly #lanes = { log: new PoolLane(), side: new PoolLane() };
+  readonly #names: NameLane;
+  /** What files are filled from, in memory that the worker shares. */
+  #zeros: Uint8Array | undefined = undefined;
 
   constructor(root: string, options: NodeDiskOptions = {}) {
     this.#root = root;
@@ -33,7 +40,7 @@ export class NodeDisk implements Disk {
     this.#memory = options.direct === false ? undefined : AlignedMemory.probe(root);
     this.alignmentBytes = this.#memory?.alignmentBytes ?? 1;
     this.#bulk = new BulkLane();
-    this.#logLane = new LogLane();
+    this.#names = new NameLane();
   }
 
   get bulkPendingCount(): number {
@@ -88,8 +95,26 @@ export class NodeDisk implements Disk {
     });
   }
 
-  /** Ends the worker and gives the probe file back. Files must be closed. */
+  changeNames(directory: string, changes: readonly NameChange[], done: DiskDone): void {
+    const full = changes.map((change): NameChange => {
+      if (change.kind === "remove") return { kind: "remove", path: this.#full(change.path) };
+      return { kind: "rename", from: this.#full(change.from), to: this.#full(change.to) };
+    });
+    this.#names.change({ path: directory, directory: this.#full(directory), changes: full, done });
+  }
+
+  /** Resolves when nothing is under way in the thread pool. */
+  async settled(): Promise<void> {
+    // What has ended may have started something of another lane.
+    while (!this.#lanes.log.isIdle || !this.#lanes.side.isIdle || !this.#names.isIdle) {
+      for (const lane of [this.#lanes.log, this.#lanes.side, this.#names])
+        await new Promise<void>((resolve) => lane.whenIdle(resolve));
+    }
+  }
+
+  /** Lets what is under way end, ends the worker, and gives the probe file back. Files must be closed. */
   async close(): Promise<void> {
+    await this.settled();
     this.#memory?.close();
     await this.#bulk.close();
   }
@@ -97,8 +122,17 @@ export class NodeDisk implements Disk {
   #openFile(name: string, lane: DiskLane, flags: number): DiskFile {
     const full = this.#full(name);
     const handle = attempt(name, () => fs.openSync(full, fs.constants.O_RDWR | flags, FILE_MODE));
-    if (lane === "bulk") return new BulkFile(name, handle, this.#bulk);
-    return new LogFile({ path: name, full, handle, memory: this.#memory, lane: this.#logLane });
+    const { side } = this.#lanes;
+    if (lane === "bulk") {
+      const zeros = (): Zeros => this.#sharedZeros();
+      return new BulkFile({ path: name, full, handle, lane: this.#bulk, side, zeros });
+    }
+    return new LogFile({ path: name, full, handle, memory: this.#memory, lane: this.#lanes[lane], side });
+  }
+
+  #sharedZeros(): Zeros {
+    this.#zeros ??= this.#memory?.allocateShared(FILL_BYTES_MAX) ?? sharedMemory(FILL_BYTES_MAX);
+    return { bytes: this.#zeros, areAligned: this.#memory !== undefined };
   }
 
   #full(name: string): string {
@@ -112,7 +146,8 @@ interface LogFileOptions {
   readonly full: string;
   readonly handle: number;
   readonly memory: AlignedMemory | undefined;
-  readonly lane: LogLane;
+  readonly lane: PoolLane;
+  readonly side: PoolLane;
 }
 
 class LogFile implements DiskFile {
@@ -121,13 +156,15 @@ class LogFile implements DiskFile {
   /** Writes through it are durable when they return. */
   readonly #durableHandle: number;
   readonly #memory: AlignedMemory | undefined;
-  readonly #lane: LogLane;
+  readonly #lane: PoolLane;
+  readonly #side: PoolLane;
 
   constructor(options: LogFileOptions) {
     this.path = options.path;
     this.#plain = new PlainFile(options.path, options.handle);
     this.#memory = options.memory;
     this.#lane = options.lane;
+    this.#side = options.side;
     const direct = options.memory === undefined ? 0 : fs.constants.O_DIRECT;
     const flags = fs.constants.O_RDWR | fs.constants.O_DSYNC | direct;
     this.#durableHandle = attempt(options.path, () => fs.openSync(options.full, flags));
@@ -160,14 +197,24 @@ class LogFile implements DiskFile {
     this.#lane.write({ path: this.path, handle, source, start, end, offset, sync: !isDurable, done });
   }
 
+  fill(): void {
+    throw new Error("A file of the log is not filled in the background");
+  }
+
+  syncLater(done: DiskDone): void {
+    syncInPool(this.#plain, this.#side, done);
+  }
+
   truncate(sizeBytes: number): void {
     this.#plain.truncate(sizeBytes);
   }
 
   close(): void {
-    this.#lane.whenIdle(() => {
-      fs.closeSync(this.#plain.handle);
-      fs.closeSync(this.#durableHandle);
+    const handles = [this.#plain.handle, this.#durableHandle];
+    this.#lane.whenUnused(handles, () => {
+      this.#side.whenUnused(handles, () => {
+        for (const handle of handles) fs.closeSync(handle);
+      });
     });
   }
 
@@ -180,15 +227,35 @@ class LogFile implements DiskFile {
   }
 }
 
+/** What files are filled from. */
+interface Zeros {
+  readonly bytes: Uint8Array;
+  /** They may be written past the page cache. */
+  readonly areAligned: boolean;
+}
+
+interface BulkFileOptions {
+  readonly path: string;
+  readonly full: string;
+  readonly handle: number;
+  readonly lane: BulkLane;
+  readonly side: PoolLane;
+  readonly zeros: () => Zeros;
+}
+
 class BulkFile implements DiskFile {
   readonly path: string;
   readonly #plain: PlainFile;
   readonly #lane: BulkLane;
+  readonly #options: BulkFileOptions;
+  /** Writes through it go past the page cache; opened for the first piece that is filled. */
+  #directHandle = -1;
 
-  constructor(name: string, handle: number, lane: BulkLane) {
-    this.path = name;
-    this.#plain = new PlainFile(name, handle);
-    this.#lane = lane;
+  constructor(options: BulkFileOptions) {
+    this.path = options.path;
+    this.#plain = new PlainFile(options.path, options.handle);
+    this.#lane = options.lane;
+    this.#options = options;
   }
 
   sizeBytes(): number {
@@ -214,8 +281,24 @@ class BulkFile implements DiskFile {
       handle: this.#plain.handle,
       bytes: source.subarray(start, end),
       offset,
+      sync: true,
       done,
     });
+  }
+
+  fill(offset: number, count: number, done: DiskDone): void {
+    assert(count <= FILL_BYTES_MAX, "a file is filled in small pieces");
+    const zeros = this.#options.zeros();
+    // Through the page cache all of it would be written back at once by the sync at the end, and the log would wait.
+    const sync = !zeros.areAligned;
+    if (zeros.areAligned && this.#directHandle === -1) this.#openDirect();
+    const handle = zeros.areAligned ? this.#directHandle : this.#plain.handle;
+    this.#plain.isDirty = true;
+    this.#lane.write({ path: this.path, handle, bytes: zeros.bytes.subarray(0, count), offset, sync, done });
+  }
+
+  syncLater(done: DiskDone): void {
+    syncInPool(this.#plain, this.#options.side, done);
   }
 
   truncate(sizeBytes: number): void {
@@ -223,54 +306,29 @@ class BulkFile implements DiskFile {
   }
 
   close(): void {
-    this.#lane.whenIdle(() => fs.closeSync(this.#plain.handle));
-  }
-}
-
-interface LogWrite {
-  readonly path: string;
-  readonly handle: number;
-  readonly source: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly offset: number;
-  readonly sync: boolean;
-  readonly done: DiskDone;
-}
-
-/** The log's operations in the thread pool, one after the other. */
-class LogLane {
-  readonly #queue: LogWrite[] = [];
-  #closing: (() => void)[] = [];
-
-  write(operation: LogWrite): void {
-    this.#queue.push(operation);
-    if (this.#queue.length === 1) this.#start(operation.start);
-  }
-
-  /** Calls when nothing is under way: at once, or after the last operation. */
-  whenIdle(action: () => void): void {
-    if (this.#queue.length === 0) action();
-    else this.#closing.push(action);
-  }
-
-  #start(from: number): void {
-    const { handle, source, start, end, offset, sync } = this.#queue[0]!;
-    fs.write(handle, source, from, end - from, offset + from - start, (error, count) => {
-      if (error !== null) this.#end(error);
-      else if (from + count < end) this.#start(from + count);
-      else if (sync) fs.fdatasync(handle, (fault) => this.#end(fault));
-      else this.#end(null);
+    this.#lane.whenIdle(() => {
+      this.#options.side.whenUnused([this.#plain.handle], () => this.#closeNow());
     });
   }
 
-  #end(error: NodeJS.ErrnoException | null): void {
-    const operation = this.#queue.shift()!;
-    if (this.#queue.length > 0) this.#start(this.#queue[0]!.start);
-    operation.done(error === null ? undefined : diskError(error, operation.path));
-    if (this.#queue.length > 0) return;
-    const closing = this.#closing;
-    this.#closing = [];
-    for (const action of closing) action();
+  #closeNow(): void {
+    fs.closeSync(this.#plain.handle);
+    if (this.#directHandle !== -1) fs.closeSync(this.#directHandle);
   }
+
+  #openDirect(): void {
+    const flags = fs.constants.O_RDWR | fs.constants.O_DIRECT;
+    this.#directHandle = attempt(this.path, () => fs.openSync(this.#options.full, flags));
+  }
+}
+
+/** Clean from now on: after an error nothing is asked of the file. */
+function syncInPool(file: PlainFile, lane: PoolLane, done: DiskDone): void {
+  file.isDirty = false;
+  const { path: name, handle } = file;
+  lane.write({ path: name, handle, source: NOTHING, start: 0, end: 0, offset: 0, sync: true, done });
+}
+
+function sharedMemory(sizeBytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(sizeBytes));
 }

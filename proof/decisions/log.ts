@@ -120,6 +120,7 @@ function holdfastLog(directory: string): LogContender {
     close: async () => {
       const { lastIndex } = wal;
       wal.close();
+      await disk.settled();
       const recovery = recoverWal({ disk, directory: "wal", checkpointIndex: 0 });
       if (recovery?.lastIndex !== lastIndex) throw new Error("our log lost entries");
       await disk.close();

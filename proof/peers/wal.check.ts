@@ -66,6 +66,7 @@ class Log {
 
   /** What etcd's reader finds, compared with what was written. */
   async check(first: number, last: number, args: readonly string[] = []): Promise<Found> {
+    await this.#disk.settled();
     const said = await runPeer(program!, [path.join(root, directory), ...args]);
     assert.equal(said.exitCode, 0, said.stderr);
     const found = JSON.parse(said.stdout) as Found;
@@ -119,6 +120,7 @@ if (program === undefined) {
     },
   );
   await claim("wal: after the repair of a torn tail etcd reads up to it", async () => {
+    await disk.settled();
     const recovery = recoverWal({ disk, directory, checkpointIndex: 146 })!;
     const handle = fs.openSync(log.lastSegment(), "r+");
     fs.writeSync(

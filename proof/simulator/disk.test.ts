@@ -103,3 +103,34 @@ test("a source that changes during a write is noticed", () => {
   source[3] = 9;
   assert.throws(() => clock.step(), /the source changed during a write/);
 });
+
+test("names that change in the background are used by nobody, and durable when that is said", () => {
+  const { disk, clock } = makeDisk();
+  disk.create("old", "log").close();
+  disk.syncDirectory("");
+  let isDone = false;
+  disk.changeNames("", [{ kind: "rename", from: "old", to: "new" }], () => (isDone = true));
+  assert.throws(() => disk.open("old", "log"), /a name that is being changed/);
+  assert.throws(() => disk.open("new", "log"), /a name that is being changed/);
+  const { disk: other } = makeDisk();
+  other.create("old", "log").close();
+  other.syncDirectory("");
+  other.changeNames("", [{ kind: "rename", from: "old", to: "new" }], () => assert.fail("no power"));
+  assert.deepEqual(other.afterPowerLoss(loss("none")).list(""), ["old"]);
+  while (clock.step());
+  assert.ok(isDone);
+  assert.deepEqual(disk.afterPowerLoss(loss("none")).list(""), ["new"]);
+});
+
+test("what a file was filled with is durable after its sync only", () => {
+  for (const isSynced of [false, true]) {
+    const { disk, clock } = makeDisk();
+    const file = disk.create("file", "bulk");
+    disk.syncDirectory("");
+    file.fill(0, 2048, () => {
+      if (isSynced) file.syncLater(() => {});
+    });
+    while (clock.step());
+    assert.equal(disk.afterPowerLoss(loss("none")).content("file").length, isSynced ? 2048 : 0);
+  }
+});

@@ -7,7 +7,7 @@
 //   const after = disk.afterPowerLoss({ prng, survivors: "random", tear: "byte" });
 
 import { assert } from "../../core/base/assert.ts";
-import type { Disk, DiskDone, DiskFile, DiskLane } from "../../core/base/ports.ts";
+import type { Disk, DiskDone, DiskFile, DiskLane, NameChange } from "../../core/base/ports.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { Directory, type Entry } from "./directory.ts";
@@ -55,9 +55,13 @@ export class SimulatedDisk implements Disk {
   readonly #options: SimulatedDiskOptions;
   readonly #directories = new Map<string, Directory>();
   #isDead = false;
-  readonly #pendingCount = { log: 0, bulk: 0 };
+  readonly #pendingCount = { log: 0, side: 0, bulk: 0 };
   /** When the last operation of a lane ends: they end in order. */
-  readonly #laneEndMs = { log: 0, bulk: 0 };
+  readonly #laneEndMs = { log: 0, side: 0, bulk: 0 };
+  /** When the last change of names ends. */
+  #namesEndMs = 0;
+  /** Being changed in the background: a real disk may have either. */
+  readonly #unsettledNames = new Set<string>();
 
   constructor(options: SimulatedDiskOptions) {
     this.#options = options;
@@ -93,11 +97,13 @@ export class SimulatedDisk implements Disk {
 
   exists(path: string): boolean {
     this.#alive();
+    this.#settled(path);
     return path === "" || this.#directories.get(parentName(path))?.get(baseName(path)) !== undefined;
   }
 
   create(path: string, lane: DiskLane): DiskFile {
     this.#count("create", path);
+    this.#settled(path);
     const directory = this.#directoryOf(path);
     if (directory.get(baseName(path)) !== undefined) throw new DiskError(`${path} exists`, "EEXIST", path);
     const inode = new Inode();
@@ -107,10 +113,13 @@ export class SimulatedDisk implements Disk {
 
   open(path: string, lane: DiskLane): DiskFile {
     this.#alive();
+    this.#settled(path);
     return new SimulatedFile(this, path, { inode: this.#inode(path), lane });
   }
 
   rename(from: string, to: string): void {
+    this.#settled(from);
+    this.#settled(to);
     this.#count("rename", from);
     const directory = this.#directoryOf(from);
     assert(parentName(from) === parentName(to), "a rename stays within its directory");
@@ -119,6 +128,7 @@ export class SimulatedDisk implements Disk {
   }
 
   remove(path: string): void {
+    this.#settled(path);
     this.#count("remove", path);
     this.#inode(path);
     this.#directoryOf(path).remove(baseName(path));
@@ -129,6 +139,26 @@ export class SimulatedDisk implements Disk {
     const directory = this.#directories.get(path);
     if (directory === undefined) throw new DiskError(`${path} does not exist`, "ENOENT", path);
     directory.sync();
+  }
+
+  changeNames(directory: string, changes: readonly NameChange[], done: DiskDone): void {
+    const paths = changes.flatMap((change) =>
+      change.kind === "rename" ? [change.from, change.to] : [change.path],
+    );
+    for (const path of paths) assert(parentName(path) === directory, "names of one directory are changed");
+    for (const change of changes) {
+      if (change.kind === "rename") this.rename(change.from, change.to);
+      else this.remove(change.path);
+    }
+    for (const path of paths) this.#unsettledNames.add(path);
+    const { clock } = this.#options;
+    this.#namesEndMs = Math.max(clock.now(), this.#namesEndMs) + (this.#options.syncMs?.() ?? 0.2);
+    clock.at(this.#namesEndMs, () => {
+      if (this.#isDead) return;
+      for (const path of paths) this.#unsettledNames.delete(path);
+      this.syncDirectory(directory);
+      done(undefined);
+    });
   }
 
   /** The disk when power returns, in a later life on a clock of its own. This one is dead from now on, its callbacks never come. */
@@ -233,7 +263,6 @@ export class SimulatedDisk implements Disk {
     range: { start: number; end: number; offset: number; done: DiskDone },
   ): void {
     const bytes = source.slice(range.start, range.end);
-    const { clock } = this.#options;
     let error: DiskError | undefined;
     try {
       this.write(file, bytes, range.offset);
@@ -241,17 +270,44 @@ export class SimulatedDisk implements Disk {
       if (!(fault instanceof DiskError)) throw fault;
       error = fault;
     }
-    const lane = file.lane;
+    this.#later(file.lane, file.path, () => {
+      for (let i = 0; i < bytes.length; i++)
+        assert(bytes[i] === source[range.start + i], "the source changed during a write");
+      range.done(error ?? this.#syncNow(file));
+    });
+  }
+
+  fill(file: { path: string; inode: Inode }, range: { offset: number; count: number; done: DiskDone }): void {
+    let error: DiskError | undefined;
+    try {
+      this.write(file, new Uint8Array(range.count), range.offset);
+    } catch (fault) {
+      if (!(fault instanceof DiskError)) throw fault;
+      error = fault;
+    }
+    this.#later("bulk", file.path, () => range.done(error));
+  }
+
+  syncLater(file: { path: string; inode: Inode }, done: DiskDone): void {
+    const { clock } = this.#options;
+    clock.at(clock.now() + (this.#options.syncMs?.() ?? 0.2), () => {
+      if (this.#isDead) return;
+      this.#count("sync", file.path);
+      done(this.#syncNow(file));
+    });
+  }
+
+  /** The end of an operation of a lane. */
+  #later(lane: DiskLane, path: string, action: () => void): void {
+    const { clock } = this.#options;
     this.#pendingCount[lane]++;
     const endMs = Math.max(clock.now(), this.#laneEndMs[lane]) + (this.#options.syncMs?.() ?? 0.2);
     this.#laneEndMs[lane] = endMs;
     clock.at(endMs, () => {
       if (this.#isDead) return;
-      for (let i = 0; i < bytes.length; i++)
-        assert(bytes[i] === source[range.start + i], "the source changed during a write");
-      this.#count("done", file.path);
+      this.#count("done", path);
       this.#pendingCount[lane]--;
-      range.done(error ?? this.#syncNow(file));
+      action();
     });
   }
 
@@ -292,6 +348,10 @@ export class SimulatedDisk implements Disk {
 
   #alive(): void {
     if (this.#isDead) throw new PowerLossError("power was lost");
+  }
+
+  #settled(path: string): void {
+    assert(!this.#unsettledNames.has(path), "a name that is being changed is not used");
   }
 
   #inode(path: string): Inode {
@@ -345,6 +405,17 @@ class SimulatedFile implements DiskFile {
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void {
     this.#open();
     this.#disk.writeAndSync(this, source, { start, end, offset, done });
+  }
+
+  fill(offset: number, count: number, done: DiskDone): void {
+    this.#open();
+    assert(this.lane === "bulk", "files are filled beside the log");
+    this.#disk.fill(this, { offset, count, done });
+  }
+
+  syncLater(done: DiskDone): void {
+    this.#open();
+    this.#disk.syncLater(this, done);
   }
 
   truncate(sizeBytes: number): void {

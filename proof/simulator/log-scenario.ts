@@ -22,13 +22,18 @@ export interface LogScenarioOptions {
 export class LogScenario {
   readonly #options: LogScenarioOptions;
   readonly #prng: Prng;
+  /** Of its own, so that the log's content does not depend on it. */
+  readonly #hearing: Prng;
   readonly #walOptions: WalOptions;
   #wal!: Wal;
+  /** A restart found a segment under the name of a spare. */
+  foundUnnamed = false;
   #state: HardState = { term: 1, vote: { hi: 7, lo: 9 }, commit: 0 };
 
   constructor(options: LogScenarioOptions) {
     this.#options = options;
     this.#prng = new Prng(options.seed);
+    this.#hearing = new Prng(options.seed).split("hearing");
     const { disk, clock, segmentSizeBytes } = options;
     this.#walOptions = { disk, directory: LOG_DIRECTORY, segmentSizeBytes, clock };
   }
@@ -50,6 +55,7 @@ export class LogScenario {
     const { disk, model } = this.#options;
     const recovery = recoverWal({ disk, directory: LOG_DIRECTORY, checkpointIndex: model.checkpointIndex });
     const count = model.check(recovery);
+    this.foundUnnamed = recovery?.tail.segments.some(({ path }) => path.includes("spare-")) ?? false;
     if (recovery === undefined) {
       this.create();
       return;
@@ -105,7 +111,9 @@ export class LogScenario {
   }
 
   #batch(entryCount: number, first = this.#wal.lastIndex + 1): void {
-    const { model } = this.#options;
+    const { clock, model } = this.#options;
+    // On the loop nothing else happens; between two batches what has ended in the background is heard of, or not yet.
+    if (this.#hearing.chance(0.3)) clock.runUntil(clock.now());
     const changed = entryCount === 0 || this.#prng.chance(0.3) || first <= this.#wal.lastIndex;
     if (entryCount === 0) this.#state = { ...this.#state, term: this.#state.term + 1 };
     if (model.operationCount === 0 || changed) model.state(this.#state);
