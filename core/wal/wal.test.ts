@@ -529,6 +529,27 @@ test("a segment that the mark names is missed, with or without a name", () => {
   );
 });
 
+test("a restart whose own batch does not fit opens the next segment", () => {
+  const { world } = beforeRotation();
+  const { rotationCount } = world.wal.stats;
+  let before = world.disk.copy();
+  for (;;) {
+    world.wal.beginBatch(undefined);
+    world.wal.entry(0, 1, world.wal.lastIndex + 1, new Uint8Array(0), 0, 0);
+    world.wal.commitBatch(NEVER);
+    if (world.wal.stats.rotationCount > rotationCount) break;
+    before = world.disk.copy(world.clock);
+  }
+  const recovery = recoverWal({ disk: before, directory: DIRECTORY, checkpointIndex: 0 })!;
+  const wal = Wal.resume({ ...world.options, disk: before }, recovery);
+  assert.equal(wal.stats.rotationCount, 1);
+  while (world.clock.step());
+  wal.close();
+  const { tail, lastIndex } = recoverWal({ disk: before, directory: DIRECTORY, checkpointIndex: 0 })!;
+  assert.equal(lastIndex, world.wal.lastIndex - 1);
+  assert.equal(tail.mark.endOffset, tail.replay.offset);
+});
+
 test("a clean end while a name is on its way leaves the right names and the mark at the end", () => {
   const { world, next } = beforeRotation();
   const end = rotate(world, next).next;

@@ -644,7 +644,8 @@ export class Wal {
   #openLife(): void {
     this.#openGroup();
     this.#writeInline();
-    this.#mark.write(
+    // Later, because that batch may have opened a segment, with a mark of its own on the way.
+    this.#mark.writeLater(
       this.#markNow({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset }),
     );
   }
