@@ -15,6 +15,7 @@ import { systemClock } from "../../io/clock.ts";
 import { type NetServer, serve } from "../../io/net/server.ts";
 import { admittedOf } from "./capacity-rows.ts";
 import { type CompareResult, measuredRows } from "./compare.ts";
+import { WARM_UP_PUTS } from "./deck-row.ts";
 import { Histogram, toPairs } from "./histogram.ts";
 import { run } from "./main.ts";
 import { lastToFirst } from "./memory-rows.ts";
@@ -106,7 +107,7 @@ test("compare: every row of the goals is one that is measured", () => {
 test("compare P0: a store that goes away keeps what it had, and the others go on", async () => {
   const ours = await store();
   // The warm-up, two slices of 2,000 without the last ten, and no third.
-  const theirs = await store(300 + 3990);
+  const theirs = await store(WARM_UP_PUTS + 3990);
   const { status, result, err } = await compare(
     ...["--rows", "P0", "--keys", "6000", "--rival", "etcd"],
     ...["--endpoints", ours.address, "--rival-endpoints", theirs.address],
@@ -118,7 +119,7 @@ test("compare P0: a store that goes away keeps what it had, and the others go on
   assert.equal(row.figures[0]!.rivalRounds["etcd"]!.length, 2);
   assert.match(row.notes.join("\n"), /etcd: keys 4000 to 6000 are missing/);
   assert.match(row.notes.join("\n"), /etcd: 10 errors/);
-  assert.equal(ours.fake.puts, 300 + 6000);
+  assert.equal(ours.fake.puts, WARM_UP_PUTS + 6000);
 });
 
 test("compare P0: when its minutes are over it ends with fewer keys, and says how many", async () => {
@@ -129,7 +130,7 @@ test("compare P0: when its minutes are over it ends with fewer keys, and says ho
     ...["--endpoints", ours.address, "--rival-endpoints", theirs.address],
   );
   assert.match(result.rows[0]!.notes.join("\n"), /with 2,000 keys; .* and 6,000 were asked for/);
-  assert.equal(theirs.fake.puts, 2300);
+  assert.equal(theirs.fake.puts, WARM_UP_PUTS + 2000);
 });
 
 test("compare: a row that cannot be measured says why, and no row at all is exit status 1", async () => {

@@ -32,7 +32,7 @@ const FULL_KEYS = 1_000_000;
 const QUICK_KEYS = 20_000;
 const QUICK_SLICE_KEYS = 2_000;
 /** Each store gets so many before its first slice: three seconds at most. */
-const WARM_UP_PUTS = 3_000;
+export const WARM_UP_PUTS = 3_000;
 /** With a time budget: enough to tell how long the others will take. */
 const FIRST_TURN_KEYS = 5_000;
 
