@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_LIMITS } from "../base/limits.ts";
+import { Metrics } from "../base/metrics.ts";
+import { METHOD } from "../wire/service.ts";
+import { STATUS, type Status } from "../wire/status.ts";
 import { Admission } from "./admission.ts";
+import type { Call } from "./call.ts";
+import { MemberCounters } from "./counters.ts";
+import { onUnary } from "./dispatch.ts";
+import type { Member } from "./member.ts";
 
 const admission = (): Admission =>
   new Admission({ ...DEFAULT_LIMITS, admittedMs: 100, admittedCountMin: 1_000, proposalCountMax: 20_000 });
@@ -60,4 +67,23 @@ test("at whatever overload the wait settles near its bound", () => {
     const boundMs = Math.max(101, 1_000 * msPerWrite);
     assert.ok(waitedMs >= 50 && waitedMs <= boundMs, `${waitedMs} ms at ${msPerWrite} ms a write`);
   }
+});
+
+test("a write without room is refused before it is looked at, and counted", () => {
+  const metrics = new Metrics();
+  const counters = new MemberCounters(metrics);
+  const refusals: Status[] = [];
+  const member = {
+    admission: { hasRoom: () => false },
+    counters,
+    pending: { count: 5 },
+    rejoin: {},
+    hasLeader: true,
+  };
+  for (const method of [METHOD.put, METHOD.deleteRange, METHOD.txn]) {
+    const call = { method, fail: (status: Status) => void refusals.push(status) };
+    onUnary(member as unknown as Member, call as unknown as Call, new Uint8Array(0), 0, 0);
+  }
+  assert.deepEqual(refusals, [STATUS.tooManyRequests, STATUS.tooManyRequests, STATUS.tooManyRequests]);
+  assert.match(metrics.render(), /^holdfast_server_refused_total 3$/m);
 });

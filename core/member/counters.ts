@@ -14,6 +14,8 @@ export class MemberCounters {
   readonly proposalsFailed: Counter;
   /** How often this member's state was found to be wrong. */
   readonly divergences: Counter;
+  /** Writes that admission control (admission.ts) turned away. */
+  readonly refused: Counter;
   readonly slowApply: Counter;
   readonly readIndexesFailed: Counter;
   readonly readIndexesSlow: Counter;
@@ -48,6 +50,10 @@ export class MemberCounters {
     this.divergences = metrics.counter(
       "holdfast_server_divergences_total",
       "How often the state of this member differed from the majority's and was fetched anew.",
+    );
+    this.refused = metrics.counter(
+      "holdfast_server_refused_total",
+      "Writes that were refused at once because those that waited took too long.",
     );
     this.slowApply = counter(
       "server_slow_apply_total",

@@ -97,7 +97,9 @@ export function notBuilt(call: Call): Status {
 
 // Before anything is looked at: a refusal has to cost a fraction of the work. What keeps leases and the cluster alive is always admitted.
 function admits(member: Member): boolean {
-  return member.admission.hasRoom(member.pending.count);
+  if (member.admission.hasRoom(member.pending.count)) return true;
+  member.counters.refused.add(1);
+  return false;
 }
 
 function txn(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {

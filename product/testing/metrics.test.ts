@@ -30,6 +30,7 @@ test("a member's page tells of its calls, its peers and its process", async () =
     /^nodejs_gc_duration_seconds_count\{kind="minor"\} \d/m,
     /^nodejs_eventloop_lag_max_seconds \d/m,
     /^holdfast_checkpoint_running 0$/m,
+    /^holdfast_server_refused_total 0$/m,
     /^holdfast_turn_duration_seconds_count [1-9]/m,
   ])
     assert.match(text, line);
