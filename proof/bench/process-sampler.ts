@@ -85,22 +85,40 @@ function numberAfter(textOfFile: string, name: string): number {
 
 /** The process on this machine that listens on a TCP port of its own; undefined when it cannot be told. */
 export function pidListeningOn(port: number): number | undefined {
-  const inodes = new Set<string>();
+  const sockets = socketsWith((fields) => fields[3] === "0A" && portIn(fields[1]) === port);
+  return sockets.size === 0 ? undefined : pids().find((pid) => holdsAny(pid, sockets));
+}
+
+/** The processes of this machine that have a connection to a TCP port, the one that serves it left out. */
+export function pidsConnectedTo(port: number): number[] {
+  const sockets = socketsWith((fields) => fields[3] === "01" && portIn(fields[2]) === port);
+  return sockets.size === 0 ? [] : pids().filter((pid) => holdsAny(pid, sockets));
+}
+
+/** Of the kernel's tables: fields 1 and 2 are the local and the remote address, 3 is the state. */
+function socketsWith(isWanted: (fields: readonly string[]) => boolean): Set<string> {
+  const sockets = new Set<string>();
   for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
     for (const line of readable(table).split("\n").slice(1)) {
       const fields = line.trim().split(/\s+/);
-      if (fields[3] !== "0A" || Number.parseInt(fields[1]?.split(":")[1] ?? "", 16) !== port) continue;
-      inodes.add(`socket:[${fields[9]}]`);
+      if (isWanted(fields)) sockets.add(`socket:[${fields[9]}]`);
     }
   }
-  if (inodes.size === 0) return undefined;
-  for (const pid of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    if (holdsAny(pid, inodes)) return Number(pid);
-  }
-  return undefined;
+  return sockets;
 }
 
-function holdsAny(pid: string, inodes: ReadonlySet<string>): boolean {
+function portIn(address: string | undefined): number {
+  return Number.parseInt(address?.split(":")[1] ?? "", 16);
+}
+
+function pids(): number[] {
+  return fs
+    .readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function holdsAny(pid: number, inodes: ReadonlySet<string>): boolean {
   try {
     return fs
       .readdirSync(`/proc/${pid}/fd`)

@@ -1,12 +1,16 @@
 // Names what holds a server back, from what was seen of it, with the evidence. Rules, in the order in which one cause
 // hides another: a machine without CPU left explains everything, a full loop explains queues, a slow sync explains waits.
 
+import { type Layer, LAYERS } from "./layers.ts";
+
 export interface Evidence {
   /** Share of the time in which the event loop was busy. */
   readonly loopUtilisation: number;
   /** Longest and p99 lateness of the loop, milliseconds. */
   readonly loopDelayMsMax: number;
   readonly loopDelayMsP99: number;
+  /** Stretches of 20 ms and more in which the loop ran without a pause; none are counted when it had no pauses at all. */
+  readonly stalls: StallEvidence;
   /** Share of time in garbage collection, and its longest pause. */
   readonly gcShare: number;
   readonly gcMsMax: number;
@@ -14,6 +18,10 @@ export interface Evidence {
   readonly processCores: number;
   readonly machineIdleCores: number;
   readonly machineCores: number;
+  /** What the hypervisor gave to others, in cores; 0 where the kernel does not say. */
+  readonly machineStealCores: number;
+  /** Share of time in which the loop's thread could run and had no core; 0 where the kernel does not say. */
+  readonly cpuWaitShare: number;
   /** Shares of all CPU samples that were not idle, by layer. */
   readonly layers: Readonly<Record<Layer, number>>;
   /** From the metrics page; zeros when there is none. */
@@ -21,29 +29,45 @@ export interface Evidence {
   /** Average seconds a sync, and share of time in which one ran. */
   readonly syncSeconds: number;
   readonly syncShare: number;
+  /** Average seconds that a turn held the loop. */
+  readonly turnSeconds: number;
   /** The average during the run. */
   readonly proposalsPending: number;
   readonly proposalsPerSecond: number;
   readonly requestsPerSecond: number;
+  /** Calls refused because too many waited. */
+  readonly refusedPerSecond: number;
   /** Members of the cluster, 1 when unknown. */
   readonly members: number;
   /** The average of all peers, seconds; only a leader asks them. */
   readonly peerRoundTripSeconds: number;
+  /** Average sync of the quickest other members that a quorum needs, seconds; 0 when their endpoints were not given. */
+  readonly peerSyncSeconds: number;
+  /** CPU of the busiest client on this machine, in cores; 0 when none was found. */
+  readonly clientCores: number;
 }
 
-export const LAYERS = [
-  "transport",
-  "encoding",
-  "log sync",
-  "log",
-  "quorum",
-  "apply",
-  "watch",
-  "tls",
-  "garbage collection",
-  "other",
-] as const;
-export type Layer = (typeof LAYERS)[number];
+export interface StallEvidence {
+  readonly count: number;
+  readonly perSecond: number;
+  /** Of the time. */
+  readonly share: number;
+  readonly msMax: number;
+  /** What most of their time went to. */
+  readonly layer: Layer;
+  readonly layerShare: number;
+  readonly heaviest: string;
+}
+
+export const NO_STALLS: StallEvidence = {
+  count: 0,
+  perSecond: 0,
+  share: 0,
+  msMax: 0,
+  layer: "other",
+  layerShare: 0,
+  heaviest: "",
+};
 
 export type Cause =
   | "the machine"
@@ -51,13 +75,16 @@ export type Cause =
   | "garbage collection"
   | "quorum"
   | "apply"
+  | "reads"
   | "encoding"
   | "transport"
   | "watch"
+  | "housekeeping"
   | "log"
   | "tls"
   | "queue"
   | "the client"
+  | "the runtime"
   | "other code";
 
 export interface Bottleneck {
@@ -65,88 +92,160 @@ export interface Bottleneck {
   readonly evidence: string;
 }
 
+/** From here on more load means longer queues, not more work done. */
+const LOOP_FULL = 0.8;
+/** Of the time; below it is what a client on the same two cores takes. */
+const CPU_WAIT_SHARE_MAX = 0.25;
+const STEAL_SHARE_MAX = 0.15;
+const GC_SHARE_MAX = 0.15;
+/** Of the loop's busy time, and of all time, when syncs are made on the loop. */
+const INLINE_SYNC_SHARE_MAX = 0.4;
+const SYNC_SHARE_MAX = 0.6;
+/** Slower than any network or disk within a data centre that is well. */
+const ROUND_TRIP_SECONDS_MAX = 0.005;
+const SYNC_SECONDS_MAX = 0.01;
+/** Waits this many times as long as what is known to take part in them are somebody else's. */
+const UNEXPLAINED_FACTOR = 3;
+const WAIT_SECONDS_MIN = 0.002;
+/** Fewer, or less of the time, are accidents: a checkpoint, a slow sync. */
+const STALLS_PER_SECOND_MIN = 0.75;
+const STALLED_SHARE_MIN = 0.03;
+
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 const ms = (seconds: number): string => `${(seconds * 1000).toPrecision(3)} ms`;
+const busy = (seen: Evidence): string => `the loop was busy ${percent(seen.loopUtilisation)}`;
+
+const RULES: readonly ((seen: Evidence) => Bottleneck | undefined)[] = [
+  machine,
+  garbageCollection,
+  logSync,
+  busyLoop,
+  quorum,
+  stalls,
+  queue,
+];
 
 export function nameBottleneck(seen: Evidence): Bottleneck {
-  const others = seen.machineCores - seen.machineIdleCores - seen.processCores;
-  if (seen.machineIdleCores < 0.1 * seen.machineCores && others > seen.processCores) {
-    return {
-      cause: "the machine",
-      evidence: `${seen.machineIdleCores.toFixed(2)} of ${seen.machineCores} cores were idle, other programs used ${others.toFixed(2)}, this one ${seen.processCores.toFixed(2)}`,
-    };
+  for (const rule of RULES) {
+    const named = rule(seen);
+    if (named !== undefined) return named;
   }
-  if (seen.gcShare > 0.15) {
-    return {
-      cause: "garbage collection",
-      evidence: `${percent(seen.gcShare)} of the time, longest pause ${seen.gcMsMax.toFixed(1)} ms`,
-    };
-  }
-  if (seen.layers["log sync"] > 0.4 && seen.loopUtilisation > 0.6) {
-    return {
-      cause: "log sync",
-      evidence: `${percent(seen.layers["log sync"])} of the loop's busy time was spent in writes and syncs of the log, ${ms(seen.syncSeconds)} a sync`,
-    };
-  }
-  if (seen.syncShare > 0.6 || (seen.syncs > 0 && seen.syncSeconds > 0.01)) {
-    return {
-      cause: "log sync",
-      evidence: `a sync took ${ms(seen.syncSeconds)} on average and one ran ${percent(seen.syncShare)} of the time`,
-    };
-  }
-  if (seen.loopUtilisation > 0.8) return busyLoop(seen);
-  if (seen.members > 1 && seen.peerRoundTripSeconds > 0.005) {
-    return {
-      cause: "quorum",
-      evidence: `peers answer after ${ms(seen.peerRoundTripSeconds)}, the loop was busy ${percent(seen.loopUtilisation)}, a sync took ${ms(seen.syncSeconds)}`,
-    };
-  }
-  if (seen.loopDelayMsMax > 100)
-    return {
-      ...busyLoop(seen),
-      evidence: `the loop stood still for up to ${seen.loopDelayMsMax.toFixed(0)} ms, though busy only ${percent(seen.loopUtilisation)} of the time; ${busyLoop(seen).evidence}`,
-    };
-  if (seen.proposalsPending > 100)
-    return {
-      cause: "queue",
-      evidence: `${Math.round(seen.proposalsPending)} proposals waited while the loop was busy ${percent(seen.loopUtilisation)}`,
-    };
+  return client(seen);
+}
+
+function machine(seen: Evidence): Bottleneck | undefined {
+  const { machineCores, machineStealCores, cpuWaitShare, processCores } = seen;
+  const isStolen = machineStealCores > STEAL_SHARE_MAX * machineCores;
+  // The samples of a thread without a core count for the function that it is in.
+  const ownShare = heaviestLayer(seen).share * Math.max(0, seen.loopUtilisation - cpuWaitShare);
+  const isStarved = cpuWaitShare > CPU_WAIT_SHARE_MAX && cpuWaitShare > ownShare;
+  if (!isStarved && !isStolen) return undefined;
+  const others = Math.max(0, machineCores - seen.machineIdleCores - machineStealCores - processCores);
+  const stolen = machineStealCores < 0.01 ? "" : `, the hypervisor took ${machineStealCores.toFixed(2)}`;
   return {
-    cause: "the client",
-    evidence: `the loop was busy only ${percent(seen.loopUtilisation)}, syncs ${percent(seen.syncShare)} of the time, and nothing waited: more load was not asked for`,
+    cause: "the machine",
+    evidence: `the loop could run and had no core for ${percent(cpuWaitShare)} of the time; of ${machineCores} cores this program used ${processCores.toFixed(2)}, others ${others.toFixed(2)}${stolen}`,
+  };
+}
+
+function garbageCollection(seen: Evidence): Bottleneck | undefined {
+  // Steps of incremental marking are in the samples only.
+  const share = Math.max(seen.gcShare, seen.layers["garbage collection"] * seen.loopUtilisation);
+  const isLarge = seen.layers["garbage collection"] >= heaviestLayer(seen, "garbage collection").share / 2;
+  if (share <= GC_SHARE_MAX || !isLarge) return undefined;
+  return {
+    cause: "garbage collection",
+    evidence: `${percent(share)} of the time, longest pause ${seen.gcMsMax.toFixed(1)} ms`,
+  };
+}
+
+function logSync(seen: Evidence): Bottleneck | undefined {
+  const share = seen.layers["log sync"];
+  if (share > INLINE_SYNC_SHARE_MAX && seen.syncShare > INLINE_SYNC_SHARE_MAX)
+    return {
+      cause: "log sync",
+      evidence: `${percent(share)} of the loop's busy time was spent in writes and syncs of the log, ${ms(seen.syncSeconds)} a sync`,
+    };
+  // In the background they hold nobody up who computes.
+  if (seen.loopUtilisation > LOOP_FULL) return undefined;
+  if (seen.syncShare <= SYNC_SHARE_MAX && seen.syncSeconds <= SYNC_SECONDS_MAX) return undefined;
+  return {
+    cause: "log sync",
+    evidence: `a sync took ${ms(seen.syncSeconds)} on average and one ran ${percent(seen.syncShare)} of the time; ${busy(seen)}`,
   };
 }
 
 /** A loop without time left: the layer with most of it. */
-function busyLoop(seen: Evidence): Bottleneck {
-  const ranked = LAYERS.map((layer) => ({ layer, share: seen.layers[layer] })).sort(
-    (a, b) => b.share - a.share,
-  );
-  const [first, second] = ranked as [{ layer: Layer; share: number }, { layer: Layer; share: number }];
-  const cause: Cause = first.layer === "other" ? "other code" : first.layer;
+function busyLoop(seen: Evidence): Bottleneck | undefined {
+  if (seen.loopUtilisation <= LOOP_FULL) return undefined;
+  const first = heaviestLayer(seen);
+  const second = heaviestLayer(seen, first.layer);
   return {
-    cause,
-    evidence: `the loop was busy ${percent(seen.loopUtilisation)}, ${percent(first.share)} of that in ${first.layer}, ${percent(second.share)} in ${second.layer}`,
+    cause: causeOf(first.layer),
+    evidence: `${busy(seen)}, ${percent(first.share)} of that in ${first.layer}, ${percent(second.share)} in ${second.layer}`,
   };
 }
 
-/** Which layer a function belongs to, by its source file and name. */
-export function layerOf(source: string, name: string): Layer {
-  if (name === "(garbage collector)") return "garbage collection";
-  if (source.startsWith("node:fs") && /^(?:fsyncSync|fdatasyncSync|writeSync|writevSync)$/.test(name))
-    return "log sync";
-  if (
-    /core\/(?:http2|grpc)\/|io\/net\/|node:(?:net|internal\/stream|internal\/net|http|internal\/http)|node:internal\/streams/.test(
-      source,
-    )
-  )
-    return "transport";
-  if (/^(?:writeUtf8String|writeLatin1String|writev|readStop|onStreamRead)$/.test(name)) return "transport";
-  if (/node:(?:tls|_tls|crypto|internal\/crypto)/.test(source)) return "tls";
-  if (/core\/wire\/|JSON/.test(source)) return "encoding";
-  if (/core\/wal\/|io\/disk\//.test(source)) return "log";
-  if (/core\/raft\/|io\/net\/peers|core\/member\/(?:peer|forward)/.test(source)) return "quorum";
-  if (/core\/(?:mvcc|lease|auth|member)\//.test(source)) return "apply";
-  if (/core\/watch\//.test(source)) return "watch";
-  return "other";
+function heaviestLayer(seen: Evidence, without?: Layer): { readonly layer: Layer; readonly share: number } {
+  return LAYERS.filter((layer) => layer !== without)
+    .map((layer) => ({ layer, share: seen.layers[layer] }))
+    .reduce((best, one) => (one.share > best.share ? one : best));
+}
+
+function quorum(seen: Evidence): Bottleneck | undefined {
+  if (seen.members === 1) return undefined;
+  const roundTrip = seen.peerRoundTripSeconds;
+  if (roundTrip <= ROUND_TRIP_SECONDS_MAX && !waitsLong(seen)) return undefined;
+  const wait = seen.proposalsPending > 0 ? `a proposal waited ${ms(waitSeconds(seen))}; ` : "";
+  const disks = seen.peerSyncSeconds > 0 ? `, their syncs took ${ms(seen.peerSyncSeconds)}` : "";
+  return {
+    cause: "quorum",
+    evidence: `${wait}peers answered after ${ms(roundTrip)}${disks}; ${busy(seen)}, a sync here took ${ms(seen.syncSeconds)}`,
+  };
+}
+
+function stalls(seen: Evidence): Bottleneck | undefined {
+  const { count, perSecond, share, msMax, layer, layerShare, heaviest } = seen.stalls;
+  if (perSecond < STALLS_PER_SECOND_MIN || share < STALLED_SHARE_MIN) return undefined;
+  return {
+    cause: causeOf(layer),
+    evidence: `the loop stood still ${count} times, for up to ${msMax.toFixed(0)} ms, though busy only ${percent(seen.loopUtilisation)} of the time: ${percent(layerShare)} of that in ${layer}, most in ${heaviest}`,
+  };
+}
+
+function queue(seen: Evidence): Bottleneck | undefined {
+  const refused =
+    seen.refusedPerSecond > 0 ? `${Math.round(seen.refusedPerSecond)} calls a second were refused; ` : "";
+  if (refused === "" && !waitsLong(seen)) return undefined;
+  return {
+    cause: "queue",
+    evidence: `${refused}${Math.round(seen.proposalsPending)} proposals waited, each ${ms(waitSeconds(seen))}, while ${busy(seen)} and a sync took ${ms(seen.syncSeconds)}`,
+  };
+}
+
+function client(seen: Evidence): Bottleneck {
+  const used =
+    seen.clientCores > 0
+      ? `; the busiest client of this machine used ${seen.clientCores.toFixed(2)} cores`
+      : "";
+  return {
+    cause: "the client",
+    evidence: `${busy(seen)} only, syncs ${percent(seen.syncShare)} of the time, and nothing waited: more load was not asked for${used}`,
+  };
+}
+
+/** How long a proposal waits, by Little's law. */
+function waitSeconds(seen: Evidence): number {
+  return seen.proposalsPending / Math.max(1, seen.proposalsPerSecond);
+}
+
+/** Longer than syncs and the loop's own work explain. */
+function waitsLong(seen: Evidence): boolean {
+  const explained = UNEXPLAINED_FACTOR * (seen.syncSeconds + seen.turnSeconds);
+  return waitSeconds(seen) > Math.max(WAIT_SECONDS_MIN, explained);
+}
+
+function causeOf(layer: Layer): Cause {
+  if (layer === "other") return "other code";
+  return layer === "runtime" ? "the runtime" : layer;
 }

@@ -1,8 +1,9 @@
 // V8's CPU profile: shares by layer, the heaviest functions, and a tree for the flame graph.
 
 import type { FlameNode } from "../bench/report/sections.ts";
-import { type Layer, LAYERS, layerOf } from "./bottleneck.ts";
+import { type Layer, LAYERS, layerOf, type Place } from "./layers.ts";
 import { sourceOf } from "./source-map.ts";
+import { type Instant, type Stall, stallsOf } from "./stalls.ts";
 
 export interface CpuProfile {
   readonly nodes: readonly {
@@ -23,6 +24,7 @@ export interface Reading {
   readonly layers: Record<Layer, number>;
   readonly idleShare: number;
   readonly heaviest: readonly { readonly name: string; readonly share: number }[];
+  readonly stalls: readonly Stall[];
   readonly root: FlameNode;
 }
 
@@ -32,22 +34,17 @@ export function readCpuProfile(profile: CpuProfile): Reading {
     own.set(id, (own.get(id) ?? 0) + Math.max(0, profile.timeDeltas[i] ?? 0));
   const layers = Object.fromEntries(LAYERS.map((layer) => [layer, 0])) as Record<Layer, number>;
   const byFunction = new Map<string, number>();
-  const callers = new Map(
-    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)),
-  );
+  const places = placesOf(profile);
   let idleUs = 0;
   let busyUs = 0;
-  for (const node of profile.nodes) {
-    const us = own.get(node.id) ?? 0;
-    const { functionName, url, lineNumber, columnNumber } = node.callFrame;
-    if (functionName === "(idle)") {
+  for (const [id, { label, layer, isIdle }] of places) {
+    const us = own.get(id) ?? 0;
+    if (isIdle) {
       idleUs += us;
       continue;
     }
     busyUs += us;
-    const source = sourceOf(url, lineNumber, columnNumber);
-    layers[layerByCaller(node, callers)] += us;
-    const label = labelOf(functionName, source);
+    layers[layer] += us;
     byFunction.set(label, (byFunction.get(label) ?? 0) + us);
   }
   for (const layer of LAYERS) layers[layer] /= Math.max(1, busyUs);
@@ -55,22 +52,42 @@ export function readCpuProfile(profile: CpuProfile): Reading {
     .sort((a, b) => b[1] - a[1])
     .slice(0, 25)
     .map(([name, us]) => ({ name, share: us / Math.max(1, busyUs) }));
-  return { layers, idleShare: idleUs / Math.max(1, idleUs + busyUs), heaviest, root: flameOf(profile, own) };
+  return {
+    layers,
+    idleShare: idleUs / Math.max(1, idleUs + busyUs),
+    heaviest,
+    stalls: stallsOf(instantsOf(profile, places)),
+    root: flameOf(profile, own),
+  };
 }
 
-type ProfileNode = CpuProfile["nodes"][number];
+type NodePlace = Omit<Instant, "us">;
 
-/** A native function belongs to who called it: `writeBuffer` writes files and sockets alike. */
-function layerByCaller(node: ProfileNode, callers: ReadonlyMap<number, ProfileNode>): Layer {
-  let at = node;
-  for (
-    let up = callers.get(at.id);
-    at.callFrame.url === "" && !at.callFrame.functionName.startsWith("(") && up;
-    up = callers.get(at.id)
-  )
-    at = up;
-  const { functionName, url, lineNumber, columnNumber } = at.callFrame;
-  return layerOf(sourceOf(url, lineNumber, columnNumber), functionName);
+/** By node: what it is called, and what it works for. */
+function placesOf(profile: CpuProfile): ReadonlyMap<number, NodePlace> {
+  const callers = new Map(
+    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id] as const)),
+  );
+  const frames = new Map<number, Place>();
+  for (const { id, callFrame } of profile.nodes) {
+    const { functionName: name, url, lineNumber, columnNumber } = callFrame;
+    frames.set(id, { name, source: sourceOf(url, lineNumber, columnNumber) });
+  }
+  const places = new Map<number, NodePlace>();
+  for (const [id, { name, source }] of frames) {
+    const stack: Place[] = [];
+    for (let at: number | undefined = id; at !== undefined; at = callers.get(at)) stack.push(frames.get(at)!);
+    places.set(id, { label: labelOf(name, source), layer: layerOf(stack), isIdle: name === "(idle)" });
+  }
+  return places;
+}
+
+function* instantsOf(
+  profile: CpuProfile,
+  places: ReadonlyMap<number, NodePlace>,
+): Generator<Instant, undefined> {
+  for (const [i, id] of profile.samples.entries())
+    yield { ...places.get(id)!, us: Math.max(0, profile.timeDeltas[i] ?? 0) };
 }
 
 function labelOf(name: string, source: string): string {

@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import type { CommandIo } from "../bench/main.ts";
 import { ENDPOINT_FLAGS, parseEndpoints, parseFlags, UsageError } from "../bench/options.ts";
-import { localPortOf, pidListeningOn, readProcess } from "../bench/process-sampler.ts";
+import { localPortOf, pidListeningOn } from "../bench/process-sampler.ts";
 import { writePage } from "../bench/report/page.ts";
 import type { Page } from "../bench/report/sections.ts";
 import { formatBytes, formatDuration } from "../bench/units.ts";
@@ -20,10 +20,12 @@ import {
 import { Inspector } from "./inspector.ts";
 import { metricsOf } from "./metrics-page.ts";
 import { cpuPprof, heapPprof } from "./pprof.ts";
+import { evidenceOf, type Inside } from "./evidence.ts";
+import { pageOf } from "./profile-page.ts";
+import type { Stall } from "./stalls.ts";
+import { lookAt, type Subject } from "./surroundings.ts";
 
-interface ProfileOptions {
-  readonly pid: number;
-  readonly endpoint: string | undefined;
+interface ProfileOptions extends Subject {
   readonly seconds: number;
   /** Of the files' names. */
   readonly prefix: string;
@@ -38,6 +40,9 @@ export interface ProfileResult {
   readonly bottleneck: Bottleneck;
   readonly evidence: Evidence;
   readonly heaviest: Reading["heaviest"];
+  readonly stalls: readonly Stall[];
+  /** How late the loop was at most, in each tenth of a second. */
+  readonly delaysMs: readonly number[];
   readonly allocators: readonly { readonly name: string; readonly bytes: number }[];
   readonly allocatedBytesPerSecond: number;
   readonly files: readonly string[];
@@ -48,7 +53,8 @@ const HELP = `Usage: holdfast profile [--endpoints H:P] [--pid N] [--seconds 10]
 Profiles a running Holdfast, or any Node program of this machine, without a restart: CPU, allocations, stalls of the
 event loop. Writes PREFIX.cpuprofile and PREFIX.heapprofile (for browsers' and editors' tools), PREFIX.pb.gz and
 PREFIX.heap.pb.gz (for go tool pprof) and PREFIX.html (a flame graph), and says in one line what holds the program back.
-The process is the one that serves the endpoint; with --pid alone there are no metrics to judge by, with both there are.
+The process is the one that serves the endpoint, of several endpoints the leader; the others say how fast their disks are.
+With --pid alone there are no metrics to judge by, with both there are.
 `;
 
 /** Runs `holdfast profile ARGV…`. */
@@ -58,7 +64,7 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
     return 0;
   }
   try {
-    const options = parse(argv);
+    const options = await parse(argv);
     io.stderr.write(`profiling process ${options.pid} for ${options.seconds} s\n`);
     const { result, reading } = await profile(options);
     writePage(`${options.prefix}.html`, pageOf(result, reading));
@@ -70,7 +76,7 @@ export async function run(argv: string[], io: CommandIo): Promise<number> {
   }
 }
 
-function parse(argv: readonly string[]): ProfileOptions {
+async function parse(argv: readonly string[]): Promise<ProfileOptions> {
   const text = { type: "string" } as const;
   const values = parseFlags(argv, {
     ...ENDPOINT_FLAGS,
@@ -83,19 +89,26 @@ function parse(argv: readonly string[]): ProfileOptions {
     typeof values[name] === "string" ? values[name] : undefined;
   const seconds = Number(read("seconds") ?? "10");
   if (!(seconds > 0 && seconds <= 600)) throw new UsageError("--seconds must be between 0 and 600");
-  const endpoint =
-    read("endpoints") === undefined && read("pid") !== undefined
-      ? undefined
-      : parseEndpoints(read("endpoints"))[0];
+  const isByPid = read("endpoints") === undefined && read("pid") !== undefined;
+  const endpoints = isByPid ? [] : parseEndpoints(read("endpoints"));
+  const endpoint = (await leaderAmong(endpoints)) ?? endpoints[0];
   const pid = read("pid") === undefined ? pidOf(endpoint!) : Number(read("pid"));
   if (!Number.isInteger(pid) || pid <= 0) throw new UsageError("--pid must be a process id");
   return {
     pid,
     endpoint,
+    peers: endpoints.filter((other) => other !== endpoint),
     seconds,
     prefix: read("output") ?? `holdfast-${pid}`,
     json: read("write-out") === "json",
   };
+}
+
+/** Undefined when there is nothing to choose from. */
+async function leaderAmong(endpoints: readonly string[]): Promise<string | undefined> {
+  if (endpoints.length < 2) return undefined;
+  const pages = await Promise.all(endpoints.map((endpoint) => metricsOf(endpoint)));
+  return endpoints.find((_, i) => pages[i]!["etcd_server_is_leader"] === 1);
 }
 
 function pidOf(endpoint: string): number {
@@ -108,6 +121,12 @@ function pidOf(endpoint: string): number {
   return pid;
 }
 
+/** Of the series of the loop's lateness. */
+export const DELAY_SLOT_MS = 100;
+/** When the profiler died, its clock in the server ends with the longest profile. */
+const DELAY_SLOTS_MAX = (600_000 + 10_000) / DELAY_SLOT_MS;
+const DELAY_EVERY_MS = 5;
+
 /** Starts what is watched inside the process. Runs there, as text. */
 const WATCH = `(() => {
   const { monitorEventLoopDelay, PerformanceObserver, performance } = require("node:perf_hooks");
@@ -119,22 +138,24 @@ const WATCH = `(() => {
   });
   observer.observe({ entryTypes: ["gc"] });
   const loop = performance.eventLoopUtilization();
+  const startMs = performance.now(), delaysMs = [];
+  let dueMs = startMs + ${DELAY_EVERY_MS};
+  const timer = setInterval(() => {
+    const nowMs = performance.now(), slot = Math.floor((nowMs - startMs) / ${DELAY_SLOT_MS});
+    if (slot > ${DELAY_SLOTS_MAX}) return clearInterval(timer);
+    while (delaysMs.length <= slot) delaysMs.push(0);
+    delaysMs[slot] = Math.max(delaysMs[slot], nowMs - dueMs);
+    dueMs = nowMs + ${DELAY_EVERY_MS};
+  }, ${DELAY_EVERY_MS}).unref();
   globalThis[Symbol.for("holdfast.profile")] = () => {
     delay.disable();
+    clearInterval(timer);
     observer.disconnect();
     delete globalThis[Symbol.for("holdfast.profile")];
     const busy = performance.eventLoopUtilization(performance.eventLoopUtilization(), loop);
-    return { gcMs, gcMsMax, loopUtilisation: busy.utilization, delayMsMax: Math.max(0, delay.max / 1e6 - 5), delayMsP99: Math.max(0, delay.percentile(99) / 1e6 - 5) };
+    return { gcMs, gcMsMax, delaysMs, loopUtilisation: busy.utilization, delayMsMax: Math.max(0, delay.max / 1e6 - 5), delayMsP99: Math.max(0, delay.percentile(99) / 1e6 - 5) };
   };
 })()`;
-
-interface Inside {
-  readonly gcMs: number;
-  readonly gcMsMax: number;
-  readonly loopUtilisation: number;
-  readonly delayMsMax: number;
-  readonly delayMsP99: number;
-}
 
 const CPU_INTERVAL_US = 500;
 const HEAP_INTERVAL_BYTES = 32 * 1024;
@@ -153,6 +174,7 @@ export async function profileBeside(
     const options = {
       pid: pidOf(endpoint),
       endpoint,
+      peers: [],
       seconds: times.seconds,
       prefix: path.join(folder, "server"),
       json: false,
@@ -174,7 +196,7 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
     await inspector.call("HeapProfiler.enable");
     await inspector.call("Profiler.setSamplingInterval", { interval: CPU_INTERVAL_US });
     await inspector.evaluate(WATCH);
-    const before = await outside(options);
+    const before = await lookAt(options);
     await inspector.call("HeapProfiler.startSampling", {
       samplingInterval: HEAP_INTERVAL_BYTES,
       includeObjectsCollectedByMajorGC: true,
@@ -185,7 +207,7 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
     const inside = await inspector.evaluate<Inside>(`globalThis[Symbol.for("holdfast.profile")]()`);
     const { profile: cpu } = await inspector.call<{ profile: CpuProfile }>("Profiler.stop");
     const { profile: heap } = await inspector.call<{ profile: HeapProfile }>("HeapProfiler.stopSampling");
-    const after = await outside(options);
+    const after = await lookAt(options);
     fs.writeFileSync(`${options.prefix}.cpuprofile`, JSON.stringify(cpu));
     fs.writeFileSync(`${options.prefix}.heapprofile`, JSON.stringify(heap));
     fs.writeFileSync(`${options.prefix}.pb.gz`, cpuPprof(cpu, CPU_INTERVAL_US));
@@ -202,6 +224,8 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
       bottleneck: nameBottleneck(evidence),
       evidence,
       heaviest: reading.heaviest,
+      stalls: reading.stalls,
+      delaysMs: inside.delaysMs.map((delayMs) => Math.round(delayMs * 10) / 10),
       allocators,
       allocatedBytesPerSecond: Math.round(allocated / options.seconds),
       files: [".cpuprofile", ".heapprofile", ".pb.gz", ".heap.pb.gz", ".html"].map(
@@ -214,24 +238,8 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
   }
 }
 
-interface Outside {
-  readonly atMs: number;
-  readonly cpuSeconds: number;
-  readonly idleSeconds: number;
-  readonly metrics: Readonly<Record<string, number>>;
-}
-
-async function outside(options: ProfileOptions): Promise<Outside> {
-  const reading = readProcess(options.pid);
-  return {
-    atMs: performance.now(),
-    cpuSeconds: reading ? reading.userSeconds + reading.systemSeconds : 0,
-    idleSeconds: os.cpus().reduce((sum, cpu) => sum + cpu.times.idle / 1000, 0),
-    metrics: options.endpoint === undefined ? {} : await metricsOf(options.endpoint),
-  };
-}
-
-const PENDING_EVERY_MS = 1000;
+/** Often enough for an average over a few seconds; a page costs the server about a millisecond. */
+const PENDING_EVERY_MS = 250;
 
 /** The average of proposals that wait, read during the run: when it ends, the load may have ended, too. */
 async function pendingDuring(options: ProfileOptions): Promise<number> {
@@ -243,38 +251,6 @@ async function pendingDuring(options: ProfileOptions): Promise<number> {
       seen.push((await metricsOf(options.endpoint))["etcd_server_proposals_pending"] ?? 0);
   }
   return seen.reduce((sum, count) => sum + count, 0) / Math.max(1, seen.length);
-}
-
-function evidenceOf(
-  inside: Inside,
-  { before, after, pending }: { before: Outside; after: Outside; pending: number },
-  reading: Reading,
-): Evidence {
-  const seconds = (after.atMs - before.atMs) / 1000;
-  const grown = (name: string): number => (after.metrics[name] ?? 0) - (before.metrics[name] ?? 0);
-  const syncs = grown("etcd_disk_wal_fsync_duration_seconds_count");
-  const syncSeconds = grown("etcd_disk_wal_fsync_duration_seconds_sum");
-  const peerPings = grown("etcd_network_peer_round_trip_time_seconds_count");
-  return {
-    loopUtilisation: inside.loopUtilisation,
-    loopDelayMsMax: inside.delayMsMax,
-    loopDelayMsP99: inside.delayMsP99,
-    gcShare: inside.gcMs / 1000 / seconds,
-    gcMsMax: inside.gcMsMax,
-    processCores: (after.cpuSeconds - before.cpuSeconds) / seconds,
-    machineIdleCores: Math.max(0, (after.idleSeconds - before.idleSeconds) / seconds),
-    machineCores: os.cpus().length,
-    layers: reading.layers,
-    syncs,
-    syncSeconds: syncs > 0 ? syncSeconds / syncs : 0,
-    syncShare: Math.max(0, syncSeconds / seconds),
-    proposalsPending: pending,
-    proposalsPerSecond: grown("etcd_server_proposals_applied_total") / seconds,
-    requestsPerSecond: grown("grpc_server_handled_total") / seconds,
-    members: 1 + (after.metrics["etcd_network_active_peers"] ?? 0),
-    peerRoundTripSeconds:
-      peerPings > 0 ? grown("etcd_network_peer_round_trip_time_seconds_sum") / peerPings : 0,
-  };
 }
 
 function describe(result: ProfileResult): string {
@@ -305,43 +281,4 @@ function layersText(evidence: Evidence): string {
     .sort((a, b) => b[1] - a[1])
     .map(([layer, share]) => `${layer} ${Math.round(share * 100)} %`)
     .join(", ");
-}
-
-function pageOf(result: ProfileResult, reading: Reading): Page {
-  const { evidence, bottleneck } = result;
-  return {
-    title: `Bottleneck: ${bottleneck.cause}`,
-    lead: [bottleneck.evidence, `process ${result.pid}, ${result.seconds} s`],
-    sections: [
-      {
-        kind: "flame",
-        title: "Where the CPU time went",
-        note: "Width is time; a function lies below its caller. Click a frame to look into it. Idle time is left out.",
-        root: reading.root,
-      },
-      {
-        kind: "table",
-        title: "Layers",
-        note: `Of the busy time; the loop was busy ${(evidence.loopUtilisation * 100).toFixed(1)} %.`,
-        head: ["layer", "share"],
-        rows: Object.entries(evidence.layers)
-          .sort((a, b) => b[1] - a[1])
-          .map(([layer, share]) => [layer, `${(share * 100).toFixed(1)} %`]),
-      },
-      {
-        kind: "table",
-        title: "Heaviest functions",
-        note: "Own time.",
-        head: ["share", "function"],
-        rows: result.heaviest.map((one) => [`${(one.share * 100).toFixed(1)} %`, one.name]),
-      },
-      {
-        kind: "table",
-        title: "Heaviest allocators",
-        note: "Sampled, what was collected since included.",
-        head: ["bytes", "function"],
-        rows: result.allocators.map((one) => [formatBytes(one.bytes), one.name]),
-      },
-    ],
-  };
 }

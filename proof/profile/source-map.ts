@@ -21,8 +21,10 @@ export function sourceOf(url: string, line: number, column: number): string {
   const lines = read.get(url);
   if (!lines) return url;
   const columns = lines.columns[line] ?? [];
+  // The last segment that starts at or before the column; a bundle's line has a hundred thousand.
   let at = -1;
-  while (at + 1 < columns.length && columns[at + 1]! <= column) at++;
+  for (let step = 2 ** Math.ceil(Math.log2(columns.length + 1)); step >= 1; step /= 2)
+    if ((columns[at + step] ?? Infinity) <= column) at += step;
   const source = at < 0 ? undefined : lines.sources[line]?.[at];
   return source === undefined || source < 0 ? url : (lines.names[source] ?? url).replace(/^(?:\.\.\/)+/, "");
 }

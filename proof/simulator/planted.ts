@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Plugin } from "esbuild";
 import type { PlantedBug, SourcePatch } from "../bugs/planted-bug.ts";
 
 const WORKER = "proof/simulator/seeds.worker.ts";
@@ -53,21 +54,48 @@ export async function bundleWith(bug: PlantedBug): Promise<PlantedBundle> {
     platform: "node",
     target: "node20.19",
     logLevel: "silent",
-    plugins: [
-      {
-        name: "planted-bug",
-        setup: (hooks) => {
-          hooks.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
-            const patches = patchesOf(bug).filter((patch) => path.join(root, patch.file) === file);
-            if (patches.length === 0) return undefined;
-            return { contents: patches.reduce(applyPatch, fs.readFileSync(file, "utf8")), loader: "ts" };
-          });
-        },
-      },
-    ],
+    plugins: [patching(root, patchesOf(bug))],
   });
   return {
     worker: pathToFileURL(outfile),
     remove: () => fs.rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** For esbuild: reads the sources with the patches in them. */
+function patching(root: string, all: readonly SourcePatch[]): Plugin {
+  return {
+    name: "planted-patches",
+    setup: (hooks) => {
+      hooks.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
+        const patches = all.filter((patch) => path.join(root, patch.file) === file);
+        if (patches.length === 0) return undefined;
+        return { contents: patches.reduce(applyPatch, fs.readFileSync(file, "utf8")), loader: "ts" };
+      });
+    },
+  };
+}
+
+/** Writes the program with the patches in it to a folder, as tools/build.ts builds it; the path of what to run. */
+export async function bundleProgramWith(patches: readonly SourcePatch[], folder: string): Promise<string> {
+  const { build } = await import("esbuild");
+  const root = sourceRoot();
+  await build({
+    absWorkingDir: root,
+    entryPoints: { holdfast: "product/main.ts", "bulk.worker": "io/disk/bulk.worker.ts" },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20.19",
+    sourcemap: "linked",
+    sourcesContent: false,
+    packages: "external",
+    logLevel: "silent",
+    plugins: [patching(root, patches)],
+  });
+  // The workers' names end in ".js", and modules they are only where this says so.
+  fs.writeFileSync(path.join(folder, "package.json"), '{"type":"module"}\n');
+  return path.join(folder, "holdfast.js");
 }
