@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import type { Mark } from "./result.ts";
 import type { TlsFiles } from "./rpc.ts";
-import { eventsBetween, readMetrics, type ServerMetrics } from "./server-metrics.ts";
+import { eventsBetween, loopLagBetween, readMetrics, type ServerMetrics } from "./server-metrics.ts";
 import { clockUs } from "./ticker.ts";
 
 /** About a second of one process. Amounts are for a second, however long the sampler had to wait. */
@@ -20,6 +20,8 @@ export interface Sample {
   /** Null: the process does not say. */
   readonly fsyncs: number | null;
   readonly gcSeconds: number | null;
+  /** How late its event loop was at most. Null: it does not say; absent in files of earlier versions. */
+  readonly loopLagSecondsMax?: number | null;
 }
 
 /** The whole run of one process. */
@@ -283,6 +285,7 @@ export class ProcessSampler {
         second,
         ...ratesBetween(one.last, reading, seconds),
         ...perSecond(said, seconds),
+        loopLagSecondsMax: loopLagBetween(one.lastPage, now.page),
       });
     }
     // Without a page a second a mark would be as wide as the run.

@@ -4,7 +4,13 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { NO_TLS } from "./launch.ts";
 import { ProcessSampler, ratesBetween, type Reading, saidBetween } from "./process-sampler.ts";
-import { eventsBetween, grownBetween, parseServerMetrics, readMetrics } from "./server-metrics.ts";
+import {
+  eventsBetween,
+  loopLagBetween,
+  grownBetween,
+  parseServerMetrics,
+  readMetrics,
+} from "./server-metrics.ts";
 import { isTls } from "./rpc.ts";
 
 /** A page's histogram from the counts of its buckets. */
@@ -124,6 +130,15 @@ test("metrics: what a page does not have is no figure, rather than none", () => 
   assert.deepEqual(saidBetween(nothing, nothing), { fsyncs: null, gcSeconds: null, allocatedBytes: null });
   const one = parseServerMetrics(histogram(FSYNC, { ...quiet, "0.001": 4 }, 0.1));
   assert.deepEqual(saidBetween(one, one), { fsyncs: 0, gcSeconds: null, allocatedBytes: null });
+});
+
+test("metrics: how late the loop was is known while an exporter starts anew, and Holdfast's does", () => {
+  const lag = (seconds: number): ReturnType<typeof parseServerMetrics> =>
+    parseServerMetrics(`nodejs_eventloop_lag_max_seconds ${seconds}\n`);
+  assert.equal(loopLagBetween(lag(0.004), lag(0.05)), 0.05);
+  assert.equal(loopLagBetween(lag(0.05), lag(0.05)), null);
+  assert.equal(loopLagBetween(lag(0.05), parseServerMetrics("")), null);
+  assert.equal(loopLagBetween(lag(0.05), undefined), null);
 });
 
 test("sampler: amounts are for a second, however long the interval was", () => {

@@ -196,10 +196,8 @@ export function eventsBetween(
     mark("gc", `${collections.count} garbage collections in ${duration(collections.seconds)}`);
   const stalls = grown("loopStalls");
   if (stalls && stalls.above >= MARK_SECONDS.stall) mark("stall", `the loop's longest stall ${took(stalls)}`);
-  const lag = after.loopLagSecondsMax ?? 0;
-  // An exporter that does not start anew would show the same maximum for ever.
-  if (!stalls && lag >= MARK_SECONDS.stall && lag !== before.loopLagSecondsMax)
-    mark("stall", `the loop stood still for ${duration(lag)}`);
+  const lag = loopLagBetween(before, after) ?? 0;
+  if (!stalls && lag >= MARK_SECONDS.stall) mark("stall", `the loop stood still for ${duration(lag)}`);
   const checkpoints = grown("checkpoints");
   if (checkpoints && (after.commitsAreEvents || checkpoints.above >= MARK_SECONDS.checkpoint))
     mark("checkpoint", `${after.commitsAreEvents ? "a checkpoint" : "a commit"} ${took(checkpoints)}`);
@@ -212,6 +210,16 @@ export function eventsBetween(
   if ((after.leaderChanges ?? 0) > (before.leaderChanges ?? Number.POSITIVE_INFINITY))
     mark("election", "a change of leader");
   return events;
+}
+
+/** How late the loop was at most, seconds; null where that is not known. */
+export function loopLagBetween(
+  before: ServerMetrics | undefined,
+  after: ServerMetrics | undefined,
+): number | null {
+  const lag = after?.loopLagSecondsMax;
+  // An exporter that does not start anew would show the same maximum for ever.
+  return lag === undefined || lag === before?.loopLagSecondsMax ? null : lag;
 }
 
 function took(grown: Grown): string {

@@ -156,7 +156,8 @@ export function figuresTable(results: readonly RunResult[]): Section {
   };
 }
 
-function machineSections(result: RunResult): Section[] {
+/** The machine beside the load, a line a server. */
+export function machineSections(result: Pick<RunResult, "samples" | "servers">): Section[] {
   if (result.samples.length === 0) return [];
   const pids = [...new Set(result.samples.map((sample) => sample.pid))];
   const lines = (of: (sample: RunResult["samples"][number]) => number | null): LineData[] =>
@@ -167,7 +168,7 @@ function machineSections(result: RunResult): Section[] {
     });
   const section = (
     title: string,
-    unit: "bytes" | "percent" | "plain",
+    unit: "us" | "bytes" | "percent" | "plain",
     of: (sample: RunResult["samples"][number]) => number | null,
   ): Section => ({
     kind: "lines",
@@ -193,6 +194,9 @@ function machineSections(result: RunResult): Section[] {
     ...said("Syncs of the log a second", "plain", (sample) => sample.fsyncs),
     ...said("Garbage collection, of the time", "percent", (sample) =>
       sample.gcSeconds === null ? null : 100 * sample.gcSeconds,
+    ),
+    ...said("Stalls of the event loop, the longest of a second", "us", ({ loopLagSecondsMax = null }) =>
+      loopLagSecondsMax === null ? null : 1e6 * loopLagSecondsMax,
     ),
   ];
 }
