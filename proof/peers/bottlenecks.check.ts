@@ -18,7 +18,10 @@ import { claim } from "./conversation.ts";
 
 const GATE_COUNT = 3;
 const NAMED_SHARE_MIN = 0.9;
-const DISTURBED_CORES = 0.5;
+/** Of programs that are none of ours, when they hide a plant. */
+const OTHERS_CORES_MAX = 0.5;
+/** More must not be hidden. */
+const HIDDEN_COUNT_MAX = 2;
 
 const asked = process.env["HOLDFAST_BOTTLENECKS"];
 const keptFolder = process.env["HOLDFAST_BOTTLENECKS_KEEP"];
@@ -40,38 +43,45 @@ function keep(plant: Plant, { evidence }: ProfileResult): void {
   fs.writeFileSync(path.join(keptFolder, `${plant.id}.json`), `${JSON.stringify(evidence, undefined, 2)}\n`);
 }
 
-/** Programs that are none of ours took a good part of the machine: whoever says so is right, and the plant was not seen. */
-function isDisturbed(plant: Plant, { evidence }: ProfileResult): boolean {
-  if (plant.trouble?.kind === "busy machine" || plant.members !== undefined) return false;
+/** Other programs took a good part of the machine, and the profiler says so: it is right, and the plant was not seen. */
+function isHidden(plant: Plant, { bottleneck, evidence }: ProfileResult): boolean {
+  if (bottleneck.cause !== "the machine" || plant.cause === "the machine" || plant.members !== undefined)
+    return false;
   const { machineCores, machineIdleCores, processCores, clientCores } = evidence;
-  return machineCores - machineIdleCores - processCores - clientCores > DISTURBED_CORES;
+  return machineCores - machineIdleCores - processCores - clientCores > OTHERS_CORES_MAX;
 }
 
 async function look(plant: Plant): Promise<ProfileResult> {
   const first = await profilePlant(plant, path.join(folder, plant.id));
-  if (first.bottleneck.cause === plant.cause || !isDisturbed(plant, first)) return first;
-  console.log(`note - ${plant.id} is looked at again, it was disturbed: ${first.bottleneck.evidence}`);
+  if (!isHidden(plant, first)) return first;
+  console.log(`note - ${plant.id} is looked at again, it was hidden: ${first.bottleneck.evidence}`);
   return profilePlant(plant, path.join(folder, plant.id));
 }
 
 const plants = chosen().filter(isPossible);
 if (plants.length < chosen().length) console.log("left out - bottlenecks: slow disks need strace");
 let named = 0;
-let tried = 0;
+let hidden = 0;
+let seen = 0;
 for (const plant of plants) {
   await claim(`bottlenecks: ${plant.id} can be looked at: ${plant.title}`, async () => {
     const result = await look(plant);
-    tried++;
-    const isNamed = result.bottleneck.cause === plant.cause;
+    const { cause, evidence } = result.bottleneck;
+    const isNamed = cause === plant.cause;
+    seen++;
     if (isNamed) named++;
-    const verdict = isNamed ? "named" : `NOT named (${plant.cause})`;
-    console.log(`note - ${plant.id} ${verdict}: ${result.bottleneck.cause}: ${result.bottleneck.evidence}`);
+    else if (isHidden(plant, result)) hidden++;
+    console.log(
+      `note - ${plant.id} ${isNamed ? "named" : `NOT named (${plant.cause})`}: ${cause}: ${evidence}`,
+    );
     keep(plant, result);
   });
 }
 await claim("bottlenecks: of ten that were planted nine are named", async () => {
-  const least = Math.ceil(NAMED_SHARE_MIN * plants.length);
-  assert.equal(tried, plants.length, "not all could be looked at");
-  assert.ok(named >= least, `${named} of ${plants.length} were named, at least ${least} must be`);
+  assert.equal(seen, plants.length, "not all could be looked at");
+  assert.ok(hidden <= HIDDEN_COUNT_MAX, `other programs hid ${hidden}`);
+  const shown = plants.length - hidden;
+  const least = Math.ceil(NAMED_SHARE_MIN * shown);
+  assert.ok(named >= least, `${named} of ${shown} were named, at least ${least} must be`);
 });
 fs.rmSync(folder, { recursive: true, force: true });

@@ -31,7 +31,7 @@ export interface Evidence {
   readonly syncShare: number;
   /** Average seconds that a turn held the loop. */
   readonly turnSeconds: number;
-  /** The average during the run. */
+  /** The median of looks during the run. */
   readonly proposalsPending: number;
   readonly proposalsPerSecond: number;
   readonly requestsPerSecond: number;

@@ -23,7 +23,7 @@ const LOOP_WITH_PAUSES = 0.8;
 export interface Looks {
   readonly before: Outside;
   readonly after: Outside;
-  /** Proposals that waited, the average of looks in between. */
+  /** Proposals that waited, the median of looks in between. */
   readonly pending: number;
 }
 

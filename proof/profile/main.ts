@@ -238,10 +238,13 @@ async function profile(options: ProfileOptions): Promise<{ result: ProfileResult
   }
 }
 
-/** Often enough for an average over a few seconds; a page costs the server about a millisecond. */
+/** Often enough for a median of a few seconds; a page costs the server about a millisecond. */
 const PENDING_EVERY_MS = 250;
 
-/** The average of proposals that wait, read during the run: when it ends, the load may have ended, too. */
+/**
+ * How many proposals wait, read during the run: when it ends, the load may have ended, too. The median, because a queue that
+ * holds a server back is always there, and one that a stall leaves behind is gone at the next look.
+ */
 async function pendingDuring(options: ProfileOptions): Promise<number> {
   const endMs = performance.now() + options.seconds * 1000;
   const seen: number[] = [];
@@ -250,7 +253,7 @@ async function pendingDuring(options: ProfileOptions): Promise<number> {
     if (options.endpoint !== undefined)
       seen.push((await metricsOf(options.endpoint))["etcd_server_proposals_pending"] ?? 0);
   }
-  return seen.reduce((sum, count) => sum + count, 0) / Math.max(1, seen.length);
+  return seen.sort((a, b) => a - b)[seen.length >> 1] ?? 0;
 }
 
 function describe(result: ProfileResult): string {
