@@ -58,6 +58,18 @@ test("several planted bugs are looked for one after the other, and one that is n
   );
 });
 
+test("what is interrupted tells what was seen", async () => {
+  const ends = simulate("--seeds", "1000000", "--workers", "1", "-w", "json");
+  // As soon as it listens, the first seed is under way.
+  while (process.listenerCount("SIGINT") === 0) await new Promise((resolve) => setImmediate(resolve));
+  process.emit("SIGINT");
+  const { code, lines } = await ends;
+  const { seeds, violations } = JSON.parse(lines.at(-1)!) as { seeds: number; violations: number };
+  assert.deepEqual({ code, violations }, { code: 0, violations: 0 });
+  assert.ok(seeds >= 1 && seeds <= 2);
+  assert.equal(process.listenerCount("SIGINT"), 0);
+});
+
 test("a wrong command line is refused by name", async () => {
   for (const argv of [
     ["--sede", "1"],

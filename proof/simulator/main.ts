@@ -72,8 +72,12 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   const totals = new Totals();
   const again: SeedResult[] = [];
   let next = options.first;
+  // Ctrl-C: the seeds under way are finished and what was seen is told; a second one ends at once.
+  let isInterrupted = false;
+  const interrupt = (): void => void (isInterrupted = true);
+  process.once("SIGINT", interrupt);
   const isOver = (): boolean =>
-    next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
+    isInterrupted || next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
   await sweep({
     workerCount: options.workerCount,
     next: () => (isOver() ? undefined : order(next++, options)),
@@ -85,6 +89,7 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
       return false;
     },
   });
+  process.off("SIGINT", interrupt);
   const strays = await unrepeatable(again, options);
   for (const result of strays) {
     totals.fail(result.seed);
