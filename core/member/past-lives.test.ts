@@ -37,6 +37,7 @@ function startedMember(boot: number): { lives: PastLives; member: { nowMs: numbe
   const stepped: number[] = [];
   const member = {
     nowMs: 0,
+    membership: { isRemoved: () => false },
     raft: { term: 7, lastIndex: 100, step: (message: RaftMessage) => stepped.push(message.kind) },
     options: {
       electionMs: ELECTION_MS,
