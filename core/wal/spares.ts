@@ -12,8 +12,8 @@ import { asDiskError } from "./wal-error.ts";
 
 /** A device that is busy with one slice lets the log wait: a quarter of a MiB is a fraction of a millisecond. */
 const SLICE_BYTES = 256 * 1024;
-/** More are removed: one covers a rotation, and the next truncation brings the next. */
-const SPARE_COUNT_MAX = 2;
+/** Between two checkpoints of a large store lie four segments: whatever is given up is used again, and nothing is filled anew. */
+export const SPARE_COUNT_MAX = 5;
 
 export interface Spare {
   readonly path: string;

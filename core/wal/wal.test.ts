@@ -7,6 +7,7 @@ import { DiskError } from "../base/ports.ts";
 import { Prng } from "../base/prng.ts";
 import type { HardState } from "./payload.ts";
 import { recoverWal, type Recovery } from "./recover.ts";
+import { SPARE_COUNT_MAX } from "./spares.ts";
 import { Wal, type WalOptions } from "./wal.ts";
 
 const DIRECTORY = "member/wal";
@@ -206,22 +207,23 @@ test("a spare that the disk refuses ends the log with the disk's error, though n
 
 test("segments follow each other, are given up behind a checkpoint, and come back as spares", () => {
   const world = new World({ segmentSizeBytes: 16384 });
-  for (let index = 1; index <= 300; index++) {
+  for (let index = 1; index <= 500; index++) {
     world.append(index, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: index - 1 } });
   }
   const names = world.disk.list(DIRECTORY).filter((name) => name.endsWith(".wal"));
   assert.ok(names.length > 4);
   assert.equal(names[0], "0000000000000000-0000000000000000.wal");
   assert.equal(world.wal.truncateBefore(1), 0);
-  const count = world.wal.truncateBefore(290);
+  const count = world.wal.truncateBefore(490);
   assert.ok(count >= names.length - 3);
+  assert.ok(count > SPARE_COUNT_MAX, "more than are kept");
   world.idle();
   const left = world.disk.list(DIRECTORY);
-  assert.equal(left.filter((name) => name.startsWith("spare-")).length, 2);
-  assert.equal(world.recover(289).lastIndex, 300);
+  assert.equal(left.filter((name) => name.startsWith("spare-")).length, SPARE_COUNT_MAX);
+  assert.equal(world.recover(489).lastIndex, 500);
   assert.throws(() => world.recover(0), /lacks entries from index 1 on/);
-  for (let index = 301; index <= 400; index++) world.append(index, 1);
-  assert.equal(world.recover(289).lastIndex, 400);
+  for (let index = 501; index <= 600; index++) world.append(index, 1);
+  assert.equal(world.recover(489).lastIndex, 600);
 });
 
 test("a batch larger than a segment gets a segment of its own size", () => {
@@ -464,10 +466,10 @@ test("a recycled segment is never taken for the next one, whatever its old conte
   world.wal.truncateBefore(index);
   world.idle();
   const spares = world.disk.list(DIRECTORY).filter((name) => name.startsWith("spare-"));
-  assert.equal(spares.length, 2, "both hold whole segments of this log");
+  assert.ok(spares.length > 2, "they hold whole segments of this log");
   const recovery = world.recover(index - 1);
   assert.equal(recovery.lastIndex, index - 1);
-  assert.equal(recovery.tail.spares.length, 2);
+  assert.equal(recovery.tail.spares.length, spares.length);
 });
 
 test("a torn head leaves a spare; the log ends before it and goes on", () => {
