@@ -134,9 +134,13 @@ function normalised(text: string): string {
     if (!seen.has(found)) seen.set(found, `<${kind} ${seen.size + 1}>`);
     return seen.get(found)!;
   };
+  // An id is printed 16 wide, and one in sixteen begins with a zero.
   return text
     .replace(/127\.0\.0\.1:\d+/g, numbered("address"))
     .replace(/\b\d{17,20}\b/g, numbered("number"))
+    .replace(/ ( +[0-9a-f]{13,15})\b/g, (all, wide: string) =>
+      wide.length === 16 ? ` ${wide.trimStart()}` : all,
+    )
     .replace(/\b[0-9a-f]{13,16}\b/g, numbered("id"))
     .replace(/(took(?: = | |":"))[\d.]+(?:µs|ms|s)/g, "$1<time>")
     .replace(/("Took" : )[\d.]+(?:µs|ms|s)/g, "$1<time>")
