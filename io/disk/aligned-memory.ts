@@ -7,12 +7,16 @@ import * as path from "node:path";
 const BLOCK_BYTES = 4096;
 /** malloc aligns to 16. */
 const STEP_BYTES = 16;
+/** What malloc takes from the system for itself begins with a head of 16 bytes. */
+const FIRST_GUESS = BLOCK_BYTES - 16;
 
 export class AlignedMemory {
   readonly alignmentBytes = BLOCK_BYTES;
   /** A file without a name, to ask the kernel with. */
   readonly #probe: number;
   readonly #owned = new WeakSet<Uint8Array>();
+  /** Where the last buffer was aligned: large ones begin at the same distance from a page. Each try that fails costs 20 us. */
+  #lastStart = FIRST_GUESS;
 
   private constructor(probe: number) {
     this.#probe = probe;
@@ -61,8 +65,10 @@ export class AlignedMemory {
 
   #align(buffer: ArrayBuffer | SharedArrayBuffer, sizeBytes: number): Uint8Array {
     const all = new Uint8Array(buffer);
-    for (let start = 0; start < BLOCK_BYTES; start += STEP_BYTES) {
+    for (let distance = 0; distance < BLOCK_BYTES; distance += STEP_BYTES) {
+      const start = (this.#lastStart + distance) % BLOCK_BYTES;
       if (!this.#accepts(all, start)) continue;
+      this.#lastStart = start;
       const bytes = new Uint8Array(buffer, start, sizeBytes);
       this.#owned.add(bytes);
       return bytes;
