@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { compareBytes, concat, copyBytes, equalBytes, hashBytes, prefixEnd } from "./bytes.ts";
+import { compareBytes, concat, copyBytes, equalBytes, hashBytes, hashWords, prefixEnd } from "./bytes.ts";
 
 const bytes = fc.uint8Array({ maxLength: 20 });
 
@@ -31,6 +31,17 @@ test("hashBytes depends on content, length and seed only", () => {
   assert.equal(hashBytes(Buffer.from(""), 0, 0, 1), 0x514e28b7);
   assert.equal(hashBytes(Buffer.from("test"), 0, 4, 0x9747b28c), 0x704b81dc);
   assert.equal(hashBytes(Buffer.from("Hello, world!"), 0, 13, 0x9747b28c), 0x24884cba);
+});
+
+test("hashWords of bytes that start at a word is hashBytes of them, whatever follows", () => {
+  fc.assert(
+    fc.property(bytes, fc.nat(5), fc.integer(), fc.nat(255), (a, pad, seed, after) => {
+      const padded = new Uint8Array(32 + pad * 4).fill(after);
+      padded.set(a, pad * 4);
+      const words = new Uint32Array(padded.buffer);
+      assert.equal(hashWords(words, pad, a.length, seed), hashBytes(a, 0, a.length, seed));
+    }),
+  );
 });
 
 test("hashBytes spreads consecutive keys evenly", () => {

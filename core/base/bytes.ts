@@ -63,9 +63,29 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed = 
   }
   let word = 0;
   for (let shift = 0; position < end; position++, shift += 8) word |= bytes[position]! << shift;
-  word = Math.imul(word, 0xcc9e2d51);
+  return finishedHash(hash, word, end - start);
+}
+
+/** `hashBytes` of the first `sizeBytes` bytes from a word on, in a quarter of the loads. Words are little-endian. */
+export function hashWords(words: Uint32Array, start: number, sizeBytes: number, seed = 0): number {
+  let hash = seed | 0;
+  let position = start;
+  for (const last = start + (sizeBytes >>> 2); position < last; position++) {
+    let word = Math.imul(words[position]!, 0xcc9e2d51);
+    word = (word << 15) | (word >>> 17);
+    hash ^= Math.imul(word, 0x1b873593);
+    hash = (hash << 13) | (hash >>> 19);
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
+  }
+  const restBits = (sizeBytes & 3) * 8;
+  return finishedHash(hash, restBits === 0 ? 0 : words[position]! & ((1 << restBits) - 1), sizeBytes);
+}
+
+/** `rest` are the bytes behind the last whole word. */
+function finishedHash(before: number, rest: number, sizeBytes: number): number {
+  let word = Math.imul(rest, 0xcc9e2d51);
   word = (word << 15) | (word >>> 17);
-  hash ^= Math.imul(word, 0x1b873593) ^ (end - start);
+  let hash = before ^ Math.imul(word, 0x1b873593) ^ sizeBytes;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

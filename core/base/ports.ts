@@ -68,6 +68,34 @@ export interface Disk {
    * within this call. Until then nobody can tell which of the names are there. Such operations end in order.
    */
   changeNames(directory: string, changes: readonly NameChange[], done: DiskDone): void;
+  /**
+   * Begins to read files, from their starts and in this order, beside whatever the caller does; `undefined` when it would gain
+   * nothing. It is an offer: what cannot be read as asked is left to the caller, who reads the file itself and finds out why.
+   */
+  readAhead(files: readonly FileAhead[]): ReadAhead | undefined;
+}
+
+/** A file that will be wanted soon. */
+export interface FileAhead {
+  readonly path: string;
+  /** Size of the memory that it is read into, at least the last of `ends`. */
+  readonly capacityBytes: number;
+  /** Where the pieces end that have a checksum each: multiples of 8, ascending. All up to the last one is read. */
+  readonly ends: readonly number[];
+}
+
+/** What was read of a file: the memory is the caller's from now on. */
+export interface ContentAhead {
+  readonly buffer: ArrayBuffer;
+  /** CRC-32C of each piece, for the caller to compare: whoever reads does not know what it should be. */
+  readonly sums: Uint32Array;
+}
+
+export interface ReadAhead {
+  /** The content of file `index`, each once and in order; `undefined` when the caller has to read it itself. Waits for it. */
+  take(index: number): ContentAhead | undefined;
+  /** No more is wanted. */
+  close(): void;
 }
 
 /** Paths, not names. */

@@ -11,6 +11,8 @@ import type { Keys } from "./keys.ts";
 
 const SLOT_COUNT_MIN = 1024;
 const MOVED_PER_INSERT = 16;
+/** 64 parts: as many places are written to at once as a cache of the first level bears. */
+const FILL_PART_BITS = 6;
 /** In `#oldSlots`: was here, is gone; probing goes on. Ids stay below 2^31. */
 const GONE = 0xffffffff;
 
@@ -31,13 +33,34 @@ export class KeyTable {
     this.#keys = keys;
   }
 
-  /** Room for so many keys without growing, in an empty table. */
-  reserve(keyCount: number): void {
-    assert(this.count === 0, "room is made before the first key");
+  /**
+   * Fills an empty table with these ids, whose hashes are `hashes[id]`. Part of the table by part of it: each stays in the cache
+   * while it is filled, where keys in their own order would miss it with every one.
+   */
+  fill(ids: Uint32Array, hashes: Uint32Array): void {
+    assert(this.count === 0, "only an empty table is filled");
     let slotCount = SLOT_COUNT_MIN;
-    while (keyCount * 3 > slotCount * 2) slotCount *= 2;
+    while (ids.length * 3 > slotCount * 2) slotCount *= 2;
     this.#slots = new Uint32Array(slotCount * 2);
-    this.#mask = slotCount - 1;
+    const mask = (this.#mask = slotCount - 1);
+    const shift = 31 - Math.clz32(slotCount) - FILL_PART_BITS;
+    const ends = new Uint32Array(1 << FILL_PART_BITS);
+    for (let i = 0; i < ids.length; i++) ends[(hashes[ids[i]!]! & mask) >>> shift]!++;
+    for (let part = 0, end = 0; part < ends.length; part++) {
+      const count = ends[part]!;
+      ends[part] = end;
+      end += count;
+    }
+    const pairs = new Uint32Array(ids.length * 2);
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      const hash = hashes[id]!;
+      const to = ends[(hash & mask) >>> shift]!++ * 2;
+      pairs[to] = hash;
+      pairs[to + 1] = id + 1;
+    }
+    for (let at = 0; at < pairs.length; at += 2) this.#place(pairs[at]!, pairs[at + 1]!);
+    this.count = ids.length;
   }
 
   /** The id of a key, -1 when it is not known. `hash` is `Keys.hash` of it. */

@@ -1,7 +1,7 @@
 // Key ids: small integers for keys, used again when a key is compacted away. A key's bytes are read from its newest
 // record, so that there is no second copy of them.
 
-import { compareBytes, equalBytes, hashBytes } from "../base/bytes.ts";
+import { compareBytes, equalBytes, hashBytes, hashWords } from "../base/bytes.ts";
 import { Column, NumberList } from "./column.ts";
 import type { RecordRef } from "./record.ts";
 import { WORD_KEY_SIZE, headerWordCount } from "./record.ts";
@@ -45,6 +45,12 @@ export class Keys {
 
   hash(bytes: Uint8Array, start: number, end: number): number {
     return hashBytes(bytes, start, end, this.#hashSeed);
+  }
+
+  /** The hash of the key of the record whose header starts at word `at`: its bytes are read as words. */
+  hashAt(words: Uint32Array, at: number): number {
+    const keyWord = words[at + WORD_KEY_SIZE]!;
+    return hashWords(words, at + headerWordCount(keyWord), keyWord >>> 8, this.#hashSeed);
   }
 
   equals(id: number, bytes: Uint8Array, start: number, end: number): boolean {

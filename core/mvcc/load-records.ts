@@ -5,11 +5,9 @@
 // A segment is read when the walk comes to it, and when superseded versions take more than their budget the segments behind
 // are cooled (cooling.ts). So a start does not need memory for what the running member keeps on disk.
 
-import type { Disk, DiskFile } from "../base/ports.ts";
-import { WRITE_SIZE_BYTES, damagedCheckpoint, segmentName } from "./checkpoint-format.ts";
-import type { NumberList } from "./column.ts";
+import type { Disk } from "../base/ports.ts";
+import { damagedCheckpoint, segmentName } from "./checkpoint-format.ts";
 import { Cooling } from "./cooling.ts";
-import { crc32cWords } from "./crc32c-words.ts";
 import { DELETED_BIT } from "./key-tree.ts";
 import type { Head } from "./load-checkpoint.ts";
 import type { RecordRef } from "./record.ts";
@@ -24,7 +22,9 @@ import {
   recordSizeBytesAt,
   subRevisionAt,
 } from "./record.ts";
-import { SEGMENT_HEAD_BYTES, SEGMENT_MAGIC, SEGMENT_VERSION, Segment } from "./slabs.ts";
+import { type SegmentEntry, SegmentFiles } from "./segment-files.ts";
+import type { Segment } from "./slabs.ts";
+import { SEGMENT_HEAD_BYTES } from "./slabs.ts";
 import type { Store } from "./store.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
@@ -39,26 +39,13 @@ interface Manifest {
   readonly path: string;
 }
 
-/** What the manifest says of a segment. */
-interface Entry {
-  readonly slot: number;
-  readonly number: number;
-  readonly capacityBytes: number;
-  readonly usedBytes: number;
-  readonly isOld: boolean;
-  readonly lastRevision: number;
-  readonly nextSlot: number;
-  readonly pieces: readonly number[];
-}
-
 export class RecordLoader {
-  readonly #disk: Disk;
-  readonly #directory: string;
+  readonly #files: SegmentFiles;
   readonly #store: Store;
   readonly #manifest: Manifest;
   readonly #cooling: Cooling;
   /** By slot, until it is read. */
-  readonly #entries = new Map<number, Entry>();
+  readonly #entries = new Map<number, SegmentEntry>();
   /** Of all segments. */
   readonly names: Set<string> = new Set();
   /** Those that are read and wholly below the base. */
@@ -69,6 +56,8 @@ export class RecordLoader {
   #firstRef: RecordRef = 0;
   /** By key id. */
   #states = new Uint8Array(0);
+  /** By key id, of keys that were met. The table is filled with them at once, which is kinder to the cache. */
+  #hashes = new Uint32Array(0);
   #keyCount = 0;
   /** Of the record before, in the order of the walk. */
   #lastMod = 0;
@@ -79,30 +68,37 @@ export class RecordLoader {
     store: Store,
     manifest: Manifest,
   ) {
-    this.#disk = options.disk;
-    this.#directory = options.directory;
+    this.#files = new SegmentFiles(options.disk, options.directory);
     this.#store = store;
     this.#manifest = manifest;
     this.#cooling = new Cooling(store, options.supersededBytesMax);
   }
 
   load(): void {
+    try {
+      this.#load();
+    } finally {
+      this.#files.close();
+    }
+  }
+
+  #load(): void {
     const { head, reader } = this.#manifest;
     const { revisions, slabs, keys, table, tree } = this.#store;
     for (let left = reader.varint(); left > 0; left--) this.#readEntry();
     revisions.base = head.base;
-    revisions.survivors = reader.differences(reader.varint());
-    const firsts = reader.differences(reader.varint());
-    if (firsts.length !== head.revision + 1 - head.base) this.#contradicts("revisions and their number");
-    for (let i = 0; i < firsts.length; i++) revisions.firsts.push(firsts.get(i));
+    reader.differences(reader.varint(), revisions.survivors);
+    reader.differences(reader.varint(), revisions.firsts);
+    if (revisions.firsts.length !== head.revision + 1 - head.base)
+      this.#contradicts("revisions and their number");
     for (let revision = head.base; this.#firstRef === 0 && revision < revisions.next; revision++)
       this.#firstRef = revisions.first(revision);
-    const ids = reader.differences(reader.rest());
+    this.#files.expect(this.#inOrderOfWalks());
+    const ids = reader.lastDifferences();
     this.#checkIds(ids);
     keys.idCount = head.idCount;
     keys.newest.reserve(head.idCount);
     keys.leaseSlot.reserve(head.idCount);
-    table.reserve(ids.length);
     this.#walkSurvivors();
     this.#walkRevisions();
     // What the walk did not come to holds nothing that lives, but must be there like the rest.
@@ -110,9 +106,11 @@ export class RecordLoader {
     for (const segment of slabs.segments) if (segment !== undefined) segment.coveredBytes = segment.usedBytes;
     this.#resume();
     this.#checkOrder(ids);
+    table.fill(ids, this.#hashes);
+    const states = this.#states;
     tree.build(ids.length, (index) => {
-      const id = ids.get(index);
-      return this.#states[id] === KEY_DELETED ? (id | DELETED_BIT) >>> 0 : id;
+      const id = ids[index]!;
+      return states[id] === KEY_DELETED ? (id | DELETED_BIT) >>> 0 : id;
     });
     keys.restoreIds(head.idCount);
     this.#cool();
@@ -162,31 +160,32 @@ export class RecordLoader {
     return pieces;
   }
 
+  /** In the order in which the walks come to them; what they do not come to is last. */
+  #inOrderOfWalks(): SegmentEntry[] {
+    const { slabs, revisions } = this.#store;
+    const slots = new Set<number>();
+    let before = -1;
+    for (let i = 0; i < revisions.survivors.length; i++) {
+      const slot = slabs.slotOf(revisions.survivors.get(i));
+      if (slot !== before) slots.add((before = slot));
+    }
+    let slot = this.#firstRef === 0 ? -1 : slabs.slotOf(this.#firstRef);
+    const chain = new Set<number>();
+    for (; slot >= 0 && !chain.has(slot); slot = this.#entries.get(slot)?.nextSlot ?? -1) chain.add(slot);
+    const all = new Set([...slots, ...chain, ...this.#entries.keys()]);
+    return [...all].map((each) => this.#entries.get(each)).filter((entry) => entry !== undefined);
+  }
+
   /** The segment in a slot; read now when this is the first time. */
   #segment(slot: number): Segment {
     const entry = this.#entries.get(slot);
     if (entry === undefined) return this.#store.slabs.segments[slot] ?? this.#contradicts("a location");
-    const path = `${this.#directory}/${segmentName(entry.number)}`;
-    if (!this.#disk.exists(path)) throw damagedCheckpoint(path, 0, "a segment's file is missing");
-    const file = this.#disk.open(path, "bulk");
-    try {
-      // Before memory is taken for it.
-      if (file.sizeBytes() < entry.usedBytes)
-        throw damagedCheckpoint(path, file.sizeBytes(), "a segment's file is too short");
-      const segment = new Segment(slot, entry.number, entry.capacityBytes, entry.isOld ? "old" : "main");
-      segment.usedBytes = segment.persistedBytes = entry.usedBytes;
-      segment.lastRevision = entry.lastRevision;
-      segment.nextSlot = entry.nextSlot;
-      for (const value of entry.pieces) segment.pieces.push(value);
-      readPieces(file, segment, path);
-      // One that is wholly below the base can be cooled when the survivors are linked, others when the walk is over.
-      if (this.#markDead(segment)) this.#below.push(segment);
-      this.#store.slabs.restore(segment);
-      this.#entries.delete(slot);
-      return segment;
-    } finally {
-      file.close();
-    }
+    const segment = this.#files.read(entry);
+    // One that is wholly below the base can be cooled when the survivors are linked, others when the walk is over.
+    if (this.#markDead(segment)) this.#below.push(segment);
+    this.#store.slabs.restore(segment);
+    this.#entries.delete(slot);
+    return segment;
   }
 
   /** Marks every record below the base; survivors are called back to life afterwards. True when that is all of them. */
@@ -262,18 +261,37 @@ export class RecordLoader {
   }
 
   #walkRevisions(): void {
+    const { slabs } = this.#store;
+    if (this.#firstRef === 0) return;
+    let slot = slabs.slotOf(this.#firstRef);
+    let offset = (this.#firstRef & slabs.unitMask) * 8;
+    for (;;) {
+      const segment = this.#segment(slot);
+      this.#walkSegment(segment, offset);
+      const { nextSlot } = segment;
+      if (nextSlot < 0) return;
+      if (nextSlot !== slot) {
+        this.#cover(segment);
+        this.#cool();
+      }
+      slot = nextSlot;
+      offset = SEGMENT_HEAD_BYTES;
+    }
+  }
+
+  /** The records of a segment from an offset on. */
+  #walkSegment(segment: Segment, from: number): void {
     const store = this.#store;
     const { slabs, revisions } = store;
-    let ref = this.#firstRef;
-    if (ref === 0) return;
-    let segment = this.#segment(slabs.slotOf(ref));
-    while (ref !== 0) {
-      const size = this.#checkedSize(segment, (ref & slabs.unitMask) * 8);
-      const at = slabs.wordOf(ref);
-      const mod = modRevisionAt(segment.words, at);
+    const { words, usedBytes } = segment;
+    let offset = from;
+    do {
+      const size = this.#checkedSize(segment, offset);
+      const ref = slabs.refAt(segment.slot, offset);
+      const mod = modRevisionAt(words, offset >>> 2);
       const isFirst = mod !== this.#lastMod;
       const isListed = mod <= store.revision && (!isFirst || revisions.first(mod) === ref);
-      if (segment.kind !== "main" || !this.#isNext(segment.words, at) || !isListed)
+      if (segment.kind !== "main" || !this.#isNext(words, offset >>> 2) || !isListed)
         this.#contradicts("revisions and their records");
       const previous = this.#link(segment, ref, size);
       // At the base itself, what a later operation of the same transaction replaced is not needed any more.
@@ -281,12 +299,8 @@ export class RecordLoader {
         store.kill(previous);
         store.setPrevious(ref, 0);
       }
-      ref = slabs.following(ref, size);
-      if (ref === 0 || slabs.slotOf(ref) === segment.slot) continue;
-      this.#cover(segment);
-      this.#cool();
-      segment = this.#segment(slabs.slotOf(ref));
-    }
+      offset += size;
+    } while (offset < usedBytes);
   }
 
   /** Whether a record comes behind the one before; so no walk goes in a circle. */
@@ -301,7 +315,7 @@ export class RecordLoader {
 
   /** Makes a record of this size the newest of its key; returns the one that was. */
   #link(segment: Segment, ref: RecordRef, sizeBytes: number): RecordRef {
-    const { slabs, keys, table } = this.#store;
+    const { slabs, keys } = this.#store;
     const { words } = segment;
     const at = slabs.wordOf(ref);
     const id = words[at + WORD_KEY_ID]!;
@@ -318,8 +332,7 @@ export class RecordLoader {
     slabs.newestBytes += sizeBytes;
     if (this.#lastMod > segment.lastRevision) segment.lastRevision = this.#lastMod;
     if (newest === 0) {
-      const start = keys.keyStartOf(ref);
-      table.insert(keys.hash(segment.bytes, start, start + keys.keySizeOf(ref)), id);
+      this.#hashes[id] = keys.hashAt(words, at);
       this.#keyCount++;
     }
     return previous;
@@ -339,20 +352,21 @@ export class RecordLoader {
 
   // ---- keys
 
-  #checkIds(ids: NumberList): void {
+  #checkIds(ids: Uint32Array): void {
     const { idCount } = this.#manifest.head;
     if (ids.length > idCount || idCount > DELETED_BIT) this.#contradicts("keys and their number");
     this.#states = new Uint8Array(idCount);
+    this.#hashes = new Uint32Array(idCount);
     for (let i = 0; i < ids.length; i++)
-      if (ids.get(i) >= idCount) this.#contradicts("a key and the number of keys");
+      if (ids[i]! >= idCount) this.#contradicts("a key and the number of keys");
   }
 
   /** Every key that has a record is in the order once. */
-  #checkOrder(ids: NumberList): void {
+  #checkOrder(ids: Uint32Array): void {
     if (this.#keyCount !== ids.length) this.#contradicts("keys and their order");
     const isOrdered = new Uint8Array(this.#states.length);
     for (let i = 0; i < ids.length; i++) {
-      const id = ids.get(i);
+      const id = ids[i]!;
       if (this.#states[id] === KEY_UNKNOWN || isOrdered[id] === 1) this.#contradicts("keys and their order");
       isOrdered[id] = 1;
     }
@@ -365,33 +379,4 @@ export class RecordLoader {
       `the manifest and its files contradict each other (${what})`,
     );
   }
-}
-
-/** Reads and verifies a segment's file. */
-function readPieces(file: DiskFile, segment: Segment, path: string): void {
-  const { bytes, words, pieces, usedBytes } = segment;
-  let start = 0;
-  for (let i = 0; i < pieces.length;) {
-    // As many as are written at once, so that they are summed while they are in the cache.
-    let next = i + 2;
-    while (next < pieces.length && pieces[next]! - start <= WRITE_SIZE_BYTES) next += 2;
-    const runEnd = pieces[next - 2]!;
-    const count = file.read(bytes, start, runEnd, start);
-    if (count !== runEnd - start)
-      throw damagedCheckpoint(path, start + count, "a segment's file is too short");
-    for (; i < next; i += 2) {
-      const end = pieces[i]!;
-      if (crc32cWords(bytes, words, start, end) !== pieces[i + 1]) {
-        throw damagedCheckpoint(
-          path,
-          start,
-          `bytes ${start} to ${end} of a segment do not match their checksum`,
-        );
-      }
-      start = end;
-    }
-  }
-  const isWhole = start === usedBytes && words[0] === SEGMENT_MAGIC && words[1] === SEGMENT_VERSION;
-  if (!isWhole || words[2] !== segment.number >>> 0)
-    throw damagedCheckpoint(path, 0, "a segment's file is not the one that the manifest names");
 }

@@ -2,7 +2,10 @@
 // by somebody who made the checksums fit; it is refused like any other damage.
 
 import { damagedCheckpoint } from "./checkpoint-format.ts";
-import { NumberList } from "./column.ts";
+import type { NumberList } from "./column.ts";
+
+/** Numbers that are decoded at once. */
+const PART_COUNT = 4096;
 
 export class StreamReader {
   readonly #bytes: Uint8Array;
@@ -32,23 +35,50 @@ export class StreamReader {
     return this.#bytes.slice(this.#position - size, this.#position);
   }
 
-  differences(count: number): NumberList {
-    const list = new NumberList();
+  /** Appends so many numbers, each read as its difference from the one before. */
+  differences(count: number, list: NumberList): void {
+    const part = new Uint32Array(Math.min(count, PART_COUNT));
     let value = 0;
-    for (let left = count; left > 0; left--) {
-      const code = this.varint();
+    for (let left = count; left > 0;) {
+      const partCount = Math.min(left, part.length);
+      value = this.#decode(part, partCount, value);
+      for (let i = 0; i < partCount; i++) list.push(part[i]!);
+      left -= partCount;
+    }
+  }
+
+  /** What is left, all of it numbers. */
+  lastDifferences(): Uint32Array {
+    let count = 0;
+    for (let i = this.#position; i < this.#bytes.length; i++) if (this.#bytes[i]! < 0x80) count++;
+    const numbers = new Uint32Array(count);
+    this.#decode(numbers, count, 0);
+    return numbers;
+  }
+
+  /** Decodes `count` numbers that follow `before`; returns the last one. There are millions: no call for a short one. */
+  #decode(target: Uint32Array, count: number, before: number): number {
+    const bytes = this.#bytes;
+    const lastByte = bytes.length - 1;
+    let position = this.#position;
+    let value = before;
+    for (let i = 0; i < count; i++) {
+      let code: number;
+      if (position <= lastByte && bytes[position]! < 0x80) code = bytes[position++]!;
+      else if (position < lastByte && bytes[position + 1]! < 0x80) {
+        code = (bytes[position]! & 0x7f) | (bytes[position + 1]! << 7);
+        position += 2;
+      } else {
+        this.#position = position;
+        code = this.varint();
+        position = this.#position;
+      }
       value += code % 2 === 1 ? -(code + 1) / 2 : code / 2;
       if (value < 0 || value >= 2 ** 32)
         throw damagedCheckpoint(this.#file, 0, "a number of the manifest is out of bounds");
-      list.push(value);
+      target[i] = value;
     }
-    return list;
-  }
-
-  /** How many varints are left. */
-  rest(): number {
-    let count = 0;
-    for (let i = this.#position; i < this.#bytes.length; i++) if (this.#bytes[i]! < 0x80) count++;
-    return count;
+    this.#position = position;
+    return value;
   }
 }

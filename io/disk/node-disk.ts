@@ -5,12 +5,21 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { assert } from "../../core/base/assert.ts";
-import type { Disk, DiskDone, DiskFile, DiskLane, NameChange } from "../../core/base/ports.ts";
+import type {
+  Disk,
+  DiskDone,
+  DiskFile,
+  DiskLane,
+  FileAhead,
+  NameChange,
+  ReadAhead,
+} from "../../core/base/ports.ts";
 import { AlignedMemory } from "./aligned-memory.ts";
 import { BulkLane } from "./bulk-lane.ts";
 import { diskError } from "./disk-error.ts";
 import { attempt, PlainFile, writeAll } from "./plain-file.ts";
 import { NameLane, PoolLane } from "./pool-lane.ts";
+import { startReadAhead } from "./read-ahead.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -110,6 +119,10 @@ export class NodeDisk implements Disk {
       for (const lane of [this.#lanes.log, this.#lanes.side, this.#names])
         await new Promise<void>((resolve) => lane.whenIdle(resolve));
     }
+  }
+
+  readAhead(files: readonly FileAhead[]): ReadAhead | undefined {
+    return startReadAhead(this.#root, files);
   }
 
   /** Lets what is under way end, ends the worker, and gives the probe file back. Files must be closed. */

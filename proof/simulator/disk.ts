@@ -7,9 +7,19 @@
 //   const after = disk.afterPowerLoss({ prng, survivors: "random", tear: "byte" });
 
 import { assert } from "../../core/base/assert.ts";
-import type { Disk, DiskDone, DiskFile, DiskLane, NameChange } from "../../core/base/ports.ts";
+import type {
+  ContentAhead,
+  Disk,
+  DiskDone,
+  DiskFile,
+  DiskLane,
+  FileAhead,
+  NameChange,
+  ReadAhead,
+} from "../../core/base/ports.ts";
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
+import { readSummed } from "../../core/mvcc/read-pieces.ts";
 import { Directory, type Entry } from "./directory.ts";
 import { BLOCK_BYTES, Inode, type PowerLoss } from "./inode.ts";
 import type { Trace } from "./trace.ts";
@@ -159,6 +169,18 @@ export class SimulatedDisk implements Disk {
       this.syncDirectory(directory);
       done(undefined);
     });
+  }
+
+  /** Every second file is left to the caller, so that both ways are taken. */
+  readAhead(files: readonly FileAhead[]): ReadAhead {
+    this.#alive();
+    const take = (index: number): ContentAhead | undefined => {
+      const file = files[index]!;
+      if (index % 2 === 0 || !this.exists(file.path)) return undefined;
+      const inode = this.#inode(file.path);
+      return readSummed(file, (target, start, end) => inode.read(target, start, end, start));
+    };
+    return { take, close: () => {} };
   }
 
   /** The disk when power returns, in a later life on a clock of its own. This one is dead from now on, its callbacks never come. */
