@@ -63,6 +63,7 @@ export interface RecoveredTail {
 const LAST_BYTES_MAX = 65536;
 /** A segment is loaded in pieces of this size. */
 const LOAD_BYTES = 1024 * 1024;
+const NO_BYTES = new Uint8Array(0);
 
 /** Reads the log in `directory`; `undefined` when none was ever completely created there. */
 export function recoverWal(options: RecoverOptions): Recovery | undefined {
@@ -80,7 +81,7 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const locator = new EntryLocator();
   const entries = new RecoveredEntries(checkpointIndex);
   const replay = new Replay(entries, locator);
-  const end = readSegments({ disk, segments: kept, mark, replay });
+  const end = readSegments({ disk, segments: kept, mark, replay, entries });
   if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex)
     checkCheckpoint(kept, replay, entries, options);
   assert(replay.metadata !== undefined, "a log that was read has metadata");
@@ -157,14 +158,18 @@ interface ReadOptions {
   readonly segments: readonly Segment[];
   readonly mark: DurableMark;
   readonly replay: Replay;
+  readonly entries: RecoveredEntries;
 }
 
 function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Array } {
-  const { disk, segments, replay } = options;
-  let loader = new SegmentLoader(undefined);
+  const { disk, segments, replay, entries } = options;
+  let loader = new SegmentLoader(undefined, NO_BYTES);
   let torn = false;
   for (const segment of segments) {
-    loader = new SegmentLoader(disk.open(segment.path, "log"), loader);
+    loader = new SegmentLoader(
+      disk.open(segment.path, "log"),
+      entries.areIn(loader.bytes) ? NO_BYTES : loader.bytes,
+    );
     const { file, size } = loader;
     const kind = replay.readSegment(segment, loader);
     if (!replay.headDone)
@@ -185,18 +190,17 @@ function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Ar
   return { torn, lastBytes: loader.bytes.slice(start, replay.offset) };
 }
 
-/** Loads a segment in pieces, into memory that the next one uses again. */
+/** Loads a segment in pieces. Its memory serves the next one again, unless entries that are kept lie in it. */
 class SegmentLoader implements SegmentBytes {
   readonly file: DiskFile | undefined;
   readonly bytes: Uint8Array;
   readonly size: number;
   loaded = 0;
 
-  constructor(file: DiskFile | undefined, before?: SegmentLoader) {
+  constructor(file: DiskFile | undefined, memory: Uint8Array) {
     this.file = file;
     this.size = file?.sizeBytes() ?? 0;
-    const known = before?.bytes ?? new Uint8Array(0);
-    this.bytes = this.size > known.length ? new Uint8Array(this.size) : known;
+    this.bytes = this.size > memory.length ? new Uint8Array(this.size) : memory;
   }
 
   loadMore(): void {

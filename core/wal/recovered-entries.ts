@@ -1,20 +1,16 @@
-// The entries that recovery found, in columns, their data in arenas. Filled in the order of the log, where an entry
-// takes the place of what stood at its index and drops everything behind it (as etcd's ReadAll).
+// The entries that recovery found, in columns; their data stay where they were read. Filled in the order of the log, where an
+// entry takes the place of what stood at its index and drops everything behind it (as etcd's ReadAll).
 
 import { assert } from "../base/assert.ts";
-
-const ARENA_BYTES = 1024 * 1024;
 
 export class RecoveredEntries {
   /** The index before the first entry. */
   base: number;
   readonly #types: number[] = [];
   readonly #terms: number[] = [];
-  readonly #arenaOf: Uint8Array[] = [];
+  readonly #sources: Uint8Array[] = [];
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
-  #arena = new Uint8Array(0);
-  #used = 0;
 
   constructor(base: number) {
     this.base = base;
@@ -37,9 +33,9 @@ export class RecoveredEntries {
     return this.#terms[this.#slot(index)]!;
   }
 
-  /** The data are `bytes(index)[start(index), end(index))`; they stay valid as long as this object. */
+  /** The data are `bytes(index)[start(index), end(index))`. */
   bytes(index: number): Uint8Array {
-    return this.#arenaOf[this.#slot(index)]!;
+    return this.#sources[this.#slot(index)]!;
   }
 
   start(index: number): number {
@@ -50,24 +46,22 @@ export class RecoveredEntries {
     return this.#ends[this.#slot(index)]!;
   }
 
-  /** Copies `source[start, end)`. Parameters, not an object: this runs once per entry of the log. */
+  /** Whether an entry lies in these bytes, which were read last: they must not change then. */
+  areIn(bytes: Uint8Array): boolean {
+    return this.#sources.at(-1) === bytes;
+  }
+
+  /** Notes `source[start, end)`. Parameters, not an object: this runs once per entry of the log. */
   // oxlint-disable-next-line max-params -- a range of bytes, once per entry or record
   put(index: number, type: number, term: number, source: Uint8Array, start: number, end: number): void {
     assert(index > this.base, "an entry lies above the base");
     assert(index <= this.lastIndex + 1, "an entry follows the one before");
     this.truncate(index);
-    const count = end - start;
-    if (this.#used + count > this.#arena.length) {
-      this.#arena = new Uint8Array(Math.max(ARENA_BYTES, count));
-      this.#used = 0;
-    }
-    this.#arena.set(source.subarray(start, end), this.#used);
     this.#types.push(type);
     this.#terms.push(term);
-    this.#arenaOf.push(this.#arena);
-    this.#starts.push(this.#used);
-    this.#used += count;
-    this.#ends.push(this.#used);
+    this.#sources.push(source);
+    this.#starts.push(start);
+    this.#ends.push(end);
   }
 
   /** Drops the entries from this index on. */
@@ -76,7 +70,7 @@ export class RecoveredEntries {
     if (count >= this.#types.length) return;
     this.#types.length = count;
     this.#terms.length = count;
-    this.#arenaOf.length = count;
+    this.#sources.length = count;
     this.#starts.length = count;
     this.#ends.length = count;
   }
