@@ -21,8 +21,12 @@ function memberWith(past: object): { appliedIndex: number } {
     formatVersion: 1,
     divergence: { effects: { value: 0 } },
     dataDirectory: "member/data",
-    raft: { confState: EMPTY_CONF_STATE },
-    options: { prng: new Prng(1), disk: {}, events: { info: () => undefined } },
+    raft: {
+      confState: EMPTY_CONF_STATE,
+      log: { memoryBytes: 0, compactedIndex: 0 },
+      compactLog: () => undefined,
+    },
+    options: { prng: new Prng(1), disk: {}, events: { info: () => undefined, warn: () => undefined } },
     clock: { now: () => 0 },
     counters: { checkpointSeconds: { observe: () => undefined } },
     lessor: { image: { begin: () => undefined, isRunning: false } },
@@ -87,4 +91,106 @@ test("a checkpoint is due after so many bytes of records, the first one after a 
   assert.equal(turn(), 0, "a large store writes one less often");
   store.sizeBytes = 0;
   assert.equal(turn(), 1);
+});
+
+test("what a start found in the log behind its checkpoint counts, so that many short lives do not make it long", () => {
+  let begun = 0;
+  const member = {
+    ...memberWith({
+      checkpoint: () => {
+        begun++;
+        return undefined;
+      },
+    }),
+    raft: { confState: EMPTY_CONF_STATE, log: { memoryBytes: DEFAULT_LIMITS.checkpointLogBytes } },
+    wal: { stats: { recordBytes: 0 } },
+    store: { sizeBytes: 0 },
+  };
+  const checkpointer = new Checkpointer(member as unknown as Member);
+  member.appliedIndex++;
+  checkpointer.turn(0);
+  assert.equal(begun, 1);
+});
+
+/** A member whose checkpoints end when the test says so. */
+function stoppingMember(recordBytes: number) {
+  const running: ((error: DiskError | undefined) => void)[] = [];
+  const stats = { recordBytes };
+  let truncatedBefore = 0;
+  const member = {
+    ...memberWith({
+      checkpoint: (options: { done: (typeof running)[number] }) => {
+        running.push(options.done);
+        return {};
+      },
+    }),
+    wal: {
+      stats,
+      saveSnapshotMarker: () => true,
+      truncateBefore: (index: number) => (truncatedBefore = index),
+    },
+    store: { sizeBytes: 0 },
+  };
+  const { housekeeping, ...rest } = member as typeof member & { housekeeping: object };
+  const whole = {
+    ...rest,
+    housekeeping: {
+      ...housekeeping,
+      sender: { logNeededFrom: Number.POSITIVE_INFINITY },
+      raiseNoSpace: () => undefined,
+    },
+  };
+  const checkpointer = new Checkpointer(whole as unknown as Member);
+  return { checkpointer, member: whole, running, stats, truncated: () => truncatedBefore };
+}
+
+test("before a stop much log becomes a checkpoint, and whoever waits hears of it when the log is given up", () => {
+  const { checkpointer, member, running, truncated } = stoppingMember(2 ** 21);
+  member.appliedIndex++;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  assert.equal(ended, 0);
+  checkpointer.turn(0);
+  assert.equal(running.length, 1);
+  assert.equal(ended, 0);
+  running[0]!(undefined);
+  assert.equal(ended, 1);
+  assert.equal(truncated(), member.appliedIndex + 1);
+});
+
+test("before a stop little log is left as it is", () => {
+  const { checkpointer, member, running } = stoppingMember(1000);
+  member.appliedIndex++;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  assert.equal(ended, 1);
+  checkpointer.turn(0);
+  assert.equal(running.length, 0);
+});
+
+test("before a stop a checkpoint that is under way is waited for, and another one follows if much came since", () => {
+  const { checkpointer, member, running, stats } = stoppingMember(2 ** 21);
+  member.appliedIndex++;
+  checkpointer.want();
+  checkpointer.turn(0);
+  stats.recordBytes += 2 ** 21;
+  member.appliedIndex++;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  running[0]!(undefined);
+  assert.equal(ended, 0);
+  checkpointer.turn(0);
+  running[1]!(undefined);
+  assert.equal(ended, 1);
+  assert.equal(running.length, 2);
+});
+
+test("a full disk does not hold a stop up", () => {
+  const { checkpointer, member, running } = stoppingMember(2 ** 21);
+  member.appliedIndex++;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  checkpointer.turn(0);
+  running[0]!(new DiskError("no space left on device", "ENOSPC", "member/data/x"));
+  assert.equal(ended, 1);
 });

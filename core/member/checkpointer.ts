@@ -22,6 +22,8 @@ type State =
 /** How the interval grows with the store (limits.ts); what a restart reads and applies stays below a second's work. */
 const STORE_PARTS = 8;
 const INTERVAL_GROWTH_MAX = 4;
+/** Less log than this is read and applied within 50 ms: not worth a checkpoint before a stop. */
+const STOP_LOG_BYTES_MIN = 1024 * 1024;
 /** Of the first interval after a start. */
 const SHARE_PERCENT_MIN = 30;
 
@@ -32,10 +34,13 @@ export class Checkpointer {
   #state: State = IDLE;
   /** What the last checkpoint covers; undefined without one. */
   latest: SnapshotMeta | undefined;
-  #recordBytesBefore = 0;
+  /** Bytes of records when the last checkpoint began, less what a start found behind it: the rest is what it does not cover. */
+  #recordBytesBefore: number;
   #leases: Uint8Array = new Uint8Array(0);
   /** Asked for before it is due. */
   #wanted = false;
+  /** Waits for the last checkpoint before a stop. */
+  #onLast: (() => void) | undefined = undefined;
   /**
    * The part of a whole interval after which the next one is due: of the first after a start a random one. Members apply the same
    * entries at the same time, and would otherwise all take their checkpoints at once, so that no quorum has quiet disks.
@@ -46,6 +51,7 @@ export class Checkpointer {
     this.#member = member;
     this.#intervalShare = member.options.prng.between(SHARE_PERCENT_MIN, 100) / 100;
     const { appliedIndex, appliedTerm } = member;
+    this.#recordBytesBefore = -member.raft.log.memoryBytes;
     if (appliedIndex > 0)
       this.latest = { index: appliedIndex, term: appliedTerm, confState: member.raft.confState };
   }
@@ -57,6 +63,19 @@ export class Checkpointer {
   /** Has a checkpoint taken though none is due. */
   want(): void {
     this.#wanted = true;
+  }
+
+  /**
+   * The member will stop: `done` is called when a start would have little to read and apply behind the newest checkpoint, or when
+   * there can be no newer one. It may take as long as the disk does, so the caller waits only so long.
+   */
+  beforeStop(done: () => void): void {
+    const isIdle = this.#state.kind === "idle";
+    const isLittle = isIdle && this.#logBytes < STOP_LOG_BYTES_MIN;
+    // After a full disk the next attempt is seconds away.
+    if (isLittle || this.#state.kind === "waiting" || this.#member.appliedIndex === this.index) return done();
+    this.#onLast = done;
+    if (isIdle) this.want();
   }
 
   /** The state was replaced by a received checkpoint. */
@@ -83,13 +102,18 @@ export class Checkpointer {
   }
 
   get #isDue(): boolean {
-    const { appliedIndex, limits, store, wal } = this.#member;
+    const { appliedIndex, limits, store } = this.#member;
     if (appliedIndex === this.index) return false;
     const share = this.#intervalShare;
     if (this.#wanted || appliedIndex - this.index >= share * limits.checkpointEntryCount) return true;
     const storePart = store.sizeBytes / STORE_PARTS / limits.checkpointLogBytes;
     const logBytes = Math.min(Math.max(1, storePart), INTERVAL_GROWTH_MAX) * limits.checkpointLogBytes;
-    return wal.stats.recordBytes - this.#recordBytesBefore >= share * logBytes;
+    return this.#logBytes >= share * logBytes;
+  }
+
+  /** Bytes of records behind the last checkpoint, or the one that is under way. */
+  get #logBytes(): number {
+    return this.#member.wal.stats.recordBytes - this.#recordBytesBefore;
   }
 
   #begin(nowMs: number): void {
@@ -164,6 +188,9 @@ export class Checkpointer {
     member.options.events.warn("cannot save a checkpoint: the disk is full", { file: error.path });
     this.#state = { kind: "waiting", untilMs: member.nowMs + RETRY_MS };
     member.housekeeping.raiseNoSpace();
+    const onLast = this.#onLast;
+    this.#onLast = undefined;
+    onLast?.();
   }
 
   #giveUpLog(checkpointIndex: number): void {
@@ -171,9 +198,14 @@ export class Checkpointer {
     const kept = membership.size > 1 ? limits.catchUpEntryCount : 0;
     const needed = this.#member.housekeeping.sender.logNeededFrom;
     const index = Math.min(checkpointIndex - kept, needed);
-    if (index <= raft.log.compactedIndex) return;
-    wal.truncateBefore(index + 1);
-    raft.compactLog(index);
+    if (index > raft.log.compactedIndex) {
+      wal.truncateBefore(index + 1);
+      raft.compactLog(index);
+    }
+    const onLast = this.#onLast;
+    this.#onLast = undefined;
+    // What came since it began may be much as well.
+    if (onLast !== undefined) this.beforeStop(onLast);
   }
 }
 
