@@ -144,9 +144,11 @@ function modeText(mode: number): string {
   return `d${letters.join("")}`;
 }
 
-/** How long a stopping member waits for its leadership to be taken over, and for its calls to end. */
+/** How long a stopping member waits for its leadership to be taken over, for its calls to end, and for a last checkpoint. */
 const HAND_OVER_MS = 1_000;
 const DRAIN_MS = 500;
+/** As long as it takes at most to apply again what a last checkpoint would save: a slower disk gains nothing. */
+const LAST_CHECKPOINT_MS = 1_000;
 /** Between two questions where an unknown member is. */
 const ASK_AGAIN_MS = 500;
 const ASK_TIMEOUT_MS = 3_000;
@@ -378,7 +380,7 @@ class ServerProcess implements RunningServer {
     await this.#handOver();
     this.member.stop();
     this.#flush();
-    await this.#net.drain(DRAIN_MS);
+    await Promise.all([this.#net.drain(DRAIN_MS), this.#lastCheckpoint()]);
     this.#metricsNet?.close();
     this.#driver.stop();
     this.member.close();
@@ -415,6 +417,18 @@ class ServerProcess implements RunningServer {
         clearTimeout(timer);
         resolve();
       });
+    });
+  }
+
+  // Once nobody waits for this member any more: what is a checkpoint now is not read and applied again at the next start.
+  async #lastCheckpoint(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, LAST_CHECKPOINT_MS);
+      this.member.housekeeping.checkpointer.beforeStop(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#driver.wake();
     });
   }
 
