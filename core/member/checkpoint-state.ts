@@ -133,7 +133,8 @@ export function loadState(options: MemberOptions, directory: string, lessor: Les
   if (formatVersion > known) throw tooNew(directory, `The cluster has format ${formatVersion}`, known);
   restoreLeases(lessor, { extra, leasesStart, directory });
   store.leases = lessor;
-  store.attachLeases();
+  // It looks at every key's record.
+  if (lessor.count > 0) store.attachLeases();
   return {
     store,
     appliedIndex: json.appliedIndex,
