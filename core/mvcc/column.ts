@@ -25,6 +25,23 @@ export class Column {
   }
 }
 
+/** A column that is 0 almost everywhere: where it is, there is no memory. */
+export class SparseColumn {
+  readonly #chunks: (Uint32Array | undefined)[] = [];
+
+  get(index: number): number {
+    const chunk = this.#chunks[index >>> CHUNK_SHIFT];
+    return chunk === undefined ? 0 : chunk[index & CHUNK_MASK]!;
+  }
+
+  set(index: number, value: number): void {
+    const number = index >>> CHUNK_SHIFT;
+    while (this.#chunks.length <= number) this.#chunks.push(undefined);
+    const chunk = (this.#chunks[number] ??= new Uint32Array(CHUNK_LENGTH));
+    chunk[index & CHUNK_MASK] = value;
+  }
+}
+
 /** A list of unsigned 32-bit numbers that is appended to at its end and may lose entries at its front. */
 export class NumberList {
   #chunks: Uint32Array[] = [];

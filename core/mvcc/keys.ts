@@ -2,7 +2,7 @@
 // record, so that there is no second copy of them.
 
 import { compareBytes, equalBytes, hashBytes, hashWords } from "../base/bytes.ts";
-import { Column, NumberList } from "./column.ts";
+import { Column, NumberList, SparseColumn } from "./column.ts";
 import type { RecordRef } from "./record.ts";
 import { WORD_KEY_SIZE, headerWordCount } from "./record.ts";
 import type { Slabs } from "./slabs.ts";
@@ -12,7 +12,7 @@ export class Keys {
   /** The newest record of each key: a version or a tombstone; 0 for an id that is free. */
   readonly newest: Column = new Column();
   /** The lessor's slot of the key's lease plus 1, 0 without one. */
-  readonly leaseSlot: Column = new Column();
+  readonly leaseSlot: SparseColumn = new SparseColumn();
   /** Ids below it have been given out. */
   idCount = 0;
   readonly #freeIds: NumberList = new NumberList();
@@ -27,13 +27,12 @@ export class Keys {
     if (this.#freeIds.length > 0) return this.#freeIds.pop();
     const id = this.idCount++;
     this.newest.reserve(this.idCount);
-    this.leaseSlot.reserve(this.idCount);
     return id;
   }
 
   release(id: number): void {
     this.newest.set(id, 0);
-    this.leaseSlot.set(id, 0);
+    if (this.leaseSlot.get(id) !== 0) this.leaseSlot.set(id, 0);
     this.#freeIds.push(id);
   }
 

@@ -28,10 +28,11 @@ import { SEGMENT_HEAD_BYTES } from "./slabs.ts";
 import type { Store } from "./store.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
-/** A key's state: not met yet, exists, deleted. */
-const KEY_UNKNOWN = 0;
+/** A key's state, 0 while it is not met: exists, deleted. */
 const KEY_LIVE = 1;
 const KEY_DELETED = 2;
+/** In the order of keys as well. */
+const KEY_ORDERED = 4;
 
 interface Manifest {
   readonly head: Head;
@@ -98,7 +99,6 @@ export class RecordLoader {
     this.#checkIds(ids);
     keys.idCount = head.idCount;
     keys.newest.reserve(head.idCount);
-    keys.leaseSlot.reserve(head.idCount);
     this.#walkSurvivors();
     this.#walkRevisions();
     // What the walk did not come to holds nothing that lives, but must be there like the rest.
@@ -110,7 +110,7 @@ export class RecordLoader {
     const states = this.#states;
     tree.build(ids.length, (index) => {
       const id = ids[index]!;
-      return states[id] === KEY_DELETED ? (id | DELETED_BIT) >>> 0 : id;
+      return states[id] === (KEY_DELETED | KEY_ORDERED) ? (id | DELETED_BIT) >>> 0 : id;
     });
     keys.restoreIds(head.idCount);
     this.#cool();
@@ -364,11 +364,12 @@ export class RecordLoader {
   /** Every key that has a record is in the order once. */
   #checkOrder(ids: Uint32Array): void {
     if (this.#keyCount !== ids.length) this.#contradicts("keys and their order");
-    const isOrdered = new Uint8Array(this.#states.length);
+    const states = this.#states;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
-      if (this.#states[id] === KEY_UNKNOWN || isOrdered[id] === 1) this.#contradicts("keys and their order");
-      isOrdered[id] = 1;
+      const state = states[id]!;
+      if (state !== KEY_LIVE && state !== KEY_DELETED) this.#contradicts("keys and their order");
+      states[id] = state | KEY_ORDERED;
     }
   }
 
