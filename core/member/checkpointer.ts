@@ -188,9 +188,7 @@ export class Checkpointer {
     member.options.events.warn("cannot save a checkpoint: the disk is full", { file: error.path });
     this.#state = { kind: "waiting", untilMs: member.nowMs + RETRY_MS };
     member.housekeeping.raiseNoSpace();
-    const onLast = this.#onLast;
-    this.#onLast = undefined;
-    onLast?.();
+    this.#takeOnLast()?.();
   }
 
   #giveUpLog(checkpointIndex: number): void {
@@ -202,10 +200,15 @@ export class Checkpointer {
       wal.truncateBefore(index + 1);
       raft.compactLog(index);
     }
-    const onLast = this.#onLast;
-    this.#onLast = undefined;
+    const onLast = this.#takeOnLast();
     // What came since it began may be much as well.
     if (onLast !== undefined) this.beforeStop(onLast);
+  }
+
+  #takeOnLast(): (() => void) | undefined {
+    const onLast = this.#onLast;
+    this.#onLast = undefined;
+    return onLast;
   }
 }
 

@@ -2,9 +2,9 @@
 // read and summed beside the walk (Disk.readAhead); one that does not fit its checksums, or could not be read there, is read
 // here once more, and refused with the place of the damage. So what is refused, and how, does not depend on who read it.
 
-import type { ContentAhead, Disk, DiskFile, ReadAhead } from "../base/ports.ts";
-import { WRITE_SIZE_BYTES, damagedCheckpoint, segmentName } from "./checkpoint-format.ts";
-import { crc32cWords } from "./crc32c-words.ts";
+import type { ContentAhead, Disk, FileAhead, ReadAhead } from "../base/ports.ts";
+import { damagedCheckpoint, segmentName } from "./checkpoint-format.ts";
+import { readSummed } from "./read-pieces.ts";
 import { Segment } from "./slabs.ts";
 
 /** What the manifest says of a segment. */
@@ -34,13 +34,7 @@ export class SegmentFiles {
   /** The order in which they will be read, as far as it is known. */
   expect(entries: readonly SegmentEntry[]): void {
     for (const [place, entry] of entries.entries()) this.#placeAhead.set(entry, place);
-    this.#ahead = this.#disk.readAhead(
-      entries.map((entry) => ({
-        path: this.#pathOf(entry),
-        capacityBytes: entry.capacityBytes,
-        ends: entry.pieces.filter((_, i) => i % 2 === 0),
-      })),
-    );
+    this.#ahead = this.#disk.readAhead(entries.map((entry) => this.#fileOf(entry)));
   }
 
   close(): void {
@@ -57,23 +51,42 @@ export class SegmentFiles {
   }
 
   #readHere(entry: SegmentEntry): Segment {
-    const path = this.#pathOf(entry);
+    const wanted = this.#fileOf(entry);
+    const { path, ends } = wanted;
     if (!this.#disk.exists(path)) throw damagedCheckpoint(path, 0, "a segment's file is missing");
     const file = this.#disk.open(path, "bulk");
     try {
       // Before memory is taken for it.
-      if (file.sizeBytes() < entry.usedBytes)
+      const isLongEnough = file.sizeBytes() >= entry.usedBytes;
+      const content = isLongEnough
+        ? readSummed(wanted, (target, start, end) => file.read(target, start, end, start))
+        : undefined;
+      if (content === undefined)
         throw damagedCheckpoint(path, file.sizeBytes(), "a segment's file is too short");
-      const segment = segmentOf(entry, new ArrayBuffer(entry.capacityBytes));
-      readPieces(file, segment, path);
+      const bad = firstBadPiece(entry, content);
+      if (bad >= 0) {
+        const start = bad === 0 ? 0 : ends[bad - 1]!;
+        throw damagedCheckpoint(
+          path,
+          start,
+          `bytes ${start} to ${ends[bad]} of a segment do not match their checksum`,
+        );
+      }
+      const segment = segmentOf(entry, content.buffer);
+      if (ends.at(-1) !== entry.usedBytes || !segment.isMarked)
+        throw damagedCheckpoint(path, 0, "a segment's file is not the one that the manifest names");
       return segment;
     } finally {
       file.close();
     }
   }
 
-  #pathOf(entry: SegmentEntry): string {
-    return `${this.#directory}/${segmentName(entry.number)}`;
+  #fileOf(entry: SegmentEntry): FileAhead {
+    return {
+      path: `${this.#directory}/${segmentName(entry.number)}`,
+      capacityBytes: entry.capacityBytes,
+      ends: entry.pieces.filter((_, i) => i % 2 === 0),
+    };
   }
 }
 
@@ -86,39 +99,15 @@ function segmentOf(entry: SegmentEntry, buffer: ArrayBuffer): Segment {
   return segment;
 }
 
-/** A segment of what was read ahead; `undefined` when it does not match. */
-function verified(entry: SegmentEntry, { buffer, sums }: ContentAhead): Segment | undefined {
-  const { pieces } = entry;
-  for (let i = 0; i < sums.length; i++) if (sums[i] !== pieces[2 * i + 1]) return undefined;
-  const isWhole = sums.length * 2 === pieces.length && buffer.byteLength === entry.capacityBytes;
-  const segment = isWhole ? segmentOf(entry, buffer) : undefined;
-  return segment?.isMarked === true ? segment : undefined;
+/** Which piece does not match its checksum; -1 when all do. */
+function firstBadPiece({ pieces }: SegmentEntry, { sums }: ContentAhead): number {
+  return sums.findIndex((sum, i) => sum !== pieces[2 * i + 1]);
 }
 
-/** Reads and verifies a segment's file. */
-function readPieces(file: DiskFile, segment: Segment, path: string): void {
-  const { bytes, words, pieces, usedBytes } = segment;
-  let start = 0;
-  for (let i = 0; i < pieces.length;) {
-    // As many as are written at once, so that they are summed while they are in the cache.
-    let next = i + 2;
-    while (next < pieces.length && pieces[next]! - start <= WRITE_SIZE_BYTES) next += 2;
-    const runEnd = pieces[next - 2]!;
-    const count = file.read(bytes, start, runEnd, start);
-    if (count !== runEnd - start)
-      throw damagedCheckpoint(path, start + count, "a segment's file is too short");
-    for (; i < next; i += 2) {
-      const end = pieces[i]!;
-      if (crc32cWords(bytes, words, start, end) !== pieces[i + 1]) {
-        throw damagedCheckpoint(
-          path,
-          start,
-          `bytes ${start} to ${end} of a segment do not match their checksum`,
-        );
-      }
-      start = end;
-    }
-  }
-  if (start !== usedBytes || !segment.isMarked)
-    throw damagedCheckpoint(path, 0, "a segment's file is not the one that the manifest names");
+/** A segment of what was read ahead; `undefined` when it does not match. */
+function verified(entry: SegmentEntry, content: ContentAhead): Segment | undefined {
+  const { buffer, sums } = content;
+  const isWhole = sums.length * 2 === entry.pieces.length && buffer.byteLength === entry.capacityBytes;
+  const segment = isWhole && firstBadPiece(entry, content) < 0 ? segmentOf(entry, buffer) : undefined;
+  return segment?.isMarked === true ? segment : undefined;
 }

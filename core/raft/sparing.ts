@@ -44,7 +44,7 @@ export function chooseSpared(state: RaftState): void {
     spared--;
   }
   // Too few keep up: whoever may be needed soon is kept level.
-  state.sparing = serving >= needed && needed !== Infinity;
+  state.sparing = serving >= needed;
 }
 
 /** Whether entries are held back from `member` for now. Notes when that ends. */
@@ -82,7 +82,6 @@ function neededCount(state: RaftState): number {
 /** At the end of a delay: whoever would have answered sooner is chosen from now on. */
 function maybeTakePlace(state: RaftState, member: Progress): void {
   if (member.isLearner) return;
-  if (neededCount(state) === 0) return;
   const chosen = slowest(state);
   if (member.ackMs >= chosen.expectedAckMs(state.nowMs) * WORTH_A_CHANGE) return;
   member.spared = false;

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { DiskError, type DiskDone } from "../../core/base/ports.ts";
 import { workerUrl } from "../worker-url.ts";
 import type { BulkReply, BulkRequest } from "./bulk.worker.ts";
+import { IdleActions } from "./idle-actions.ts";
 
 export interface BulkWrite {
   readonly path: string;
@@ -20,7 +21,7 @@ export interface BulkWrite {
 export class BulkLane {
   #worker: Worker | undefined = undefined;
   readonly #pending: BulkWrite[] = [];
-  #closing: (() => void)[] = [];
+  readonly #idle = new IdleActions();
 
   get pendingCount(): number {
     return this.#pending.length;
@@ -42,7 +43,7 @@ export class BulkLane {
   /** Calls when nothing is under way: at once, or after the last operation. */
   whenIdle(action: () => void): void {
     if (this.#pending.length === 0) action();
-    else this.#closing.push(action);
+    else this.#idle.add(action);
   }
 
   /** Lets what is under way end first. */
@@ -67,20 +68,13 @@ export class BulkLane {
     if (this.#pending.length === 0) this.#worker?.unref();
     const error = reply.code === "" ? undefined : new DiskError(reply.message, reply.code, operation.path);
     operation.done(error);
-    this.#runClosing();
+    if (this.#pending.length === 0) this.#idle.run();
   }
 
   #failAll(error: Error): void {
     this.#worker = undefined;
     for (const operation of this.#pending.splice(0))
       operation.done(new DiskError(error.message, "EIO", operation.path));
-    this.#runClosing();
-  }
-
-  #runClosing(): void {
-    if (this.#pending.length > 0) return;
-    const closing = this.#closing;
-    this.#closing = [];
-    for (const action of closing) action();
+    if (this.#pending.length === 0) this.#idle.run();
   }
 }

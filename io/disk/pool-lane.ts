@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import type { DiskDone, NameChange } from "../../core/base/ports.ts";
 import { diskError } from "./disk-error.ts";
+import { IdleActions } from "./idle-actions.ts";
 
 export interface PoolWrite {
   readonly path: string;
@@ -14,21 +15,6 @@ export interface PoolWrite {
   readonly offset: number;
   readonly sync: boolean;
   readonly done: DiskDone;
-}
-
-/** What waits for a queue to be empty. */
-class IdleActions {
-  #actions: (() => void)[] = [];
-
-  add(action: () => void): void {
-    this.#actions.push(action);
-  }
-
-  run(): void {
-    const actions = this.#actions;
-    this.#actions = [];
-    for (const action of actions) action();
-  }
 }
 
 export class PoolLane {
