@@ -127,6 +127,7 @@ function stoppingMember(recordBytes: number) {
     wal: {
       stats,
       saveSnapshotMarker: () => true,
+      giveUpSpares: () => false,
       truncateBefore: (index: number) => (truncatedBefore = index),
     },
     store: { sizeBytes: 0 },
@@ -134,6 +135,7 @@ function stoppingMember(recordBytes: number) {
   const { housekeeping, ...rest } = member as typeof member & { housekeeping: object };
   const whole = {
     ...rest,
+    nowMs: 0,
     housekeeping: {
       ...housekeeping,
       sender: { logNeededFrom: Number.POSITIVE_INFINITY },
@@ -193,4 +195,30 @@ test("a full disk does not hold a stop up", () => {
   checkpointer.turn(0);
   running[0]!(new DiskError("no space left on device", "ENOSPC", "member/data/x"));
   assert.equal(ended, 1);
+});
+
+test("a full disk is known until a checkpoint succeeds, and the next attempt waits for nothing but its time", () => {
+  const { checkpointer, member, running } = stoppingMember(2 ** 21);
+  member.appliedIndex++;
+  checkpointer.want();
+  checkpointer.turn(0);
+  assert.equal(checkpointer.foundDiskFull, false);
+  running[0]!(new DiskError("no space left on device", "ENOSPC", "member/data/x"));
+  assert.equal(checkpointer.foundDiskFull, true);
+  checkpointer.turn(member.nowMs + 10);
+  assert.equal(running.length, 1);
+  checkpointer.turn(member.nowMs + 5_000);
+  assert.equal(running.length, 2, "though little came since");
+  running[1]!(new DiskError("no space left on device", "ENOSPC", "member/data/x"));
+  // A defragmentation makes another attempt worth it, and answers when that has ended.
+  let ended = 0;
+  checkpointer.retry(() => ended++);
+  checkpointer.turn(member.nowMs + 20);
+  assert.equal(running.length, 3);
+  assert.equal(ended, 0);
+  running[2]!(undefined);
+  assert.equal(checkpointer.foundDiskFull, false);
+  assert.equal(ended, 1);
+  checkpointer.retry(() => ended++);
+  assert.equal(ended, 2, "nothing to wait for");
 });

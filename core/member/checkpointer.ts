@@ -11,8 +11,9 @@ import { ConfState as ConfStateMessage } from "../wire/raft-messages.ts";
 import { encodeHead, joinExtra } from "./checkpoint-state.ts";
 import type { Member } from "./member.ts";
 
-/** After a full disk, the next attempt. */
+/** After a full disk, the next attempt; and when the log has given something up for it. */
 const RETRY_MS = 5_000;
+const RETRY_WITH_ROOM_MS = 500;
 
 type State =
   | { readonly kind: "idle" }
@@ -37,8 +38,11 @@ export class Checkpointer {
   /** Bytes of records when the last checkpoint began, less what a start found behind it: the rest is what it does not cover. */
   #recordBytesBefore: number;
   #leases: Uint8Array = new Uint8Array(0);
+  #foundDiskFull = false;
   /** Asked for before it is due. */
   #wanted = false;
+  /** Wait for the end of an attempt that a full disk had refused before. */
+  readonly #onRetried: (() => void)[] = [];
   /** Waits for the last checkpoint before a stop. */
   #onLast: (() => void) | undefined = undefined;
   /**
@@ -60,6 +64,11 @@ export class Checkpointer {
     return this.latest?.index ?? 0;
   }
 
+  /** The last one failed for want of room, and the next has not succeeded. */
+  get foundDiskFull(): boolean {
+    return this.#foundDiskFull;
+  }
+
   /** Has a checkpoint taken though none is due. */
   want(): void {
     this.#wanted = true;
@@ -78,11 +87,20 @@ export class Checkpointer {
     if (isIdle) this.want();
   }
 
+  /** The store has become smaller: tries at once what a full disk refused; `done` is called when that has ended, well or not. */
+  retry(done: () => void): void {
+    if (!this.#foundDiskFull) return done();
+    if (this.#state.kind === "waiting") this.#state = IDLE;
+    this.#onRetried.push(done);
+  }
+
   /** The state was replaced by a received checkpoint. */
   adopted(meta: SnapshotMeta): void {
     this.#state = IDLE;
     this.latest = meta;
     this.#wanted = false;
+    this.#foundDiskFull = false;
+    this.#tellRetried();
   }
 
   /** Starts a checkpoint when one is due; the store's housekeeping does its slices. */
@@ -166,6 +184,7 @@ export class Checkpointer {
     this.#leasesDone(); // an image that was begun is ended, also when the disk failed first
     this.#leases = new Uint8Array(0);
     if (error !== undefined) return this.#failed(error);
+    this.#foundDiskFull = false;
     this.#state = IDLE;
     const { index, term, confState } = state.meta;
     this.latest = state.meta;
@@ -186,8 +205,13 @@ export class Checkpointer {
     // A full disk is a state; anything else means that the disk cannot be trusted.
     if (error.code !== "ENOSPC") return member.fail(error);
     member.options.events.warn("cannot save a checkpoint: the disk is full", { file: error.path });
-    this.#state = { kind: "waiting", untilMs: member.nowMs + RETRY_MS };
+    this.#foundDiskFull = true;
+    this.#wanted = true;
+    // A checkpoint frees the log before it and the segments that hold nothing any more; a spare is as good as room.
+    const hasRoom = member.wal.giveUpSpares();
+    this.#state = { kind: "waiting", untilMs: member.nowMs + (hasRoom ? RETRY_WITH_ROOM_MS : RETRY_MS) };
     member.housekeeping.raiseNoSpace();
+    this.#tellRetried();
     this.#takeOnLast()?.();
   }
 
@@ -201,8 +225,13 @@ export class Checkpointer {
       raft.compactLog(index);
     }
     const onLast = this.#takeOnLast();
+    this.#tellRetried();
     // What came since it began may be much as well.
     if (onLast !== undefined) this.beforeStop(onLast);
+  }
+
+  #tellRetried(): void {
+    for (const done of this.#onRetried.splice(0)) done();
   }
 
   #takeOnLast(): (() => void) | undefined {

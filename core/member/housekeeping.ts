@@ -73,7 +73,7 @@ export class Housekeeping {
       this.#autoCompaction.turn(nowMs);
     }
     this.#announcements.publishAttributes(nowMs);
-    if (member.wal.spaceIsLow) this.raiseNoSpace();
+    if (this.diskIsFull) this.raiseNoSpace();
     this.checkpointer.turn(nowMs);
     this.sender.turn(nowMs);
   }
@@ -83,6 +83,11 @@ export class Housekeeping {
     this.past.abandon(STATUS.leaderChanged);
     this.past = new PastHousekeeping(this.#member.store, this.#member.limits);
     this.checkpointer.adopted(meta);
+  }
+
+  /** What room there is, is for what frees room. */
+  get diskIsFull(): boolean {
+    return this.#member.wal.spaceIsLow || this.checkpointer.foundDiskFull;
   }
 
   /** True when there is more to do at once. */
@@ -135,7 +140,8 @@ export class Housekeeping {
     const startMs = clock.now();
     const refusal = this.past.defragment(() => {
       counters.defragmentSeconds.observe((clock.now() - startMs) / 1000);
-      done();
+      // On a full disk there is room when a checkpoint names the smaller files, and a write that follows the answer counts on it.
+      this.checkpointer.retry(done);
     });
     this.#member.options.waker.wake();
     return refusal;

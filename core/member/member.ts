@@ -383,10 +383,14 @@ export class Member {
     return this.raft.matchIndexOf(peer);
   }
 
-  /** Why a request that adds to the store is refused; raises the alarm when it is the first. */
+  /**
+   * Why a request that adds to the store is refused; raises the alarm when it is the first. An alarm that was disarmed while the
+   * disk is still full protects nothing: what the log has left is for what frees room.
+   */
   refusalToGrow(costBytes: number): Status | undefined {
     if (this.alarms.isNoSpace) return STATUS.noSpace;
-    if (this.quotaBytes < 0 || this.store.sizeBytes + costBytes < this.quotaBytes) return undefined;
+    const isBelowQuota = this.quotaBytes < 0 || this.store.sizeBytes + costBytes < this.quotaBytes;
+    if (isBelowQuota && !this.housekeeping.diskIsFull) return undefined;
     this.housekeeping.raiseNoSpace();
     return STATUS.noSpace;
   }

@@ -34,7 +34,7 @@ import { encodeConfState } from "./checkpointer.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
 import { makeLessor } from "./lease-keeper.ts";
 import { forgetLost, lostReason, REMEDY } from "./past-lives.ts";
-import { readSmallFile, writeSmallFile } from "./small-file.ts";
+import { readSmallFile, reserveSmallFile, writeSmallFile } from "./small-file.ts";
 import { Member } from "./member.ts";
 import { memberContextJson } from "./membership.ts";
 import type { MemberOptions } from "./options.ts";
@@ -222,6 +222,7 @@ function nextBoot(disk: Disk, isFirstStart: boolean): number {
     count = Number(text);
   } else if (!isFirstStart) throw missingFile(BOOT_PATH, "this member has been started before");
   writeSmallFile(disk, BOOT_PATH, `${count + 1}\n`);
+  reserveSmallFile(disk, BOOT_PATH);
   return count + 1;
 }
 

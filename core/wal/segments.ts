@@ -4,7 +4,8 @@
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskError, DiskFile } from "../base/ports.ts";
 import { makeSegment, type Segment } from "./segment.ts";
-import type { Spares } from "./spares.ts";
+import type { Spare, Spares } from "./spares.ts";
+import { asDiskError } from "./wal-error.ts";
 
 export interface LiveSegment {
   readonly sequence: number;
@@ -61,14 +62,15 @@ export class Segments {
     last.file = this.#disk.open(last.path, "log");
   }
 
-  /** A file for the next segment, to write the head to: a spare, or a new one. */
-  open(sizeBytes: number, firstIndex: number): DiskFile {
+  /**
+   * A file for the next segment, to write the head to: a spare; or a new one, whose first `neededBytes` are allocated and zero;
+   * or, when the disk is full, the reserve. Throws the disk's error when that is too small.
+   */
+  open(sizeBytes: number, neededBytes: number, firstIndex: number): DiskFile {
     const before = this.last;
-    const spare = this.#options.spares.take(sizeBytes);
-    this.#isFromSpare = spare !== undefined;
-    this.#pathBefore = spare?.path ?? this.#options.spares.freshPath();
-    const file = spare?.file ?? this.#disk.create(this.#pathBefore, "log");
-    if (spare === undefined) file.truncate(sizeBytes);
+    this.#isFromSpare = true;
+    const { path, file } = this.#options.spares.take(sizeBytes) ?? this.#create(sizeBytes, neededBytes);
+    this.#pathBefore = path;
     const sequence = before === undefined ? 0 : before.sequence + 1;
     this.#list.push({
       ...makeSegment(this.#options.directory, sequence, firstIndex),
@@ -77,6 +79,26 @@ export class Segments {
     });
     if (before?.isNamed === true) closeFile(before);
     return file;
+  }
+
+  #create(sizeBytes: number, neededBytes: number): Spare {
+    const { spares } = this.#options;
+    const path = spares.freshPath();
+    this.#isFromSpare = false;
+    const file = this.#disk.create(path, "log");
+    try {
+      file.truncate(sizeBytes);
+      file.write(this.#disk.allocate(neededBytes), 0, neededBytes, 0);
+      file.sync();
+      return { path, file };
+    } catch (error) {
+      const reserve = asDiskError(error).code === "ENOSPC" ? spares.takeReserve(neededBytes) : undefined;
+      if (reserve === undefined) throw error;
+      file.close();
+      this.#disk.remove(path);
+      this.#isFromSpare = true;
+      return reserve;
+    }
   }
 
   /**

@@ -1,5 +1,6 @@
 // Spare segment files: recycled ones, whose blocks are all written already, or new ones filled with zeros in slices in the
-// background. One is always kept, so that on a full disk deletes and compactions can still be logged.
+// background. One is always kept, and a small one beside it, the reserve, which becomes a segment only when no file can be made:
+// so that on a full disk deletes and compactions can still be logged, also where a checkpoint needs the room of the others.
 //
 //   filling-7.tmp --all slices written--> spare-7.tmp --taken--> 000...9-000...1234.wal --given up--> spare-8.tmp
 //
@@ -15,6 +16,9 @@ const SLICE_BYTES = 256 * 1024;
 /** Between two checkpoints of a large store lie four segments: whatever is given up is used again, and nothing is filled anew. */
 export const SPARE_COUNT_MAX = 5;
 
+/** The reserve's part of a whole segment: room for what frees room, and for what was under way when the disk was full. */
+const RESERVE_FRACTION = 1 / 16;
+
 export interface Spare {
   readonly path: string;
   /** Nothing of it is unsynced: a write past the page cache is durable by itself. */
@@ -24,7 +28,9 @@ export interface Spare {
 export interface SparesOptions {
   readonly disk: Disk;
   readonly directory: string;
+  /** Of a segment; a multiple of the alignment. */
   readonly sizeBytes: number;
+  readonly alignmentBytes: number;
   /** Anything that went wrong in the background, but for a full disk. */
   readonly onError: (error: DiskError) => void;
 }
@@ -33,11 +39,16 @@ export class Spares {
   readonly #options: SparesOptions;
   readonly #disk: Disk;
   readonly #ready: Spare[] = [];
-  /** Files that are being synced and named. */
+  #reserve: Spare | undefined = undefined;
+  readonly #reserveBytes: number;
+  /** Files that are being synced and named, and whether one of them becomes the reserve. */
   #comingCount = 0;
+  #reserveIsComing = false;
   #next = 1;
   #filling: DiskFile | undefined = undefined;
+  /** Bytes of it that are written, and that will be. */
   #filled = 0;
+  #wanted = 0;
   #sliceInFlight = false;
   #isClosed = false;
   /** The disk is full: a spare is wanted and cannot be made. */
@@ -46,6 +57,9 @@ export class Spares {
   constructor(options: SparesOptions) {
     this.#options = options;
     this.#disk = options.disk;
+    const { sizeBytes, alignmentBytes } = options;
+    this.#reserveBytes = Math.ceil((sizeBytes * RESERVE_FRACTION) / alignmentBytes) * alignmentBytes;
+    assert(this.#reserveBytes < sizeBytes, "spares are told from the reserve by their size");
   }
 
   /** Takes over what an earlier life has left; the caller syncs the directory before anything else. */
@@ -53,9 +67,9 @@ export class Spares {
     for (const path of paths) {
       this.#next = Math.max(this.#next, Number(/(\d+)\.tmp$/.exec(path)![1]) + 1);
       const file = this.#disk.open(path, "log");
-      if (file.sizeBytes() === this.#options.sizeBytes && this.#ready.length < SPARE_COUNT_MAX) {
+      if (this.#isWelcome(file)) {
         file.sync();
-        this.#ready.push({ path, file });
+        this.#add({ path, file });
         continue;
       }
       file.close();
@@ -63,18 +77,57 @@ export class Spares {
     }
   }
 
-  get readyCount(): number {
-    return this.#ready.length;
+  get isEmpty(): boolean {
+    return this.#reserve === undefined && this.#ready.length === 0;
+  }
+
+  /** Something is missing; it may be on its way. */
+  get isShort(): boolean {
+    return this.#reserve === undefined || this.#ready.length === 0;
   }
 
   /** There is something to do in the background. */
   get wantsSlice(): boolean {
-    return this.#ready.length + this.#comingCount === 0 && !this.#sliceInFlight;
+    return !this.#sliceInFlight && this.#wantedBytes > 0;
+  }
+
+  /** The size of the file that is wanted next, 0 when all are there. */
+  get #wantedBytes(): number {
+    if (this.#reserve === undefined && !this.#reserveIsComing) return this.#reserveBytes;
+    return this.#ready.length + this.#comingCount === 0 ? this.#options.sizeBytes : 0;
   }
 
   /** A spare of at least this size, which now belongs to the caller. */
   take(sizeBytes: number): Spare | undefined {
     return sizeBytes <= this.#options.sizeBytes ? this.#ready.shift() : undefined;
+  }
+
+  /**
+   * For when nothing can be allocated; it belongs to the caller, and the disk counts as full until there is one again.
+   * `undefined` without one, or when it is smaller than needed.
+   */
+  takeReserve(neededBytes: number): Spare | undefined {
+    const reserve = this.#reserve;
+    if (reserve === undefined || neededBytes > this.#reserveBytes) return undefined;
+    this.#reserve = undefined;
+    this.full = true;
+    return reserve;
+  }
+
+  /**
+   * The disk is full, and other files need the room more: gives up the spares, but for the reserve, or one when there is no
+   * reserve. The disk counts as full until there are spares again. False when there was nothing to give.
+   */
+  giveUp(): boolean {
+    const given = this.#ready.splice(this.#reserve === undefined ? 1 : 0);
+    const gives = given.length > 0 || this.#filling !== undefined;
+    this.#dropFilling();
+    for (const { file } of given) file.close();
+    if (given.length > 0) {
+      this.full = true;
+      this.#changeNames(given.map(({ path }) => ({ kind: "remove", path })));
+    }
+    return gives;
   }
 
   /** A name for a new file that is to become a segment at once. */
@@ -104,7 +157,7 @@ export class Spares {
       this.#onError(asDiskError(error));
       return;
     }
-    const count = Math.min(SLICE_BYTES, this.#options.sizeBytes - this.#filled);
+    const count = Math.min(SLICE_BYTES, this.#wanted - this.#filled);
     this.#sliceInFlight = true;
     const file = this.#filling!;
     file.fill(this.#filled, count, (error) => this.#onSlice(file, count, error));
@@ -113,6 +166,8 @@ export class Spares {
   close(): void {
     this.#isClosed = true;
     for (const spare of this.#ready.splice(0)) spare.file.close();
+    this.#reserve?.file.close();
+    this.#reserve = undefined;
     if (!this.#sliceInFlight) this.#filling?.close();
     this.#filling = undefined;
   }
@@ -120,6 +175,7 @@ export class Spares {
   #startFilling(): void {
     this.#filling = this.#disk.create(this.freshPath(), "bulk");
     this.#filled = 0;
+    this.#wanted = this.#wantedBytes;
   }
 
   #onSlice(file: DiskFile, count: number, error: DiskError | undefined): void {
@@ -132,9 +188,8 @@ export class Spares {
       this.#onError(error);
       return;
     }
-    this.full = false;
     this.#filled += count;
-    if (this.#filled < this.#options.sizeBytes) return;
+    if (this.#filled < this.#wanted) return;
     this.#filling = undefined;
     file.close();
     try {
@@ -145,20 +200,35 @@ export class Spares {
   }
 
   #maybeKeep(path: string): boolean {
-    if (this.#ready.length + this.#comingCount >= SPARE_COUNT_MAX) return false;
     const file = this.#disk.open(path, "log");
-    if (file.sizeBytes() !== this.#options.sizeBytes) {
+    if (!this.#isWelcome(file)) {
       file.close();
       return false;
     }
-    this.#dropFilling();
+    // It takes the place of the one that is being filled.
+    if (file.sizeBytes() === this.#wanted) this.#dropFilling();
     this.#makeReady(path, file);
     return true;
   }
 
+  /** It is of a size that is wanted. */
+  #isWelcome(file: DiskFile): boolean {
+    const sizeBytes = file.sizeBytes();
+    if (sizeBytes === this.#reserveBytes) return this.#reserve === undefined && !this.#reserveIsComing;
+    return sizeBytes === this.#options.sizeBytes && this.#ready.length + this.#comingCount < SPARE_COUNT_MAX;
+  }
+
+  #add(spare: Spare): void {
+    if (spare.file.sizeBytes() === this.#reserveBytes) this.#reserve = spare;
+    else this.#ready.push(spare);
+    if (this.#reserve !== undefined && this.#ready.length > 0) this.full = false;
+  }
+
   /** First the blocks, then the name: what has a spare's name is one. */
   #makeReady(path: string, file: DiskFile): void {
-    this.#comingCount++;
+    const isReserve = file.sizeBytes() === this.#reserveBytes;
+    if (isReserve) this.#reserveIsComing = true;
+    else this.#comingCount++;
     file.syncLater((error) => {
       if (error?.code === "ENOSPC" && !this.#isClosed) {
         // A file system that finds room only now: what it holds is unknown, so it is made again.
@@ -180,16 +250,20 @@ export class Spares {
             this.#endComing(file, fault);
             return;
           }
-          this.#comingCount--;
-          this.#ready.push({ path: spare, file });
-          this.full = false;
+          this.#came(file);
+          this.#add({ path: spare, file });
         },
       );
     });
   }
 
+  #came(file: DiskFile): void {
+    if (file.sizeBytes() === this.#reserveBytes) this.#reserveIsComing = false;
+    else this.#comingCount--;
+  }
+
   #endComing(file: DiskFile, error: DiskError | undefined): void {
-    this.#comingCount--;
+    this.#came(file);
     file.close();
     if (error !== undefined) this.#options.onError(error);
   }

@@ -10,6 +10,8 @@ import { recoverWal, type Recovery } from "./recover.ts";
 import { SPARE_COUNT_MAX } from "./spares.ts";
 import { Wal, type WalOptions } from "./wal.ts";
 
+/** Of a log with segments of 16 KiB. */
+const RESERVE_BYTES = 1024;
 const DIRECTORY = "member/wal";
 const NEVER = (): void => assert.fail("a batch that is durable at once has no callback");
 
@@ -68,6 +70,14 @@ class World {
       while (this.clock.step());
     }
   }
+}
+
+function sparesOf(disk: SimulatedDisk): string[] {
+  return disk.list(DIRECTORY).filter((name) => name.startsWith("spare-"));
+}
+
+function sizeOf(disk: SimulatedDisk, name: string): number {
+  return disk.content(`${DIRECTORY}/${name}`).length;
 }
 
 function dataOf(index: number, term: number): Uint8Array {
@@ -219,7 +229,11 @@ test("segments follow each other, are given up behind a checkpoint, and come bac
   assert.ok(count > SPARE_COUNT_MAX, "more than are kept");
   world.idle();
   const left = world.disk.list(DIRECTORY);
-  assert.equal(left.filter((name) => name.startsWith("spare-")).length, SPARE_COUNT_MAX);
+  assert.equal(
+    left.filter((name) => name.startsWith("spare-")).length,
+    SPARE_COUNT_MAX + 1,
+    "and the reserve",
+  );
   assert.equal(world.recover(489).lastIndex, 500);
   assert.throws(() => world.recover(0), /lacks entries from index 1 on/);
   for (let index = 501; index <= 600; index++) world.append(index, 1);
@@ -325,7 +339,7 @@ test("on a full disk what was allocated ahead and the spare are used, and that i
   assert.equal(world.wal.spaceIsLow, false);
   world.disk.capacityBytes = world.disk.usedBytes();
   for (let i = 0; i < 60; i++) write();
-  // The spare is in use, and the next one cannot be made.
+  // The spare is in use, and the next one cannot be made; the reserve is there.
   world.idle();
   assert.equal(world.wal.spaceIsLow, true);
   assert.equal(world.recover().lastIndex, 70);
@@ -335,6 +349,67 @@ test("on a full disk what was allocated ahead and the spare are used, and that i
     },
     (error: unknown) => error instanceof DiskError && error.code === "ENOSPC",
   );
+});
+
+test("on a full disk spares are given up for other files; the reserve takes what the last segment does not", () => {
+  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
+  const data = new Uint8Array(50_000).fill(3);
+  let index = 0;
+  const write = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      world.wal.beginBatch(undefined);
+      world.wal.entry(0, 1, ++index, data, 0, data.length);
+      world.wal.commitBatch(() => {});
+    }
+  };
+  write(10);
+  world.idle();
+  const reserve = sparesOf(world.disk).find((name) => sizeOf(world.disk, name) < 3 << 20)!;
+  assert.equal(sparesOf(world.disk).length, 2);
+  world.disk.capacityBytes = world.disk.usedBytes();
+  assert.equal(world.wal.giveUpSpares(), true);
+  assert.equal(world.wal.giveUpSpares(), false, "what is left is the log's");
+  while (world.clock.step());
+  assert.deepEqual(sparesOf(world.disk), [reserve]);
+  assert.equal(world.wal.spaceIsLow, true, "until there is a spare again");
+  // Somebody else takes the room.
+  world.disk.capacityBytes = world.disk.usedBytes();
+  const rotations = world.wal.stats.rotationCount;
+  while (world.wal.stats.rotationCount === rotations) write(1);
+  while (world.clock.step());
+  assert.deepEqual(sparesOf(world.disk), [], "the reserve is in use");
+  assert.equal(world.wal.spaceIsLow, true);
+  assert.equal(world.recover().lastIndex, index);
+  world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  world.idle();
+  assert.equal(world.wal.spaceIsLow, false);
+  assert.equal(sparesOf(world.disk).length, 2);
+  write(100);
+  assert.equal(world.recover().lastIndex, index);
+});
+
+test("on a full disk a segment that is filled as it goes says when there is room again", () => {
+  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
+  const data = new Uint8Array(50_000).fill(3);
+  let index = 0;
+  const write = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      world.wal.beginBatch(undefined);
+      world.wal.entry(0, 1, ++index, data, 0, data.length);
+      world.wal.commitBatch(() => {});
+    }
+  };
+  // No time for a spare: the second segment is a new file.
+  write(25);
+  assert.equal(world.wal.stats.rotationCount, 1);
+  world.disk.capacityBytes = world.disk.usedBytes();
+  write(1);
+  assert.equal(world.wal.spaceIsLow, true);
+  world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  world.idle();
+  assert.equal(world.wal.spaceIsLow, false);
+  write(100);
+  assert.equal(world.recover().lastIndex, index);
 });
 
 test("a quiet log marks its end within moments, a busy one does not stop for it", () => {
@@ -440,9 +515,11 @@ test("what was acknowledged in a new segment is there though its name is lost, a
   assert.match(recovery.tail.segments.at(-1)!.path, /spare-\d+\.tmp$/);
   Wal.resume({ ...world.options, disk }, recovery);
   const named = disk.afterPowerLoss(NOTHING_SURVIVES);
+  const others = named.list(DIRECTORY).filter((name) => !name.endsWith(".wal"));
+  assert.deepEqual(others[0], "durable-mark");
   assert.deepEqual(
-    named.list(DIRECTORY).filter((name) => !name.endsWith(".wal")),
-    ["durable-mark"],
+    others.slice(1).map((name) => sizeOf(named, name)),
+    [RESERVE_BYTES],
   );
   assert.equal(recoverWal({ disk: named, directory: DIRECTORY, checkpointIndex: 0 })!.lastIndex, end - 1);
 });
@@ -483,7 +560,8 @@ test("a torn head leaves a spare; the log ends before it and goes on", () => {
   disk.zero(path, 40, disk.content(path).length);
   const recovery = recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 })!;
   assert.ok(recovery.lastIndex < end - 1 && recovery.lastIndex >= before);
-  assert.deepEqual(recovery.tail.spares, [path]);
+  const whole = recovery.tail.spares.filter((it) => disk.content(it).length > RESERVE_BYTES);
+  assert.deepEqual(whole, [path]);
   const wal = Wal.resume({ ...world.options, disk }, recovery);
   wal.beginBatch(undefined);
   wal.entry(0, 1, recovery.lastIndex + 1, dataOf(9, 1), 0, 8);
@@ -577,7 +655,7 @@ test("a spare that was filled is whole whenever its name is there", () => {
       if (!(error instanceof PowerLossError)) throw error;
     }
     const disk = world.disk.afterPowerLoss({ prng: new Prng(crash), survivors: "random", tear: "byte" });
-    for (const name of disk.list(DIRECTORY).filter((known) => known.startsWith("spare-")))
-      assert.equal(disk.content(`${DIRECTORY}/${name}`).length, 1 << 19);
+    for (const name of sparesOf(disk))
+      assert.ok([1 << 15, 1 << 19].includes(sizeOf(disk, name)), `${name}: ${sizeOf(disk, name)}`);
   }
 });

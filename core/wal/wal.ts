@@ -42,6 +42,8 @@ const MARK_DELAY_MS = 50;
 const FILL_DELAY_MS = 10;
 /** Between two attempts on a full disk. */
 const FULL_DELAY_MS = 1000;
+/** After spares were given up for other files. */
+const GIVEN_UP_DELAY_MS = 10_000;
 /** The part of a segment after which a spare is made: a store that writes next to nothing needs none. */
 const SPARE_AFTER_FRACTION = 1 / 16;
 /**
@@ -157,7 +159,9 @@ export class Wal {
     this.#clock = options.clock;
     const { disk, directory } = options;
     const onError = (error: DiskError): void => this.#fail(error);
-    this.#spares = new Spares({ disk, directory, sizeBytes: standardSizeBytes(options), onError });
+    const alignmentBytes = Math.max(8, disk.alignmentBytes);
+    const sizeBytes = standardSizeBytes(options);
+    this.#spares = new Spares({ disk, directory, sizeBytes, alignmentBytes, onError });
     this.#segments = new Segments({ disk, directory, spares: this.#spares, onError });
     this.#locator = start.locator;
     this.#mark = new MarkWriter({ disk, file: start.markFile, mark: start.mark, onError });
@@ -249,6 +253,15 @@ export class Wal {
   /** The disk is full: what is left is for deletes and compactions (the NOSPACE alarm). */
   get spaceIsLow(): boolean {
     return this.#full || this.#spares.full;
+  }
+
+  /**
+   * The disk is full, and a checkpoint would free more than the spares hold: gives them up, but for what deletes and
+   * compactions need. False when there is nothing to give.
+   */
+  giveUpSpares(): boolean {
+    this.#fillDueMs = this.#clock.now() + GIVEN_UP_DELAY_MS;
+    return this.#spares.giveUp();
   }
 
   /** Bytes of the log from the first segment kept to its end, for "a checkpoint is due". */
@@ -417,8 +430,9 @@ export class Wal {
     const end = this.#open.base + this.#open.seal();
     if (end <= this.#segmentSizeBytes) {
       this.#fillAhead(end);
-      const blocksAreThere = !this.#full || this.#filledEnd >= end || this.#spares.readyCount === 0;
-      if (blocksAreThere) return this.#open.seal();
+      const isAllocated = !this.#full || this.#filledEnd >= end;
+      // With no spare there is but this: the write finds the last room, or ends the member.
+      if (isAllocated || this.#spares.isEmpty) return this.#open.seal();
     }
     this.#rotate();
     this.#fillAhead(this.#open.base + this.#open.seal());
@@ -502,7 +516,8 @@ export class Wal {
     group.clear();
     this.#lastActivityMs = nowMs;
     if (this.#markDueMs === Infinity) this.#markDueMs = nowMs + MARK_DELAY_MS;
-    if (this.#fillDueMs === Infinity && this.#spareIsWanted()) this.#fillDueMs = nowMs + FILL_DELAY_MS;
+    if (this.#fillDueMs === Infinity && (this.#full || this.#spareIsWanted()))
+      this.#fillDueMs = nowMs + FILL_DELAY_MS;
   }
 
   #fail(error: DiskError): void {
@@ -550,9 +565,9 @@ export class Wal {
     const wanted = Math.ceil((HEAD_BYTES_MAX + neededBytes + alignment) / alignment) * alignment;
     const standard = standardSizeBytes(this.#options);
     const size = Math.max(isFirst ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard, wanted);
-    const file = this.#segments.open(size, firstIndex);
+    const file = this.#segments.open(size, wanted, firstIndex);
     const isFilled = this.#segments.isFromSpare;
-    this.#segmentSizeBytes = size;
+    this.#segmentSizeBytes = file.sizeBytes();
     this.#durableState.segmentIsFilled = isFilled ? 1 : 0;
     const head = this.#spareGroup;
     this.#writeHead(file, head, isFirst);
@@ -561,9 +576,9 @@ export class Wal {
     this.#tailOffset = head.endOffset;
     this.#tailCrc = head.crc;
     head.copyLastBlock(this.#tailBlock);
-    this.#filledEnd = isFilled ? size : head.endOffset;
+    this.#filledEnd = isFilled ? this.#segmentSizeBytes : wanted;
     head.clear();
-    if (isFirst) this.#fill(this.#tailOffset, size);
+    if (isFirst) this.#fill(wanted, size);
   }
 
   #writeHead(file: DiskFile, head: Group, isFirst: boolean): void {
@@ -594,6 +609,15 @@ export class Wal {
     if (this.#filledEnd >= this.#segmentSizeBytes) return;
     if (this.#filledEnd - end < AHEAD_BYTES_MIN)
       this.#fill(Math.max(this.#filledEnd, end), AHEAD_SLICE_BYTES);
+  }
+
+  /** Whether there is room again; until then nobody may write what would find out. */
+  #tryToFillAhead(): void {
+    try {
+      this.#fillAhead(this.#tailOffset);
+    } catch (error) {
+      this.#fail(asDiskError(error));
+    }
   }
 
   /** Writes at most so many zeros from the next whole block on; a full disk is noted. */
@@ -678,9 +702,10 @@ export class Wal {
 
   #maybeFill(nowMs: number): void {
     this.#fillDueMs = Infinity;
+    if (this.#full && this.#inFlight === undefined) this.#tryToFillAhead();
     if (this.#spareIsWanted()) this.#spares.fillSlice();
-    if (this.#spares.readyCount > 0) return;
-    this.#fillDueMs = nowMs + (this.#spares.full ? FULL_DELAY_MS : FILL_DELAY_MS);
+    if (!this.#spares.isShort && !this.#full) return;
+    this.#fillDueMs = nowMs + (this.spaceIsLow ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
 
   #lastSegment(): LiveSegment {

@@ -40,7 +40,12 @@ export async function lockDataDirectory(directory: string): Promise<DirectoryLoc
   if (server === undefined && isAlive(readHolder(directory))) {
     throw new DirectoryLockedError(directory, readHolder(directory));
   }
-  fs.writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 });
+  try {
+    fs.writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    // With the socket the file is for the message only: a member whose disk is full can still be started.
+    if (server === undefined || (error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
   return { release: () => release(server, holder) };
 }
 

@@ -12,10 +12,10 @@ import { Client, EtcdError } from "../../product/client/index.ts";
 import { claim } from "./conversation.ts";
 import { makeMembers, type ServerProcess } from "./server-process.ts";
 
-/** Two segments of the log (64 MB each), and room for checkpoints that is used up in seconds. */
-const DISK_BYTES = 180 * 1024 * 1024;
-/** Given back later. */
-const BALLAST_BYTES = 24 * 1024 * 1024;
+/** Three segments of the log (64 MB each), and room for checkpoints that is used up in seconds. */
+const DISK_BYTES = Number(process.env["HOLDFAST_DISK_MIB"] ?? 256) * 1024 * 1024;
+/** Given back later: what a checkpoint of that store takes. */
+const BALLAST_BYTES = 64 * 1024 * 1024;
 const VALUE = "x".repeat(60_000);
 const WRITE_COUNT_MAX = 20_000;
 const NO_SPACE = "etcdserver: mvcc: database space exceeded";
@@ -104,7 +104,7 @@ async function converse(server: ServerProcess): Promise<void> {
     "full disk: killed and started with room again it has everything acknowledged, and still its alarm",
     async () => {
       await server.stop("SIGKILL");
-      // The start writes a few bytes of its own: with no room for them it says so.
+      // What a start writes has its place, but for a log without a spare: that says so.
       server.start();
       const outcome = await server.ready({ endpoint: "livez" }).then(
         () => "started",
@@ -159,7 +159,7 @@ if (refusal !== undefined) {
     server!.start();
     await server!.ready();
     await converse(server!);
-    if (process.exitCode === 1) console.log(`the server's last words:\n${server!.log.slice(-3000)}`);
+    if (process.exitCode === 1) console.log(`what the server said:\n${server!.history.slice(-6000)}`);
   } finally {
     await server!.stop("SIGKILL");
     execFileSync("umount", [folder]);

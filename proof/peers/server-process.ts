@@ -41,6 +41,8 @@ export class ServerProcess {
   #child: ChildProcess | undefined;
   #ended: Promise<Ended> = Promise.resolve({ exitCode: null, signal: null });
   #log = "";
+  /** What it said before the last start. */
+  #earlier = "";
 
   constructor(options: ServerOptions) {
     this.options = options;
@@ -59,6 +61,11 @@ export class ServerProcess {
     return this.#log;
   }
 
+  /** What it said at the end of every life, for the report of a failure that a restart follows. */
+  get history(): string {
+    return this.#earlier + this.#log;
+  }
+
   /** Resolves when the process that runs now, or ran last, is gone. */
   get ended(): Promise<Ended> {
     return this.#ended;
@@ -70,6 +77,7 @@ export class ServerProcess {
       stdio: ["ignore", "pipe", "pipe"],
       env: withoutEtcdVariables(),
     });
+    if (this.#log !== "") this.#earlier = `${this.history.slice(-20_000)}-- started again --\n`;
     this.#log = "";
     const listen = (chunk: Buffer): void => {
       // The last words are what a report of a failure needs.
