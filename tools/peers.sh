@@ -10,12 +10,14 @@
 # Installed where apt can: chromium, which opens the pages of reports; otherwise one line says that it was left out.
 # Where Go >= 1.24 is present: etcd 3.6, etcdctl, etcdutl, etcd's benchmark and our clientv3 program, built from
 # proof/peers/go through the Go module proxy; otherwise one line says that they were left out.
+# Where a JDK and Maven are: our program on jetcd, built from proof/peers/java; otherwise one line says that it was left out.
 # Built programs go to $HOLDFAST_PEERS, by default ${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin, which is
 # outside the repository, so that a fresh clone finds them again. proof/peers/peers.ts looks there.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 modules=$root/proof/peers/go
+java_program=$root/proof/peers/java
 bin=${HOLDFAST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/peers/bin}
 debian_packages='etcd-client etcd-server python3-etcd3 iproute2 strace'
 
@@ -118,6 +120,34 @@ build_one() {
   mv -f "$bin/.$2.new" "$bin/$2"
 }
 
+# A program of a folder of jars and a script that starts it. Nothing depends on it where Maven's repository cannot be reached.
+build_java() {
+  if ! command -v mvn >/dev/null 2>&1 || ! command -v javac >/dev/null 2>&1; then
+    say 'left out: jetcd (a JDK and Maven are not here)'
+    return 0
+  fi
+  stamp=$( (javac -version 2>&1 && find "$java_program" -type f -exec cat {} +) | cksum)
+  if [ "$(cat "$bin/.stamp-java" 2>/dev/null)" = "$stamp" ]; then
+    return 0
+  fi
+  say 'building jetcd (proof/peers/java)'
+  jars=$bin/jetcd-jars
+  rm -rf -- "$jars" "$bin/.stamp-java"
+  mkdir -p "$jars"
+  if ! mvn -q -B -f "$java_program/pom.xml" -Dpeers.build="$jars/build" compile \
+    dependency:copy-dependencies -DoutputDirectory="$jars/lib" >&2; then
+    say 'left out: jetcd (it did not build)'
+    return 0
+  fi
+  cat >"$bin/.jetcd.new" <<END
+#!/bin/sh
+exec java -cp '$jars/build/classes:$jars/lib/*' JetcdCheck "\$@"
+END
+  chmod +x "$bin/.jetcd.new"
+  mv -f "$bin/.jetcd.new" "$bin/jetcd"
+  printf '%s\n' "$stamp" >"$bin/.stamp-java"
+}
+
 row() { # name, path, version
   if [ -x "$2" ]; then printf '%-16s %-9s %s\n' "$1" "$3" "$2"; else printf '%-16s %-9s %s\n' "$1" missing "$2"; fi
 }
@@ -131,6 +161,7 @@ list() {
   row benchmark "$bin/benchmark" -
   row clientv3 "$bin/clientv3" -
   row walcheck "$bin/walcheck" -
+  row jetcd "$bin/jetcd" -
   row etcd-debian /usr/bin/etcd "$(version_of /usr/bin/etcd --version)"
   row etcdctl-debian /usr/bin/etcdctl "$(version_of /usr/bin/etcdctl version)"
   if /usr/bin/python3 -c 'import etcd3' >/dev/null 2>&1; then python=import; else python=; fi
@@ -146,6 +177,7 @@ case ${1:-} in
     install_debian
     install_browser
     build_go
+    build_java
     list
     ;;
   *)

@@ -12,6 +12,8 @@ export type PeerName =
   | "clientv3"
   /** Reads a write-ahead log with etcd's own reader. */
   | "walcheck"
+  /** Our program on etcd's Java client; there only where a JDK and Maven are. */
+  | "jetcd"
   /** Debian's packages: etcd 3.4, and the Python that has etcd3. Required. */
   | "etcd-debian"
   | "etcdctl-debian"
