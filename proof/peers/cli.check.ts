@@ -145,6 +145,10 @@ function normalised(text: string): string {
     .replace(/(took(?: = | |":"))[\d.]+(?:µs|ms|s)/g, "$1<time>")
     .replace(/("Took" : )[\d.]+(?:µs|ms|s)/g, "$1<time>")
     .replace(/\| +[\d.]+(?:µs|ms) \|/g, "| <time> |")
+    // etcd's file grows when its batch is written, up to 100 ms after the answer.
+    .replace(/("DBSize(?:InUse)?" : |"dbSize(?:InUse)?":)\d+/g, "$1<size>")
+    .replace(/\b[\d.]+ kB\b/g, "<size> kB")
+    .replace(/\b\d+%/g, "<part>%")
     .replace(/remaining\(\d+s\)|"ttl":4\d\d\b|"TTL" : 4\d\d\b/g, "<remaining>")
     .replace(
       /"key":"[^"]*"(,"create_revision":\d+,"mod_revision":\d+,"version":1,(?:"value":"djE=",)?"lease")/g,
