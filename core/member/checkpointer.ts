@@ -94,6 +94,12 @@ export class Checkpointer {
     this.#onRetried.push(done);
   }
 
+  /** Somebody has made room, or believes so: the next attempt is made at once. */
+  lookForRoom(): void {
+    this.#foundDiskFull = false;
+    if (this.#state.kind === "waiting") this.#state = IDLE;
+  }
+
   /** The state was replaced by a received checkpoint. */
   adopted(meta: SnapshotMeta): void {
     this.#state = IDLE;

@@ -90,6 +90,12 @@ export class Housekeeping {
     return this.#member.wal.spaceIsLow || this.checkpointer.foundDiskFull;
   }
 
+  /** The alarm of this member was disarmed: what finds no room after that raises it again. */
+  lookForRoom(): void {
+    this.checkpointer.lookForRoom();
+    this.#member.wal.lookForRoom();
+  }
+
   /** True when there is more to do at once. */
   background(): boolean {
     const member = this.#member;

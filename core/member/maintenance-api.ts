@@ -5,7 +5,7 @@ import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { decodeRequest, type Input, type MessageOf } from "../wire/schema.ts";
 import { STATUS, type Status } from "../wire/status.ts";
-import { type Alarm, ALARM_NONE } from "./alarms.ts";
+import { type Alarm, ALARM_NONE, ALARM_NOSPACE } from "./alarms.ts";
 import { type Call, respond } from "./call.ts";
 import type { Member } from "./member.ts";
 
@@ -57,6 +57,8 @@ export function applyAlarm(
       request.action === ACTION_ACTIVATE
         ? member.alarms.activate(memberId, request.alarm)
         : member.alarms.deactivate(memberId, request.alarm);
+    const isRoomMade = request.action !== ACTION_ACTIVATE && changed?.type === ALARM_NOSPACE;
+    if (isRoomMade && id64Equal(memberId, member.options.memberId)) member.housekeeping.lookForRoom();
     alarms = changed === undefined || changed.type === ALARM_NONE ? [] : [changed];
   }
   return {

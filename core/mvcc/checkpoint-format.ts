@@ -41,9 +41,14 @@ export function segmentName(number: number): string {
   return `${number.toString(16).padStart(16, "0")}.seg`;
 }
 
+/** The number of a segment's file, -1 of any other file. */
+export function segmentNumber(name: string): number {
+  return /^[0-9a-f]{16}\.seg$/.test(name) ? Number.parseInt(name.slice(0, 16), 16) : -1;
+}
+
 /** A file of ours that no checkpoint names is left over from one that was not finished. */
 export function isOurName(name: string): boolean {
-  return /^[0-9a-f]{16}\.seg$/.test(name) || name === MANIFEST_NEW_NAME;
+  return segmentNumber(name) >= 0 || name === MANIFEST_NEW_NAME;
 }
 
 /** The checksum of a block, over its head as well: a block in another place is no valid block. */

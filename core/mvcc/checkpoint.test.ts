@@ -330,6 +330,38 @@ test("a failed sync ends the checkpoint with its error, and the one before it st
   assert.equal(load(world.disk.copy())!.store.revision, revision);
 });
 
+test("what an attempt on a full disk wrote of segments that are gone is removed before the next writes", () => {
+  const clock = new SimulatedClock();
+  const disk = newDisk(clock, 7);
+  const bench = new TestBench({ dataSegmentSizeBytes: 4096 }, { disk, directory: DIRECTORY });
+  const overwrite = (): void => {
+    for (let i = 0; i < 200; i++) bench.put({ key: bytes(`key ${i % 10}`), value: new Uint8Array(100) });
+  };
+  const attempt = (): DiskError | undefined => {
+    let failure: DiskError | undefined;
+    bench.finish();
+    assert.ok(begin(bench, disk, (error) => (failure = error)));
+    while (bench.housekeeping.isCheckpointing) if (!bench.housekeeping.slice()) clock.step();
+    return failure;
+  };
+  overwrite();
+  assert.equal(attempt(), undefined);
+  const { revision } = bench.store;
+  const covered = disk.list(DIRECTORY);
+  overwrite();
+  disk.capacityBytes = disk.usedBytes() + 3 * 4096;
+  assert.equal(attempt()?.code, "ENOSPC");
+  const written = disk.list(DIRECTORY).filter((name) => name.endsWith(".seg") && !covered.includes(name));
+  assert.ok(written.length >= 3);
+  bench.compact(bench.store.revision);
+  bench.finish();
+  // As little room as before: without what the failed attempt took it would not do.
+  assert.equal(attempt(), undefined);
+  assert.ok(written.some((name) => !disk.exists(`${DIRECTORY}/${name}`)));
+  assert.equal(load(disk.copy())!.store.revision, bench.store.revision);
+  assert.ok(bench.store.revision > revision);
+});
+
 test("a checkpoint of a newer format is refused by its version", () => {
   const disk = newDisk(new SimulatedClock(), 1);
   const writer = new ByteWriter();

@@ -2,6 +2,7 @@
 // begins: a revision, and how far each segment is filled. Records are immutable and compaction waits, so the rest can be
 // read later, in slices:
 //
+//   left over   what an attempt that failed has written of segments that are gone since
 //   segments    what the files do not have yet, in pieces of at most 1 MiB, each durable before the next
 //   manifest    survivors, revisions, keys in order, into "manifest.new"
 //   rename      directory synced, manifest renamed, directory synced again: from here on it is the checkpoint
@@ -21,6 +22,7 @@ import {
   WRITE_SIZE_BYTES,
   isOurName,
   segmentName,
+  segmentNumber,
 } from "./checkpoint-format.ts";
 import { crc32cWords } from "./crc32c-words.ts";
 import { ID_MASK } from "./key-tree.ts";
@@ -41,6 +43,7 @@ export interface CheckpointOptions {
 }
 
 type Phase =
+  | "left over"
   | "segments"
   | "head"
   | "parts"
@@ -75,7 +78,7 @@ export class Checkpoint {
   readonly #nextNumber: number;
   readonly #mainSlot: number;
   readonly #oldSlot: number;
-  #phase: Phase = "segments";
+  #phase: Phase = "left over";
   #isWaiting = false;
   /** In segments: the part to go on with, its file, and the bytes that are written. */
   #partIndex = 0;
@@ -87,7 +90,7 @@ export class Checkpoint {
   #keyId = -1;
   #writtenBytes = 0;
   /** Files to be removed. */
-  #unnamed: string[] = [];
+  #unnamed: string[];
 
   constructor(store: Store, options: CheckpointOptions) {
     this.#store = store;
@@ -102,6 +105,7 @@ export class Checkpoint {
       this.#parts.push({ segment, usedBytes, lastRevision, nextSlot });
     }
     this.#nextNumber = slabs.nextNumber;
+    this.#unnamed = this.#leftOver();
     this.#mainSlot = slabs.main?.slot ?? -1;
     this.#oldSlot = slabs.old?.slot ?? -1;
   }
@@ -131,6 +135,8 @@ export class Checkpoint {
 
   #step(recordCount: number): void {
     switch (this.#phase) {
+      case "left over":
+        return this.#remove("segments");
       case "segments":
         return this.#writePiece();
       case "head":
@@ -148,7 +154,7 @@ export class Checkpoint {
       case "rename":
         return this.#rename();
       case "remove":
-        return this.#remove();
+        return this.#remove("ended");
       case "ended":
         return undefined;
     }
@@ -343,16 +349,28 @@ export class Checkpoint {
     disk.rename(this.#pathOf(MANIFEST_NEW_NAME), this.#pathOf(MANIFEST_NAME));
     disk.syncDirectory(directory);
     for (const { segment, usedBytes } of this.#parts) segment.coveredBytes = usedBytes;
+    this.#store.slabs.uncoveredNumber = this.#nextNumber;
     const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
     this.#unnamed = disk.list(directory).filter((name) => isOurName(name) && !named.has(name));
     this.#phase = "remove";
     this.#options.done(undefined);
   }
 
+  /** On a full disk they would keep the room that the next attempt needs. */
+  #leftOver(): string[] {
+    const { disk, directory } = this.#options;
+    const { segments, uncoveredNumber } = this.#store.slabs;
+    const kept = new Set(segments.map((segment) => segment?.number));
+    return disk.list(directory).filter((name) => {
+      const number = segmentNumber(name);
+      return number >= uncoveredNumber && !kept.has(number);
+    });
+  }
+
   /** One file at a time: giving megabytes back takes a file system a while. */
-  #remove(): void {
+  #remove(next: Phase): void {
     const name = this.#unnamed.pop();
-    if (name === undefined) this.#phase = "ended";
+    if (name === undefined) this.#phase = next;
     else this.#options.disk.remove(this.#pathOf(name));
   }
 

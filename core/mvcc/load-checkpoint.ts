@@ -49,7 +49,7 @@ export function loadCheckpoint(options: LoadOptions): LoadedCheckpoint | undefin
   const head = readHead(reader, path);
   const files = { disk, directory };
   const store = new Store({ segmentSizeBytes: 8 << head.unitShift, hashSeed, files });
-  store.slabs.nextNumber = head.nextNumber;
+  store.slabs.nextNumber = store.slabs.uncoveredNumber = head.nextNumber;
   store.revision = head.revision;
   store.compactedRevision = head.compactedRevision;
   const loader = new RecordLoader(options, store, { head, reader, path });

@@ -103,6 +103,8 @@ export class Slabs {
   liveBytes = 0;
   /** Number of the next segment's file. */
   nextNumber = 1;
+  /** No durable checkpoint names a file with this number or a higher one. */
+  uncoveredNumber = 1;
   /** Bytes in segments that are not cold, copies included, and of these the newest versions of keys. */
   memoryBytes = 0;
   newestBytes = 0;

@@ -51,6 +51,8 @@ export class Spares {
   #wanted = 0;
   #sliceInFlight = false;
   #isClosed = false;
+  /** Other files need the room: nothing but the reserve is made. */
+  isHeld = false;
   /** The disk is full: a spare is wanted and cannot be made. */
   full = false;
 
@@ -94,7 +96,7 @@ export class Spares {
   /** The size of the file that is wanted next, 0 when all are there. */
   get #wantedBytes(): number {
     if (this.#reserve === undefined && !this.#reserveIsComing) return this.#reserveBytes;
-    return this.#ready.length + this.#comingCount === 0 ? this.#options.sizeBytes : 0;
+    return !this.isHeld && this.#ready.length + this.#comingCount === 0 ? this.#options.sizeBytes : 0;
   }
 
   /** A spare of at least this size, which now belongs to the caller. */
@@ -188,6 +190,8 @@ export class Spares {
       this.#onError(error);
       return;
     }
+    // One that was used up is missed until it is there again.
+    if (this.#reserve !== undefined) this.full = false;
     this.#filled += count;
     if (this.#filled < this.#wanted) return;
     this.#filling = undefined;
@@ -221,7 +225,7 @@ export class Spares {
   #add(spare: Spare): void {
     if (spare.file.sizeBytes() === this.#reserveBytes) this.#reserve = spare;
     else this.#ready.push(spare);
-    if (this.#reserve !== undefined && this.#ready.length > 0) this.full = false;
+    if (this.#reserve !== undefined) this.full = false;
   }
 
   /** First the blocks, then the name: what has a spare's name is one. */

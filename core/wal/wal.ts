@@ -149,6 +149,8 @@ export class Wal {
   #lastActivityMs = 0;
   #markDueMs = Infinity;
   #fillDueMs = Infinity;
+  /** Until then no spares are made but the reserve. */
+  #heldUntilMs = 0;
   readonly #onDone: DiskDone;
   #launchedMs = 0;
 
@@ -260,8 +262,16 @@ export class Wal {
    * compactions need. False when there is nothing to give.
    */
   giveUpSpares(): boolean {
-    this.#fillDueMs = this.#clock.now() + GIVEN_UP_DELAY_MS;
+    this.#heldUntilMs = this.#clock.now() + GIVEN_UP_DELAY_MS;
     return this.#spares.giveUp();
+  }
+
+  /** Somebody has made room, or believes so: it counts as there, and is looked for at once. */
+  lookForRoom(): void {
+    this.#full = false;
+    this.#spares.full = false;
+    this.#heldUntilMs = 0;
+    this.#fillDueMs = this.#clock.now();
   }
 
   /** Bytes of the log from the first segment kept to its end, for "a checkpoint is due". */
@@ -702,10 +712,12 @@ export class Wal {
 
   #maybeFill(nowMs: number): void {
     this.#fillDueMs = Infinity;
+    this.#spares.isHeld = nowMs < this.#heldUntilMs;
     if (this.#full && this.#inFlight === undefined) this.#tryToFillAhead();
     if (this.#spareIsWanted()) this.#spares.fillSlice();
     if (!this.#spares.isShort && !this.#full) return;
-    this.#fillDueMs = nowMs + (this.spaceIsLow ? FULL_DELAY_MS : FILL_DELAY_MS);
+    const waits = this.spaceIsLow || this.#spares.isHeld;
+    this.#fillDueMs = nowMs + (waits ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
 
   #lastSegment(): LiveSegment {

@@ -135,25 +135,27 @@ function normalised(text: string): string {
     return seen.get(found)!;
   };
   // An id is printed 16 wide, and one in sixteen begins with a zero.
-  return text
-    .replace(/127\.0\.0\.1:\d+/g, numbered("address"))
-    .replace(/\b\d{17,20}\b/g, numbered("number"))
-    .replace(/ ( +[0-9a-f]{13,15})\b/g, (all, wide: string) =>
-      wide.length === 16 ? ` ${wide.trimStart()}` : all,
-    )
-    .replace(/\b[0-9a-f]{13,16}\b/g, numbered("id"))
-    .replace(/(took(?: = | |":"))[\d.]+(?:µs|ms|s)/g, "$1<time>")
-    .replace(/("Took" : )[\d.]+(?:µs|ms|s)/g, "$1<time>")
-    .replace(/\| +[\d.]+(?:µs|ms) \|/g, "| <time> |")
-    // etcd's file grows when its batch is written, up to 100 ms after the answer.
-    .replace(/("DBSize(?:InUse)?" : |"dbSize(?:InUse)?":)\d+/g, "$1<size>")
-    .replace(/\b[\d.]+ kB\b/g, "<size> kB")
-    .replace(/\b\d+%/g, "<part>%")
-    .replace(/remaining\(\d+s\)|"ttl":4\d\d\b|"TTL" : 4\d\d\b/g, "<remaining>")
-    .replace(
-      /"key":"[^"]*"(,"create_revision":\d+,"mod_revision":\d+,"version":1,(?:"value":"djE=",)?"lease")/g,
-      '"key":<lock>$1',
-    );
+  return (
+    text
+      .replace(/127\.0\.0\.1:\d+/g, numbered("address"))
+      .replace(/\b\d{17,20}\b/g, numbered("number"))
+      .replace(/ ( +[0-9a-f]{13,15})\b/g, (all, wide: string) =>
+        wide.length === 16 ? ` ${wide.trimStart()}` : all,
+      )
+      .replace(/\b[0-9a-f]{13,16}\b/g, numbered("id"))
+      .replace(/(took(?: = | |":"))[\d.]+(?:µs|ms|s)/g, "$1<time>")
+      .replace(/("Took" : )[\d.]+(?:µs|ms|s)/g, "$1<time>")
+      .replace(/\| +[\d.]+(?:µs|ms) \|/g, "| <time> |")
+      // etcd's file grows when its batch is written, up to 100 ms after the answer.
+      .replace(/("DBSize(?:InUse)?" : |"dbSize(?:InUse)?":)\d+/g, "$1<size>")
+      .replace(/\b[\d.]+ kB\b/g, "<size> kB")
+      .replace(/\b\d+%/g, "<part>%")
+      .replace(/remaining\(\d+s\)|"ttl":4\d\d\b|"TTL" : 4\d\d\b/g, "<remaining>")
+      .replace(
+        /"key":"[^"]*"(,"create_revision":\d+,"mod_revision":\d+,"version":1,(?:"value":"djE=",)?"lease")/g,
+        '"key":<lock>$1',
+      )
+  );
 }
 
 /** Pieces of lines and of JSON lists, sorted; ids and addresses all alike. */

@@ -1,4 +1,4 @@
-/** etcd's Java client, through our program in java/: a conversation with verified answers, and 10,000 puts at once. */
+/** etcd's Java client, through our program in java/: a conversation with verified answers, and thousands of puts at once. */
 import { passOn, runPeer, withTarget } from "./conversation.ts";
 import { findPeer } from "./peers.ts";
 
