@@ -115,10 +115,12 @@ function losses(world: World, at: number): PowerLoss[] {
 }
 
 /** Every call of the first life, every outcome, and of the random outcomes every call of the second life. */
-function enumerate(world: World, options: { stride: number }): { lives: number } {
+function enumerate(world: World, options: { stride: number }): { lives: number; points: number } {
   let lives = 0;
+  let points = 0;
   for (let at = 1 + (world.seed % options.stride); ; at += options.stride) {
     if (live(world, at).isComplete) break;
+    points++;
     for (const [number, loss] of losses(world, at).entries()) {
       const first = live(world, at);
       const disk = first.disk.afterPowerLoss(loss);
@@ -126,7 +128,7 @@ function enumerate(world: World, options: { stride: number }): { lives: number }
       lives += explain(where, () => secondLives(world, { disk, model: first.model }, loss));
     }
   }
-  return { lives };
+  return { lives, points };
 }
 
 function secondLives(world: World, before: Before, loss: PowerLoss): number {
@@ -164,12 +166,14 @@ for (const syncMs of [0.2, 2]) {
     const how = `${syncMs < 1 ? "synced on the loop" : "synced in the background"}, alignment ${alignmentBytes}`;
     test(`log keeps what it acknowledged through a power loss at any call, ${how}`, (context) => {
       const world = { seed: SEED, alignmentBytes, syncMs, segmentSizeBytes: 16384 };
-      unnamedCount = 0;
-      const { lives } = enumerate(world, { stride: syncMs < 1 ? STRIDE : Math.ceil(STRIDE / 3) });
-      assert.ok(unnamedCount > 0, "a power loss took the name of a segment that was written to");
-      context.diagnostic(
-        `seed ${SEED}: ${lives} second lives, ${unnamedCount} with a segment without its name`,
-      );
+      const { lives, points } = enumerate(world, { stride: syncMs < 1 ? STRIDE : Math.ceil(STRIDE / 3) });
+      context.diagnostic(`seed ${SEED}: ${points} calls, ${lives} second lives`);
     });
   }
 }
+
+// Of all four together: a sample of one of them may miss the few calls while a name is on its way.
+test("a power loss took the name of a segment that was written to", (context) => {
+  assert.ok(unnamedCount > 0);
+  context.diagnostic(`seed ${SEED}: ${unnamedCount} second lives with a segment without its name`);
+});

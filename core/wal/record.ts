@@ -125,6 +125,11 @@ export class RecordReader {
   }
 }
 
+/** Whether a record may begin here, whatever its length word says. */
+export function beginsRecord(bytes: Uint8Array, position: number, limit: number): boolean {
+  return position + 2 < limit && bytes[position] === 0x08 && bytes[position + 2] === 0x10;
+}
+
 export function readUint32(bytes: Uint8Array, position: number): number {
   return (
     (bytes[position]! |

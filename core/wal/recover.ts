@@ -14,6 +14,7 @@ import type { HardState, LogMetadata, SnapshotMarker } from "./payload.ts";
 import { RecoveredEntries } from "./recovered-entries.ts";
 import { Replay, type SegmentBytes } from "./replay.ts";
 import { isSpareName, isTemporaryName, MARK_NAME, parseSegmentName, type Segment } from "./segment.ts";
+import { beginsRecord, FRAME_HEAD_BYTES } from "./record.ts";
 import { findLaterBatch, hasFlippedBit } from "./tail.ts";
 import { findUnnamed, refuseHeadless } from "./unnamed.ts";
 import { damaged, type WalError } from "./wal-error.ts";
@@ -235,7 +236,10 @@ function judgeTail(
       `the log ends here, but it had been durable up to offset ${mark.endOffset}`,
     );
   }
-  if (kind === "bad" && hasFlippedBit(loader.bytes, offset, loader.loaded, replay.crc)) {
+  // A zero length word ends the reading; where it was not always zero, the rest of its frame may not be loaded yet.
+  if (kind === "end" && beginsRecord(loader.bytes, offset + FRAME_HEAD_BYTES, loader.loaded))
+    while (loader.loaded < loader.size) loader.loadMore();
+  if (hasFlippedBit(loader.bytes, offset, loader.loaded, replay.crc)) {
     throw damaged(segment.path, offset, "a bit of the last record has changed");
   }
   return kind === "bad";

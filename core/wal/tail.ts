@@ -1,6 +1,6 @@
 // Telling a torn tail from damage. Reading stops at the first frame that is not good; what lies there is one of:
 //
-//   the end          nothing was ever written here: zeros, or the old content of a recycled segment
+//   the end          nothing was ever written here: zeros, or the old content of a recycled segment behind a zero length word
 //   a torn tail      the last write, never acknowledged, is there in part
 //   damage           something acknowledged was lost or changed
 //
