@@ -146,6 +146,29 @@ function stoppingMember(recordBytes: number) {
   return { checkpointer, member: whole, running, stats, truncated: () => truncatedBefore };
 }
 
+test("S8: the log's marker follows the checkpoint, and the log is given up only when the marker is durable", () => {
+  const { checkpointer, member, running, truncated } = stoppingMember(2 ** 21);
+  const marked: ((error: DiskError | undefined) => void)[] = [];
+  const wal = {
+    ...member.wal,
+    saveSnapshotMarker: (_marker: unknown, done: (typeof marked)[number]) => {
+      marked.push(done);
+      return false;
+    },
+  };
+  Object.assign(member, { wal });
+  member.appliedIndex++;
+  checkpointer.want();
+  checkpointer.turn(0);
+  assert.equal(running.length, 1);
+  assert.equal(marked.length, 0, "the checkpoint is not durable yet");
+  running[0]!(undefined);
+  assert.equal(marked.length, 1);
+  assert.equal(truncated(), 0, "the marker is not durable yet");
+  marked[0]!(undefined);
+  assert.equal(truncated(), member.appliedIndex + 1);
+});
+
 test("before a stop much log becomes a checkpoint, and whoever waits hears of it when the log is given up", () => {
   const { checkpointer, member, running, truncated } = stoppingMember(2 ** 21);
   member.appliedIndex++;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkCheckpointIsThere } from "./recovery.ts";
 
-test("a member does not start without the checkpoint that its log knows of", () => {
+test("a member does not start without the checkpoint that its log knows of (S8)", () => {
   const markers = [{ index: 0 }, { index: 40 }, { index: 90 }];
   const check = (foundIndex: number): void => checkCheckpointIsThere("member/data", foundIndex, markers);
   assert.throws(() => check(0), /index 90 and the file is missing.*member\/data\/manifest/);
