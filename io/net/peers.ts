@@ -32,6 +32,9 @@ import { createTlsServer } from "./tls.ts";
 const FRAME_SIZE_BYTES_MAX = 16 * 1024 * 1024;
 /** Unsent bytes of one connection above which messages to it are dropped. */
 export const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
+/** Output up to this is copied to be sent; the writer of more is handed over, and kept for later when it is no larger than this. */
+const SMALL_BYTES = 64 * 1024;
+const SPARE_BYTES_MAX = 2 * 1024 * 1024;
 /** A connection that says nothing after it was opened is closed. */
 const GREETING_TIMEOUT_MS = 5_000;
 /**
@@ -134,6 +137,11 @@ export class PeerTransport implements PeerLinks {
     this.#peerList = [];
   }
 
+  /** A member that was just started listens from now on: no more waiting for it. */
+  #isThere(from: Id64): void {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.isThere();
+  }
+
   #heard(from: Id64): void {
     for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard();
   }
@@ -209,6 +217,7 @@ export class PeerTransport implements PeerLinks {
       const reader = new FrameReader(FRAME_SIZE_BYTES_MAX);
       const from = greeting.from;
       this.#greeted.set(socket, from);
+      this.#isThere(from);
       socket.on("close", () => this.#greeted.delete(socket));
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
@@ -277,6 +286,10 @@ class Peer {
     for (const lane of this.#lanes) lane.flush();
   }
 
+  isThere(): void {
+    for (const lane of this.#lanes) lane.connectNow();
+  }
+
   close(): void {
     clearInterval(this.#looks);
     for (const lane of this.#lanes) lane.close();
@@ -299,7 +312,9 @@ class Lane {
   #socket: net.Socket | undefined;
   /** The other side has answered the greeting: frames may go out. */
   #ready = false;
-  #output = new ByteWriter(64 * 1024);
+  #output = new ByteWriter(SMALL_BYTES);
+  /** Takes the next frames when `#output` is being sent from. */
+  #spare: ByteWriter | undefined;
   #attempt = 0;
   /** Until the next attempt, or for the end of this one. */
   #timer: NodeJS.Timeout | undefined;
@@ -329,19 +344,36 @@ class Lane {
     this.isUnanswered = true;
     this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
-    if (this.#output.position <= 64 * 1024) {
-      this.#socket.write(this.#output.copy());
-      this.#output.reset();
+    const output = this.#output;
+    if (output.position <= SMALL_BYTES) {
+      this.#socket.write(output.copy());
+      output.reset();
     } else {
-      this.#socket.write(this.#output.written());
-      this.#output = new ByteWriter(64 * 1024);
+      this.#socket.write(output.written(), () => this.#keep(output));
+      this.#output = this.#spare ?? new ByteWriter(SMALL_BYTES);
+      this.#spare = undefined;
     }
+  }
+
+  /** Memory that was sent from is used again: fresh memory for each piece of a snapshot costs as much as sending it. */
+  #keep(sent: ByteWriter): void {
+    if (sent.bytes.length > SPARE_BYTES_MAX) return;
+    sent.reset();
+    this.#spare = sent;
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#socket?.destroy();
+  }
+
+  /** Does not wait any longer when it waits for the next attempt. */
+  connectNow(): void {
+    if (this.#socket !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#attempt = 0;
+    this.#connect();
   }
 
   /** Gives up a connection on which nothing seems to arrive, and makes another. */
