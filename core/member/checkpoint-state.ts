@@ -10,7 +10,8 @@ import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { LeaseImageError } from "../lease/lease-image.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import { CheckpointError } from "../mvcc/checkpoint-format.ts";
-import { loadCheckpoint } from "../mvcc/load-checkpoint.ts";
+import { checkpointSteps } from "../mvcc/load-checkpoint.ts";
+import { loadAtOnce, type LoadSteps } from "../mvcc/load-records.ts";
 import { Store } from "../mvcc/store.ts";
 import type { ConfState } from "../raft/configuration.ts";
 import { ProtoReader, WireError } from "../wire/reader.ts";
@@ -105,10 +106,19 @@ export function pointToData(disk: Disk, pointer: DataPointer): void {
 
 /** The state of the checkpoint in this directory, or that of a member that has none. The leases go into `lessor`. */
 export function loadState(options: MemberOptions, directory: string, lessor: Lessor): CheckpointState {
+  return loadAtOnce(stateSteps(options, { directory, lessor, isArriving: false }));
+}
+
+/** The same in steps; the checkpoint may be arriving meanwhile (load-records.ts). */
+export function* stateSteps(
+  options: MemberOptions,
+  from: { readonly directory: string; readonly lessor: Lessor; readonly isArriving: boolean },
+): LoadSteps<CheckpointState> {
+  const { directory, lessor, isArriving } = from;
   const hashSeed = options.prng.uint32();
   const { disk, limits } = options;
   const { supersededBytesMax } = limits;
-  const loaded = loadCheckpoint({ disk, directory, hashSeed, supersededBytesMax });
+  const loaded = yield* checkpointSteps({ disk, directory, hashSeed, supersededBytesMax, isArriving });
   if (loaded === undefined) {
     return {
       store: new Store({

@@ -19,7 +19,7 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
 import { PastTimes } from "./past-times.ts";
-import { FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
+import { FRAME_BARE_PIECE, FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 import { readStateFrame, type StateFrame } from "./state-frames.ts";
@@ -61,6 +61,7 @@ export class Housekeeping {
     const member = this.#member;
     if (!this.#parking.isEmpty) this.#unpark(nowMs);
     this.largeAnswers.turn(nowMs);
+    this.receiver.turn();
     member.rejoin.turn(nowMs);
     member.divergence.turn(nowMs);
     // What a leader would do for others, and what would be kept, comes from a state that is wrong.
@@ -103,6 +104,7 @@ export class Housekeeping {
     more = this.checkpointer.slice() || more;
     more = this.#pastTimes.slice(this.past) || more;
     more = this.sender.slice() || more;
+    more = this.receiver.slice() || more;
     return more;
   }
 
@@ -192,7 +194,7 @@ export class Housekeeping {
 
   // The frame as the transport hands it on.
   onPeerFrame(from: Id64, kind: number, bytes: Uint8Array, start: number, end: number): void {
-    if (kind === FRAME_SNAPSHOT) this.receiver.onFrame(from, bytes, start, end);
+    if (kind === FRAME_SNAPSHOT || kind === FRAME_BARE_PIECE) this.receiver.onFrame(from, bytes, start, end);
     else if (kind === FRAME_SNAPSHOT_ACK) this.sender.onAck(from, bytes, start, end);
     else if (kind === FRAME_STATE) this.#onStateFrame(from, readStateFrame(bytes, start, end));
   }

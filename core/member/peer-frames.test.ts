@@ -5,6 +5,7 @@ import { crc32c } from "../base/crc32c.ts";
 import { id64 } from "../base/ids.ts";
 import { Prng } from "../base/prng.ts";
 import {
+  FRAME_BARE_PIECE,
   FRAME_REFUSAL,
   FrameReader,
   PEER_PROTOCOL_VERSION,
@@ -107,6 +108,25 @@ test("frames arrive whole and in order however the stream is cut", () => {
       at = end;
     }
     assert.deepEqual(seen, payloads, `seed ${seed}`);
+  }
+});
+
+test("of a bare piece only what says which piece it is must be whole; its bytes have checksums of their own", () => {
+  const writer = new ByteWriter();
+  const frame = beginFrame(writer, FRAME_BARE_PIECE);
+  writer.utf8("which piece it is"); // 17 bytes
+  writer.utf8("its bytes");
+  endFrame(writer, frame);
+  for (let at = 0; at < writer.position; at++) {
+    const damaged = writer.copy();
+    damaged[at]! ^= 0x10;
+    let seen = 0;
+    try {
+      new FrameReader(1000).receive(damaged, 0, damaged.length, () => seen++);
+    } catch (error) {
+      assert.ok(error instanceof PeerError);
+    }
+    assert.equal(seen, Number(at >= 9 + 17), `byte ${at}`);
   }
 });
 

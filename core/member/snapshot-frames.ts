@@ -1,4 +1,5 @@
-// The stream of a snapshot: a checkpoint's files, one after the other, in pieces, as fast as the receiver takes them.
+// The stream of a snapshot: a checkpoint's files, one after the other, in pieces, as fast as the receiver takes them. The manifest
+// comes first, so that the receiver can read the checkpoint while it arrives; it takes the files in any order.
 //
 //   FRAME_SNAPSHOT      0 kind u8, 1 transfer u32, then
 //     offer   u32 count of files; of each: u16 size of the name, name, u64 size        (the manifest is the last);
@@ -7,7 +8,8 @@
 //     end     the encoded Raft message
 //     end state   nothing: it was asked for by a member whose log is right and whose state is wrong
 //   FRAME_SNAPSHOT_ACK  0 kind u8, 1 transfer u32, then
-//     have    of each file: u64 bytes that the receiver has already (a stream that broke is resumed)
+//     have    of each file: u64 bytes that the receiver has already (a stream that broke is resumed); then u8 1 from whoever
+//             takes pieces in frames that leave their bytes to the checkpoint's own checksums (FRAME_BARE_PIECE)
 //     taken   u64 bytes taken in all
 //     done    u8 1 when the snapshot is installed, 0 when it was refused, or a piece is missing: offer it again
 
@@ -24,7 +26,7 @@ export const ACK_DONE = 3;
 
 export const PIECE_SIZE_BYTES = 256 * 1024;
 /** Bytes on their way to one receiver. */
-export const WINDOW_BYTES = 4 * 1024 * 1024;
+export const WINDOW_BYTES = 8 * 1024 * 1024;
 
 export interface OfferedFile {
   readonly name: string;

@@ -1,6 +1,10 @@
-// The follower's side of a snapshot: pieces go into a directory of their own, durable before they are acknowledged; when
-// all are there the checkpoint is read and verified, or refused and sent again; then consensus hears of it, the pointer to the
-// data directory is turned, and the state replaced.
+// The follower's side of a snapshot: pieces go into a directory of their own. Beside that, each file that is whole is synced in the
+// background, and the checkpoint is read and verified as far as it is here, in slices. What does not fit is refused, and sent
+// again. When all is here, read and durable, consensus hears of it, the pointer to the data directory is turned, and the
+// state replaced.
+//
+//   pieces ──> file whole ──> synced in the background ──────────────┐
+//                  └────────> read when the walk comes to it ──> loaded ──┴── end was heard ──> consensus ──> install
 //
 //   member/data.<index>/   a received checkpoint; `member/current` names the directory in use (member/data without it)
 
@@ -9,10 +13,11 @@ import type { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
 import { CheckpointError } from "../mvcc/checkpoint-format.ts";
+import type { LoadSteps } from "../mvcc/load-records.ts";
 import { decodeMessage } from "../raft/codec.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import type { SnapshotMeta } from "../raft/output.ts";
-import { DATA_DIRECTORY_PREFIX, loadState, pointToData } from "./checkpoint-state.ts";
+import { DATA_DIRECTORY_PREFIX, pointToData, stateSteps } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
 import { makeLessor } from "./lease-keeper.ts";
 import type { Member } from "./member.ts";
@@ -41,6 +46,9 @@ const SILENCE_MS = 3_000;
 /** Acknowledged after this much, so that the sender's window never closes for long. */
 const ACK_EVERY_BYTES = 1024 * 1024;
 
+/** At the end of what is here: see snapshot-frames.ts. */
+const TAKES_BARE_PIECES = 1;
+
 interface Incoming {
   readonly peer: Id64;
   /** Another one when the stream is resumed. */
@@ -57,14 +65,25 @@ interface Incoming {
   heardMs: number;
   /** A piece was lost: nothing more is taken until it is offered anew. */
   isBroken: boolean;
+  /** Files that are here as a whole and on their way to being durable. */
+  syncCount: number;
+  load: Load;
+  /** The other side has sent all. `message` is consensus's; undefined when this member asked for the state. */
+  end: { readonly message: RaftMessage | undefined } | undefined;
 }
 
-export type LoadReceived = (options: MemberOptions, directory: string) => ReceivedState;
+/** The checkpoint is read while it arrives. A step that was begun wants a file as a whole before the next one. */
+type Load =
+  | { kind: "loading"; readonly steps: LoadSteps<ReceivedState>; wants: string | undefined }
+  | { kind: "loaded"; readonly received: ReceivedState };
+
+export type LoadReceived = (options: MemberOptions, directory: string) => LoadSteps<ReceivedState>;
 
 /** Throws CheckpointError when it is not as it should be. */
-function loadReceived(options: MemberOptions, directory: string): ReceivedState {
+function* loadReceived(options: MemberOptions, directory: string): LoadSteps<ReceivedState> {
   const lessor = makeLessor(options);
-  return { state: loadState(options, directory, lessor), lessor, directory };
+  const state = yield* stateSteps(options, { directory, lessor, isArriving: true });
+  return { state, lessor, directory };
 }
 
 export class SnapshotReceiver {
@@ -81,10 +100,11 @@ export class SnapshotReceiver {
     this.#load = load;
   }
 
-  /** Pieces are expected: something came lately, and none is missing. */
+  /** Pieces are expected: something came lately, and none is missing; or all are here, and are being read. */
   get isReceiving(): boolean {
     const incoming = this.#incoming;
     if (incoming === undefined || incoming.isBroken) return false;
+    if (incoming.end !== undefined) return true;
     return this.#member.nowMs - incoming.heardMs < SILENCE_MS;
   }
 
@@ -114,6 +134,7 @@ export class SnapshotReceiver {
     incoming.number = number;
     incoming.takenBytes = incoming.ackedBytes = 0;
     incoming.isBroken = false;
+    incoming.end = undefined;
     incoming.heardMs = this.#member.nowMs;
     const { sizes } = incoming;
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
@@ -122,7 +143,10 @@ export class SnapshotReceiver {
       files: sizes.length,
       "bytes-here": bytes,
     });
-    this.#acknowledge(peer, number, ACK_HAVE, (writer) => sizes.forEach((size) => writeUint64(writer, size)));
+    this.#acknowledge(peer, number, ACK_HAVE, (writer) => {
+      for (const size of sizes) writeUint64(writer, size);
+      writer.byte(TAKES_BARE_PIECES);
+    });
   }
 
   #open(peer: Id64, offer: Offer): Incoming {
@@ -131,8 +155,17 @@ export class SnapshotReceiver {
     disk.makeDirectory(directory);
     const files = offer.files.map((file) => disk.create(`${directory}/${file.name}`, "bulk"));
     const sizes = offer.files.map(() => 0);
+    const load: Load = {
+      kind: "loading",
+      steps: this.#load(this.#member.options, directory),
+      wants: undefined,
+    };
     const progress = { takenBytes: 0, ackedBytes: 0, heardMs: 0, isBroken: false };
-    return { peer, number: 0, directory, offer, files, sizes, ...progress };
+    return {
+      ...{ peer, number: 0, directory, offer, files, sizes },
+      ...progress,
+      ...{ syncCount: 0, load, end: undefined },
+    };
   }
 
   #onPiece(incoming: Incoming, fields: FrameFields, bytes: Uint8Array): void {
@@ -147,6 +180,7 @@ export class SnapshotReceiver {
     file.write(bytes, fields.position, fields.end, offset);
     incoming.sizes[index] = offset + sizeBytes;
     incoming.takenBytes += sizeBytes;
+    if (isWhole(incoming, index)) this.#syncLater(incoming, file);
     if (incoming.takenBytes - incoming.ackedBytes < ACK_EVERY_BYTES) return;
     incoming.ackedBytes = incoming.takenBytes;
     this.#acknowledge(incoming.peer, incoming.number, ACK_TAKEN, (writer) =>
@@ -160,65 +194,98 @@ export class SnapshotReceiver {
     this.#acknowledge(incoming.peer, incoming.number, ACK_DONE, (writer) => writer.byte(0));
   }
 
-  /** All is there. `message` is consensus's; undefined when this member asked for the state. */
+  // While the rest arrives: a sync of all at the end would be waited for.
+  #syncLater(incoming: Incoming, file: DiskFile): void {
+    const member = this.#member;
+    incoming.syncCount++;
+    file.syncLater((error) => {
+      incoming.syncCount--;
+      if (error !== undefined) member.fail(error);
+      else member.options.waker.wake();
+    });
+  }
+
   #onEnd(incoming: Incoming, message: RaftMessage | undefined): void {
     if (incoming.isBroken) return;
-    if (incoming.offer.files.some((file, i) => file.sizeBytes !== incoming.sizes[i]))
-      return this.#refuse(incoming);
+    if (incoming.sizes.some((_, i) => !isWhole(incoming, i))) return this.#refuse(incoming);
+    incoming.end = { message };
+  }
+
+  /** A step of reading what has arrived. True when something is to be done at once. */
+  slice(): boolean {
+    const incoming = this.#incoming;
+    if (incoming === undefined) return false;
+    if (canRead(incoming)) this.#readOn(incoming);
+    return canRead(incoming) || this.#isReady;
+  }
+
+  #readOn(incoming: Incoming): void {
+    const { load } = incoming;
+    assert(load.kind === "loading", "what is read is not read yet");
+    try {
+      const step = load.steps.next();
+      if (step.done === true) incoming.load = { kind: "loaded", received: step.value };
+      else load.wants = step.value;
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      this.#refuseContent(incoming, { reason: error.message });
+    }
+  }
+
+  /** Whoever sent it may be the one that is wrong, and it is asked for again, of whoever leads then. */
+  #refuseContent(incoming: Incoming, why: Readonly<Record<string, string | number>>): void {
+    this.#member.options.events.warn("a received snapshot is refused", why);
+    this.#drop();
+    this.#acknowledge(incoming.peer, incoming.number, ACK_DONE, (writer) => writer.byte(0));
+  }
+
+  /** All is here, was read, and is durable, but for names. */
+  get #isReady(): boolean {
+    const incoming = this.#incoming;
+    return incoming?.end !== undefined && incoming.load.kind === "loaded" && incoming.syncCount === 0;
+  }
+
+  /** Hands on what is ready. */
+  turn(): void {
+    const incoming = this.#incoming;
+    if (!this.#isReady || incoming?.end === undefined || incoming.load.kind !== "loaded") return;
+    const { received } = incoming.load;
+    const { message } = incoming.end;
+    const { appliedIndex } = received.state;
+    if (message !== undefined && appliedIndex !== message.index)
+      return this.#refuseContent(incoming, { index: appliedIndex, expected: message.index });
     const { disk } = this.#member.options;
     for (const file of incoming.files) {
+      // An empty one got no piece.
       file.sync();
       file.close();
     }
     disk.syncDirectory(incoming.directory);
     disk.syncDirectory("member");
     this.#incoming = undefined;
-    if (message === undefined) return this.#handState(incoming);
-    this.#handSnapshot(incoming, message);
+    if (message === undefined) return this.#handState(incoming, received);
+    this.#handSnapshot(incoming, received, message);
   }
 
-  // Read before consensus hears of it: from then on the log is gone, and what cannot be read could not be refused.
-  #handSnapshot(incoming: Incoming, message: RaftMessage): void {
+  // It was read before consensus hears of it: from then on the log is gone, and what cannot be read could not be refused.
+  #handSnapshot(incoming: Incoming, received: ReceivedState, message: RaftMessage): void {
     const { peer, number } = incoming;
     const { raft, nowMs } = this.#member;
-    const received = this.#read(incoming.directory, message.index);
-    if (received !== undefined) {
-      this.#complete = { received, peer, number };
-      raft.step(message, nowMs);
-      if (raft.hasSnapshotToInstall) return;
-      // Overtaken by appends, or of a leader that is deposed.
-      this.#complete = undefined;
-    }
+    this.#complete = { received, peer, number };
+    raft.step(message, nowMs);
+    if (raft.hasSnapshotToInstall) return;
+    // Overtaken by appends, or of a leader that is deposed.
+    this.#complete = undefined;
     this.#remove(incoming);
-    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(received !== undefined)));
+    this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(1));
   }
 
-  #handState(incoming: Incoming): void {
-    const { peer, number, directory } = incoming;
-    const { rejoin } = this.#member;
+  #handState(incoming: Incoming, received: ReceivedState): void {
+    const { peer, number } = incoming;
     // Another state may have been adopted meanwhile.
-    const received = rejoin.isActive ? this.#read(directory, undefined) : undefined;
-    const isTaken = received !== undefined && rejoin.received(received);
+    const isTaken = this.#member.rejoin.received(received);
     if (!isTaken) this.#remove(incoming);
     this.#acknowledge(peer, number, ACK_DONE, (writer) => writer.byte(Number(isTaken)));
-  }
-
-  /**
-   * What has arrived, at this index when one is given. Undefined when it cannot be read: whoever sent it may be the one that is
-   * wrong, and it is asked for again, of whoever leads then.
-   */
-  #read(directory: string, index: number | undefined): ReceivedState | undefined {
-    const { options } = this.#member;
-    try {
-      const received = this.#load(options, directory);
-      const { appliedIndex } = received.state;
-      if (index === undefined || appliedIndex === index) return received;
-      options.events.warn("a received snapshot is refused", { index: appliedIndex, expected: index });
-    } catch (error) {
-      if (!(error instanceof CheckpointError)) throw error;
-      options.events.warn("a received snapshot is refused", { reason: error.message });
-    }
-    return undefined;
   }
 
   /** The machine wants it installed: it replaces log and state. */
@@ -258,9 +325,11 @@ export class SnapshotReceiver {
     this.#remove(incoming);
   }
 
-  /** Its files, which are closed. */
+  /** Its files, which are closed. What the manifest did not name was removed when it was read. */
   #remove({ directory, offer }: Incoming): void {
-    for (const file of offer.files) this.#member.options.disk.remove(`${directory}/${file.name}`);
+    const { disk } = this.#member.options;
+    for (const { name } of offer.files)
+      if (disk.exists(`${directory}/${name}`)) disk.remove(`${directory}/${name}`);
   }
 
   // Four parameters: to whom, of what, which kind, and what it says.
@@ -273,4 +342,17 @@ export class SnapshotReceiver {
     write(writer);
     endFrame(writer, frame);
   }
+}
+
+function isWhole({ offer, sizes }: Incoming, index: number): boolean {
+  return sizes[index] === offer.files[index]!.sizeBytes;
+}
+
+/** Whether the next step finds what it wants. What was not offered will not come: the step says what that means. */
+function canRead(incoming: Incoming): boolean {
+  const { load, offer } = incoming;
+  if (load.kind === "loaded") return false;
+  if (load.wants === undefined) return true;
+  const index = offer.files.findIndex((file) => file.name === load.wants);
+  return index < 0 || isWhole(incoming, index);
 }

@@ -8,7 +8,7 @@ import type { DiskFile } from "../base/ports.ts";
 import { encodeMessage } from "../raft/codec.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import type { Member } from "./member.ts";
-import { beginFrame, endFrame, FRAME_SNAPSHOT, LANE_BULK } from "./peer-frames.ts";
+import { beginFrame, endFrame, FRAME_BARE_PIECE, FRAME_SNAPSHOT, LANE_BULK } from "./peer-frames.ts";
 import {
   ACK_DONE,
   ACK_HAVE,
@@ -26,6 +26,8 @@ import {
 
 /** A manifest is read in pieces of this size. */
 const CHECKSUM_STEP_BYTES = 64 * 1024;
+/** Sent in one slice to one receiver: less than a millisecond's work. */
+const PIECES_PER_SLICE = 4;
 /** A receiver that says nothing for so long is given up; the stream is resumed when it wants a snapshot again. */
 const SILENCE_MS = 10_000;
 
@@ -48,6 +50,8 @@ interface Transfer {
   takenBytes: number;
   /** The receiver has said what it has. */
   started: boolean;
+  /** It takes bare pieces. */
+  isBare: boolean;
   ended: boolean;
   heardMs: number;
 }
@@ -58,7 +62,6 @@ export class SnapshotSender {
   readonly #wanted: Id64[] = [];
   /** Members whose state is wrong, and how old the new one may be. */
   readonly #statesWanted: { readonly peer: Id64; readonly index: number }[] = [];
-  readonly #piece = new Uint8Array(PIECE_SIZE_BYTES);
   #nextNumber = 1;
 
   constructor(member: Member) {
@@ -103,10 +106,14 @@ export class SnapshotSender {
     return deadline;
   }
 
-  /** One piece for every receiver that has room; true when there is more. */
+  /** A few pieces for every receiver that has room; true when there is more. */
   slice(): boolean {
     let more = false;
-    for (const transfer of [...this.#transfers]) more = this.#sendPiece(transfer) || more;
+    for (const transfer of [...this.#transfers]) {
+      let pieces = 0;
+      while (pieces < PIECES_PER_SLICE && this.#sendPiece(transfer)) pieces++;
+      more ||= pieces === PIECES_PER_SLICE;
+    }
     return more;
   }
 
@@ -119,6 +126,7 @@ export class SnapshotSender {
     transfer.heardMs = this.#member.nowMs;
     if (kind === ACK_HAVE) {
       for (const file of transfer.files) file.offset = Math.min(file.sizeBytes, fields.uint64());
+      transfer.isBare = fields.uint8() === 1;
       transfer.started = true;
     } else if (kind === ACK_TAKEN) transfer.takenBytes = fields.uint64();
     else if (kind === ACK_DONE) this.#finish(transfer, fields.uint8() === 1);
@@ -170,6 +178,7 @@ export class SnapshotSender {
       sentBytes: 0,
       takenBytes: 0,
       started: false,
+      isBare: false,
       ended: false,
       heardMs: nowMs,
     };
@@ -192,7 +201,7 @@ export class SnapshotSender {
   #sendPiece(transfer: Transfer): boolean {
     if (!transfer.started || transfer.ended) return false;
     if (transfer.sentBytes - transfer.takenBytes >= WINDOW_BYTES) return false;
-    const index = transfer.files.findIndex((file) => file.offset < file.sizeBytes);
+    const index = nextFile(transfer.files);
     if (index < 0) {
       transfer.ended = this.#end(transfer);
       if (transfer.ended)
@@ -204,11 +213,13 @@ export class SnapshotSender {
     }
     const file = transfer.files[index]!;
     const count = Math.min(PIECE_SIZE_BYTES, file.sizeBytes - file.offset);
-    file.file.read(this.#piece, 0, count, file.offset);
     const sent = this.#frame(transfer, SNAPSHOT_PIECE, (writer) => {
       writer.uint32Be(index);
       writeUint64(writer, file.offset);
-      writer.raw(this.#piece, 0, count);
+      // Read where it is sent from.
+      writer.ensure(count);
+      file.file.read(writer.bytes, writer.position, writer.position + count, file.offset);
+      writer.position += count;
     });
     if (!sent) return false;
     file.offset += count;
@@ -231,7 +242,8 @@ export class SnapshotSender {
       this.#finish(transfer, false);
       return false;
     }
-    const frame = beginFrame(writer, FRAME_SNAPSHOT);
+    const isBare = kind === SNAPSHOT_PIECE && transfer.isBare;
+    const frame = beginFrame(writer, isBare ? FRAME_BARE_PIECE : FRAME_SNAPSHOT);
     writer.byte(kind);
     writer.uint32Be(transfer.number);
     write(writer);
@@ -252,6 +264,12 @@ export class SnapshotSender {
     this.#statesWanted.length = 0;
     for (const transfer of [...this.#transfers]) this.#finish(transfer, false);
   }
+}
+
+/** The manifest, which is the last of the list, and then one file after the other; -1 when all were sent. */
+function nextFile(files: readonly SentFile[]): number {
+  const isLeft = (file: SentFile): boolean => file.offset < file.sizeBytes;
+  return isLeft(files.at(-1)!) ? files.length - 1 : files.findIndex(isLeft);
 }
 
 /** Two checkpoints of the same manifest are the same: it names and checks all its files. */

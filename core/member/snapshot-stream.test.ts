@@ -9,7 +9,9 @@ import { Prng } from "../base/prng.ts";
 import { EMPTY_CONF_STATE } from "../raft/configuration.ts";
 import { MESSAGE_SNAPSHOT, RaftMessage } from "../raft/message.ts";
 import type { Member } from "./member.ts";
-import { FRAME_SNAPSHOT, FrameReader, LANE_BULK } from "./peer-frames.ts";
+import { CheckpointError } from "../mvcc/checkpoint-format.ts";
+import { FRAME_BARE_PIECE, FRAME_SNAPSHOT, FrameReader, LANE_BULK } from "./peer-frames.ts";
+import { SNAPSHOT_PIECE } from "./snapshot-frames.ts";
 import type { ReceivedState } from "./rejoin.ts";
 import { type LoadReceived, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
@@ -21,16 +23,33 @@ const FILES: readonly (readonly [string, number])[] = [
   ["0000000000000001.seg", 1_300_000],
   ["0000000000000002.seg", 700_001],
   ["0000000000000003.seg", 0],
+  ["0000000000000004.seg", 1_600_000],
   ["manifest", 5_000],
 ];
 
-/** These files are no checkpoint. */
-const ARRIVED: LoadReceived = () => ({ state: { appliedIndex: 77 } }) as ReceivedState;
+const STATE = { state: { appliedIndex: 77 } } as ReceivedState;
+
+/** Reads files that are no checkpoint: it wants the manifest first, and then the others, each as a whole. */
+function reading(follower: SimulatedDisk, wanted: string[]): LoadReceived {
+  return function* (_options, directory) {
+    for (const name of ["manifest", ...FILES.slice(0, -1).map(([file]) => file)]) {
+      yield name;
+      wanted.push(name);
+      const sizeBytes = FILES.find(([file]) => file === name)![1];
+      assert.equal(contents(follower, `${directory}/${name}`).length, sizeBytes, `${name} is whole`);
+    }
+    return STATE;
+  };
+}
 
 /** A leader and a follower with nothing between them but frames, which the test hands over or loses. */
 class Stream {
-  readonly leaderDisk = newDisk(1);
-  readonly followerDisk = newDisk(2);
+  readonly clock = new SimulatedClock();
+  readonly leaderDisk = newDisk(1, this.clock);
+  readonly followerDisk = newDisk(2, this.clock);
+  /** Files that were read, in order. */
+  readonly read: string[] = [];
+  readonly refused: string[] = [];
   readonly toFollower = new ByteWriter();
   readonly toLeader = new ByteWriter();
   isConnected = true;
@@ -41,10 +60,10 @@ class Stream {
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
 
-  constructor() {
+  constructor(load?: LoadReceived) {
     this.writeFiles(1);
     this.sender = new SnapshotSender(this.#leader());
-    this.receiver = new SnapshotReceiver(this.#follower(), ARRIVED);
+    this.receiver = new SnapshotReceiver(this.#follower(), load ?? reading(this.followerDisk, this.read));
   }
 
   writeFiles(seed: number): void {
@@ -70,16 +89,24 @@ class Stream {
     for (let isMoving = true; isMoving;) {
       isMoving = this.sender.slice();
       isMoving = this.deliver() || isMoving;
+      this.receiver.turn();
+      isMoving = this.receiver.slice() || isMoving;
       if (this.pieceBytes - before >= pieceBytesMax) return;
     }
+  }
+
+  /** Lets what is under way at the disks end. */
+  settle(): void {
+    while (this.clock.step());
+    this.receiver.turn();
   }
 
   deliver(): boolean {
     const down = this.toFollower.copy();
     this.toFollower.reset();
     const follow = (kind: number, bytes: Uint8Array, start: number, end: number): void => {
-      assert.equal(kind, FRAME_SNAPSHOT);
-      if (bytes[start] === 2) this.pieceBytes += end - start;
+      assert.equal(kind, bytes[start] === SNAPSHOT_PIECE ? FRAME_BARE_PIECE : FRAME_SNAPSHOT);
+      if (bytes[start] === SNAPSHOT_PIECE) this.pieceBytes += end - start;
       this.receiver.onFrame(LEADER, bytes, start, end);
     };
     new FrameReader(1 << 24).receive(down, 0, down.length, follow);
@@ -99,6 +126,8 @@ class Stream {
   }
 
   assertComplete(): void {
+    assert.deepEqual(this.arrived, [], "consensus is not told of what is not durable");
+    this.settle();
     assert.deepEqual(this.arrived, [77]);
     const directories = this.followerDisk.list("member").filter((name) => name.startsWith("data."));
     assert.equal(directories.length, 1, "pieces were kept in one directory");
@@ -136,6 +165,7 @@ class Stream {
         hasSnapshotToInstall: true,
         step: (message: RaftMessage) => this.arrived.push(message.index),
       },
+      fail: (error: Error) => assert.fail(error),
       options: this.#options(this.followerDisk, this.toLeader, undefined),
     };
     return member as unknown as Member;
@@ -147,12 +177,13 @@ class Stream {
       if (lane !== undefined) assert.equal(asked, lane);
       return this.isConnected ? writer : undefined;
     };
-    return { disk, peers: { writer: writerOf }, events: { info: noOp, warn: noOp } };
+    const warn = (_message: string, { reason }: { reason: string }): void => void this.refused.push(reason);
+    return { disk, peers: { writer: writerOf }, events: { info: noOp, warn }, waker: { wake: noOp } };
   }
 }
 
-function newDisk(seed: number): SimulatedDisk {
-  const disk = new SimulatedDisk({ clock: new SimulatedClock(), prng: new Prng(seed) });
+function newDisk(seed: number, clock: SimulatedClock): SimulatedDisk {
+  const disk = new SimulatedDisk({ clock, prng: new Prng(seed) });
   disk.makeDirectory(DATA);
   return disk;
 }
@@ -218,7 +249,8 @@ test("a snapshot whose last pieces were lost is not installed", () => {
   const stream = new Stream();
   stream.offer();
   stream.run(1_900_000);
-  while (stream.toFollower.position === 0) stream.sender.slice();
+  stream.sender.slice();
+  assert.ok(stream.toFollower.position > 0);
   stream.toFollower.reset();
   stream.run();
   assert.deepEqual(stream.arrived, []);
@@ -235,6 +267,7 @@ test("a snapshot of another checkpoint starts anew", () => {
   stream.writeFiles(2);
   stream.offer();
   stream.run();
+  stream.settle();
   assert.deepEqual(stream.arrived, [77]);
   const [directory] = stream.followerDisk
     .list("member")
@@ -252,4 +285,57 @@ test("without a connection a stream ends and is reported", () => {
   stream.isConnected = false;
   stream.run();
   assert.deepEqual(stream.reported, [false]);
+});
+
+test("a snapshot is read while it arrives: the manifest first, then each file that is whole", () => {
+  const stream = new Stream();
+  stream.offer();
+  stream.run(700_000);
+  assert.deepEqual(stream.read, ["manifest"]);
+  stream.run(900_000);
+  assert.deepEqual(stream.read, ["manifest", "0000000000000001.seg"]);
+  stream.run();
+  assert.deepEqual(stream.read, ["manifest", ...FILES.slice(0, -1).map(([name]) => name)]);
+  stream.assertComplete();
+});
+
+test("a snapshot of which a file is damaged is refused while the rest arrives, removed, and taken when it comes again", () => {
+  let isDamaged = true;
+  const stream: Stream = new Stream(function* () {
+    yield "0000000000000001.seg";
+    if (isDamaged) {
+      const place = { file: "0000000000000001.seg", offset: 0 };
+      throw new CheckpointError("damaged", place, "it does not match its checksum");
+    }
+    return STATE;
+  });
+  stream.offer();
+  stream.run();
+  stream.settle();
+  assert.equal(stream.refused.length, 1);
+  assert.match(stream.refused[0]!, /does not match its checksum/);
+  assert.ok(stream.pieceBytes < TOTAL_BYTES, "the rest was not waited for");
+  assert.deepEqual(stream.reported, [false]);
+  assert.deepEqual(stream.arrived, []);
+  const left = stream.followerDisk
+    .list("member")
+    .filter((name) => stream.followerDisk.list(`member/${name}`).length > 0);
+  assert.deepEqual(left, [], "what was refused does not lie about");
+  isDamaged = false;
+  stream.offer();
+  stream.run();
+  stream.settle();
+  assert.deepEqual(stream.arrived, [77]);
+});
+
+test("a snapshot of another index than consensus says is refused", () => {
+  const stream = new Stream(function* () {
+    yield "manifest";
+    return { state: { appliedIndex: 78 } } as ReceivedState;
+  });
+  stream.offer();
+  stream.run();
+  stream.settle();
+  assert.equal(stream.refused.length, 1);
+  assert.deepEqual(stream.arrived, []);
 });

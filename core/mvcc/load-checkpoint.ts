@@ -14,7 +14,7 @@ import {
   damagedCheckpoint,
   isOurName,
 } from "./checkpoint-format.ts";
-import { RecordLoader } from "./load-records.ts";
+import { loadAtOnce, type LoadSteps, RecordLoader } from "./load-records.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { Store } from "./store.ts";
 
@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly hashSeed: number;
   /** Superseded versions beyond it stay on disk. */
   readonly supersededBytesMax: number;
+  /** The files are still being written, by somebody who drives the steps: none is touched before a step has asked for it. */
+  readonly isArriving?: boolean;
 }
 
 export interface LoadedCheckpoint {
@@ -37,11 +39,17 @@ export interface LoadedCheckpoint {
 
 /** The checkpoint in a directory, `undefined` when there is none; throws CheckpointError for one that is damaged. */
 export function loadCheckpoint(options: LoadOptions): LoadedCheckpoint | undefined {
+  return loadAtOnce(checkpointSteps(options));
+}
+
+/** The same in steps. */
+export function* checkpointSteps(options: LoadOptions): LoadSteps<LoadedCheckpoint | undefined> {
+  yield MANIFEST_NAME;
   const { disk, directory, hashSeed } = options;
   const path = `${directory}/${MANIFEST_NAME}`;
   if (!disk.exists(path)) {
     // A first checkpoint that was not finished leaves segments; nothing else does, since its rename comes last.
-    removeUnnamed(options, new Set());
+    yield* removeUnnamed(options, new Set());
     return undefined;
   }
   const stream = readManifest(disk, path);
@@ -53,8 +61,8 @@ export function loadCheckpoint(options: LoadOptions): LoadedCheckpoint | undefin
   store.revision = head.revision;
   store.compactedRevision = head.compactedRevision;
   const loader = new RecordLoader(options, store, { head, reader, path });
-  loader.load();
-  removeUnnamed(options, loader.names);
+  yield* loader.load();
+  yield* removeUnnamed(options, loader.names);
   return { store, extra: head.extra };
 }
 
@@ -131,9 +139,11 @@ function readManifest(disk: Disk, path: string): Uint8Array {
 }
 
 /** Removes what unfinished checkpoints left. */
-function removeUnnamed(options: LoadOptions, names: ReadonlySet<string>): void {
+function* removeUnnamed(options: LoadOptions, names: ReadonlySet<string>): LoadSteps<void> {
   const { disk, directory } = options;
   for (const name of disk.list(directory)) {
-    if (isOurName(name) && !names.has(name)) disk.remove(`${directory}/${name}`);
+    if (!isOurName(name) || names.has(name)) continue;
+    yield name;
+    disk.remove(`${directory}/${name}`);
   }
 }

@@ -34,6 +34,24 @@ const KEY_DELETED = 2;
 /** In the order of keys as well. */
 const KEY_ORDERED = 4;
 
+/**
+ * A load in steps of a few milliseconds. What it yields is the name of the file that the next step reads, which must be there
+ * as a whole by then; undefined when it needs none.
+ */
+export type LoadSteps<Result> = Generator<string | undefined, Result, void>;
+
+/** Of one step, of the records that compaction left and of all others. */
+const STEP_RECORD_COUNT = 4096;
+const STEP_BYTES = 1024 * 1024;
+
+/** All steps of a load of files that are there. */
+export function loadAtOnce<Result>(steps: LoadSteps<Result>): Result {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 interface Manifest {
   readonly head: Head;
   readonly reader: StreamReader;
@@ -45,6 +63,7 @@ export class RecordLoader {
   readonly #store: Store;
   readonly #manifest: Manifest;
   readonly #cooling: Cooling;
+  readonly #isArriving: boolean;
   /** By slot, until it is read. */
   readonly #entries = new Map<number, SegmentEntry>();
   /** Of all segments. */
@@ -65,7 +84,12 @@ export class RecordLoader {
   #lastSub = -1;
 
   constructor(
-    options: { readonly disk: Disk; readonly directory: string; readonly supersededBytesMax: number },
+    options: {
+      readonly disk: Disk;
+      readonly directory: string;
+      readonly supersededBytesMax: number;
+      readonly isArriving?: boolean;
+    },
     store: Store,
     manifest: Manifest,
   ) {
@@ -73,17 +97,18 @@ export class RecordLoader {
     this.#store = store;
     this.#manifest = manifest;
     this.#cooling = new Cooling(store, options.supersededBytesMax);
+    this.#isArriving = options.isArriving ?? false;
   }
 
-  load(): void {
+  *load(): LoadSteps<void> {
     try {
-      this.#load();
+      yield* this.#load();
     } finally {
       this.#files.close();
     }
   }
 
-  #load(): void {
+  *#load(): LoadSteps<void> {
     const { head, reader } = this.#manifest;
     const { revisions, slabs, keys, table, tree } = this.#store;
     for (let left = reader.varint(); left > 0; left--) this.#readEntry();
@@ -94,20 +119,23 @@ export class RecordLoader {
       this.#contradicts("revisions and their number");
     for (let revision = head.base; this.#firstRef === 0 && revision < revisions.next; revision++)
       this.#firstRef = revisions.first(revision);
-    this.#files.expect(this.#inOrderOfWalks());
+    // What has not arrived cannot be read ahead.
+    if (!this.#isArriving) this.#files.expect(this.#inOrderOfWalks());
     const ids = reader.lastDifferences();
     this.#checkIds(ids);
     keys.idCount = head.idCount;
     keys.newest.reserve(head.idCount);
-    this.#walkSurvivors();
-    this.#walkRevisions();
+    yield* this.#walkSurvivors();
+    yield* this.#walkRevisions();
     // What the walk did not come to holds nothing that lives, but must be there like the rest.
-    for (const slot of [...this.#entries.keys()]) this.#segment(slot);
+    for (const slot of [...this.#entries.keys()]) yield* this.#segment(slot);
     for (const segment of slabs.segments) if (segment !== undefined) segment.coveredBytes = segment.usedBytes;
     this.#resume();
     this.#checkOrder(ids);
+    yield undefined;
     table.fill(ids, this.#hashes);
     const states = this.#states;
+    yield undefined;
     tree.build(ids.length, (index) => {
       const id = ids[index]!;
       return states[id] === (KEY_DELETED | KEY_ORDERED) ? (id | DELETED_BIT) >>> 0 : id;
@@ -176,10 +204,16 @@ export class RecordLoader {
     return [...all].map((each) => this.#entries.get(each)).filter((entry) => entry !== undefined);
   }
 
+  /** The segment in a slot, when it was read. */
+  #readSegment(slot: number): Segment | undefined {
+    return this.#entries.has(slot) ? undefined : this.#store.slabs.segments[slot];
+  }
+
   /** The segment in a slot; read now when this is the first time. */
-  #segment(slot: number): Segment {
+  *#segment(slot: number): LoadSteps<Segment> {
     const entry = this.#entries.get(slot);
     if (entry === undefined) return this.#store.slabs.segments[slot] ?? this.#contradicts("a location");
+    yield segmentName(entry.number);
     const segment = this.#files.read(entry);
     // One that is wholly below the base can be cooled when the survivors are linked, others when the walk is over.
     if (this.#markDead(segment)) this.#below.push(segment);
@@ -239,35 +273,47 @@ export class RecordLoader {
 
   // ---- records
 
-  #walkSurvivors(): void {
+  *#walkSurvivors(): LoadSteps<void> {
     const { slabs, revisions } = this.#store;
     const { survivors } = revisions;
-    for (let i = 0; i < survivors.length; i++) {
-      const ref = survivors.get(i);
-      const segment = this.#segment(slabs.slotOf(ref));
-      const unit = ref & slabs.unitMask;
-      const starts = this.#starts.get(segment.slot);
-      if (starts === undefined || (starts[unit >>> 3]! & (1 << (unit & 7))) === 0)
-        this.#contradicts("a location");
-      const at = slabs.wordOf(ref);
-      const flags = segment.words[at + WORD_KEY_SIZE]!;
-      if (!this.#isNext(segment.words, at) || this.#lastMod >= revisions.base || flags & FLAG_TOMBSTONE)
-        this.#contradicts("the records that compaction left");
-      this.#link(segment, ref, recordSizeBytesAt(segment.words, at));
+    for (let i = 0; i < survivors.length;) {
+      const end = Math.min(survivors.length, i + STEP_RECORD_COUNT);
+      let segment: Segment | undefined = yield* this.#segment(slabs.slotOf(survivors.get(i)));
+      while (segment !== undefined) {
+        this.#linkSurvivor(segment, survivors.get(i++));
+        segment = i < end ? this.#readSegment(slabs.slotOf(survivors.get(i))) : undefined;
+      }
+      yield undefined;
     }
     this.#starts.clear();
     for (const segment of this.#below) this.#cover(segment);
     this.#cool();
   }
 
-  #walkRevisions(): void {
+  #linkSurvivor(segment: Segment, ref: RecordRef): void {
+    const { slabs, revisions } = this.#store;
+    const unit = ref & slabs.unitMask;
+    const starts = this.#starts.get(segment.slot);
+    if (starts === undefined || (starts[unit >>> 3]! & (1 << (unit & 7))) === 0)
+      this.#contradicts("a location");
+    const at = slabs.wordOf(ref);
+    const flags = segment.words[at + WORD_KEY_SIZE]!;
+    if (!this.#isNext(segment.words, at) || this.#lastMod >= revisions.base || flags & FLAG_TOMBSTONE)
+      this.#contradicts("the records that compaction left");
+    this.#link(segment, ref, recordSizeBytesAt(segment.words, at));
+  }
+
+  *#walkRevisions(): LoadSteps<void> {
     const { slabs } = this.#store;
     if (this.#firstRef === 0) return;
     let slot = slabs.slotOf(this.#firstRef);
     let offset = (this.#firstRef & slabs.unitMask) * 8;
     for (;;) {
-      const segment = this.#segment(slot);
-      this.#walkSegment(segment, offset);
+      const segment = yield* this.#segment(slot);
+      do {
+        offset = this.#walkSegment(segment, offset);
+        yield undefined;
+      } while (offset < segment.usedBytes);
       const { nextSlot } = segment;
       if (nextSlot < 0) return;
       if (nextSlot !== slot) {
@@ -279,11 +325,12 @@ export class RecordLoader {
     }
   }
 
-  /** The records of a segment from an offset on. */
-  #walkSegment(segment: Segment, from: number): void {
+  /** Records of a segment from an offset on, at least one; returns where the next step begins. */
+  #walkSegment(segment: Segment, from: number): number {
     const store = this.#store;
     const { slabs, revisions } = store;
     const { words, usedBytes } = segment;
+    const end = Math.min(usedBytes, from + STEP_BYTES);
     let offset = from;
     do {
       const size = this.#checkedSize(segment, offset);
@@ -300,7 +347,8 @@ export class RecordLoader {
         store.setPrevious(ref, 0);
       }
       offset += size;
-    } while (offset < usedBytes);
+    } while (offset < end);
+    return offset;
   }
 
   /** Whether a record comes behind the one before; so no walk goes in a circle. */

@@ -54,3 +54,37 @@ test("a snapshot whose leases cannot be read is refused and asked for again, and
   const kept = directories.filter((name) => node.disk.list(`member/${name}`).length > 0);
   assert.ok(kept.length <= 2, kept.join(" "));
 });
+
+test("a snapshot whose pieces are damaged on the way is refused by the checkpoint's checksums, and its receiver goes on", () => {
+  const limits = { checkpointEntryCount: 40, catchUpEntryCount: 5 };
+  const cluster = new SmallCluster({ memberCount: 3, limits });
+  assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0);
+  cluster.run(500);
+  const { leader } = cluster;
+  const behind = (leader + 1) % 3;
+  const node = cluster.nodes[behind]!;
+  node.pause();
+  putMany(cluster, "first");
+  const { disk } = cluster.nodes[leader]!;
+  const name = disk.list("member/data").find((each) => each.endsWith(".seg"))!;
+  const flip = (): void => {
+    const file = disk.open(`member/data/${name}`, "bulk");
+    const byte = new Uint8Array(1);
+    file.read(byte, 0, 1, 200);
+    byte[0]! ^= 1;
+    file.write(byte, 0, 1, 200);
+    file.close();
+  };
+  flip();
+  node.crash({ prng: new Prng(1), survivors: "all", tear: "sector" });
+  node.start();
+  const refusals = (): string[] =>
+    cluster.events.filter((line) => line.includes(`m${behind}: a received snapshot is refused`));
+  assert.ok(cluster.runUntil(() => refusals().length >= 2, 10_000) >= 0, cluster.events.slice(-5).join("\n"));
+  assert.match(refusals()[0]!, /of a segment do not match their checksum/);
+  assert.equal(cluster.member(behind).store.keyCount, 0, "nothing of it was adopted");
+  flip();
+  const hasAll = (): boolean => cluster.member(behind).appliedIndex === cluster.member(leader).appliedIndex;
+  assert.ok(cluster.runUntil(hasAll, 20_000) >= 0, cluster.events.slice(-10).join("\n"));
+  assert.equal(cluster.member(behind).store.keyCount, cluster.member(leader).store.keyCount);
+});

@@ -37,7 +37,7 @@ test("a member whose connection breaks in the middle of a snapshot gets only the
     cluster.runUntil(() => bytesHere(cluster).length > 0, 10_000) >= 0,
     cluster.events.slice(-5).join("\n"),
   );
-  cluster.run(3);
+  cluster.run(1);
   cluster.peers.reset(leader, behind);
   const hasAll = (): boolean => cluster.member(behind).appliedIndex === cluster.member(leader).appliedIndex;
   assert.ok(cluster.runUntil(hasAll, 20_000) >= 0, cluster.events.slice(-10).join("\n"));
