@@ -107,7 +107,7 @@ export const DEFAULT_LIMITS: Limits = {
   txnOperationCountMax: 128,
   proposalBytesMax: 64 * MIB,
   proposalCountMax: 20_000,
-  admittedMs: 250,
+  admittedMs: 100,
   admittedCountMin: 1_000,
   streamCountMax: 100_000,
   connectionOutputBytesMax: 4 * MIB,
