@@ -51,7 +51,7 @@ const REPEAT_COUNT = 10;
 /** Less than as many connections hold. */
 const GROWN_BYTES_MAX = 96 * 1024;
 /** What stays grows in every round; compiled code and the collector's own do not. */
-const ROUND_COUNT_MAX = 5;
+const ROUND_COUNT_MAX = 12;
 
 /** Holds every call until `finishAll`, also cancelled ones: work that cannot be stopped. */
 class HoldingHandler implements ServerHandler {

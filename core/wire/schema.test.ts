@@ -152,6 +152,22 @@ function cleanOne(it: unknown): unknown {
   return withoutUndefinedElements(it as Record<string, unknown>);
 }
 
+/** A message that is always written comes back empty where it was missing. */
+function withoutEmptyOf(written: unknown, read: unknown): unknown {
+  if (read === undefined) return isEmpty(written) ? undefined : written;
+  if (typeof written !== "object" || written === null || written instanceof Uint8Array) return written;
+  const before = read as Record<string, unknown>;
+  const entries = Object.entries(written).map(([key, value]) => [key, withoutEmptyOf(value, before[key])]);
+  return Array.isArray(written) ? entries.map(([, value]) => value) : Object.fromEntries(entries);
+}
+
+/** Nothing but what is there without being written. */
+function isEmpty(value: unknown): boolean {
+  if (value instanceof Uint8Array || Array.isArray(value)) return value.length === 0;
+  if (typeof value === "object" && value !== null) return Object.values(value).every(isEmpty);
+  return value === undefined || value === 0 || value === 0n || value === false || value === "";
+}
+
 /** A few bytes replaced, left out or doubled. */
 function mangle(bytes: Uint8Array, changes: readonly (readonly [number, number, number])[]): Uint8Array {
   const mangled = [...bytes];
@@ -184,7 +200,11 @@ test("what any message's bytes become when some are changed is read or refused, 
       readCount++;
       const again = new ByteWriter();
       encode(schema, read as Input<unknown>, again);
-      assert.deepEqual(decode(schema, again.bytes, 0, again.position), read, schema.name);
+      assert.deepEqual(
+        withoutEmptyOf(decode(schema, again.bytes, 0, again.position), read),
+        read,
+        schema.name,
+      );
     });
     fc.assert(property, { numRuns: 15 });
   }
