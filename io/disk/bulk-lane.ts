@@ -7,6 +7,9 @@ import { workerUrl } from "../worker-url.ts";
 import type { BulkReply, BulkRequest } from "./bulk.worker.ts";
 import { IdleActions } from "./idle-actions.ts";
 
+/** What checkpoints write at once, and the size of a buffer that is kept. */
+const KEPT_BYTES = 1024 * 1024;
+
 export interface BulkWrite {
   readonly path: string;
   readonly handle: number;
@@ -18,9 +21,21 @@ export interface BulkWrite {
   readonly done: DiskDone;
 }
 
+interface PendingWrite {
+  readonly path: string;
+  readonly done: DiskDone;
+  /** Our copy of the bytes; undefined when they were in shared memory. */
+  readonly copy: Uint8Array | undefined;
+}
+
 export class BulkLane {
   #worker: Worker | undefined = undefined;
-  readonly #pending: BulkWrite[] = [];
+  readonly #pending: PendingWrite[] = [];
+  /**
+   * Shared with the worker, and used again. A message that carries bytes is a copy in the worker's memory, which stays there until its
+   * heap, where next to nothing is allocated, is collected: 30 MiB of dead copies after a million puts.
+   */
+  #spare: Uint8Array | undefined = undefined;
   readonly #idle = new IdleActions();
 
   get pendingCount(): number {
@@ -29,14 +44,12 @@ export class BulkLane {
 
   write(operation: BulkWrite): void {
     const worker = (this.#worker ??= this.#start());
-    this.#pending.push(operation);
+    const { handle, bytes, offset, sync, path, done } = operation;
+    const copy = bytes.buffer instanceof SharedArrayBuffer ? undefined : this.#copyOf(bytes);
+    this.#pending.push({ path, done, copy });
     worker.ref();
-    const request: BulkRequest = {
-      handle: operation.handle,
-      bytes: operation.bytes,
-      offset: operation.offset,
-      sync: operation.sync,
-    };
+    const shared = copy === undefined ? bytes : copy.subarray(0, bytes.length);
+    const request: BulkRequest = { handle, bytes: shared, offset, sync };
     worker.postMessage(request);
   }
 
@@ -54,6 +67,15 @@ export class BulkLane {
     await worker?.terminate();
   }
 
+  #copyOf(bytes: Uint8Array): Uint8Array {
+    let copy = this.#spare;
+    if (copy === undefined || copy.length < bytes.length)
+      copy = new Uint8Array(new SharedArrayBuffer(Math.max(KEPT_BYTES, bytes.length)));
+    else this.#spare = undefined;
+    copy.set(bytes);
+    return copy;
+  }
+
   #start(): Worker {
     const worker = new Worker(workerUrl("io/disk/bulk.worker.ts"));
     worker.unref();
@@ -65,6 +87,7 @@ export class BulkLane {
   /** The worker does one thing after the other, so replies come in the order of the requests. */
   #end(reply: BulkReply): void {
     const operation = this.#pending.shift()!;
+    if (operation.copy?.length === KEPT_BYTES) this.#spare = operation.copy;
     if (this.#pending.length === 0) this.#worker?.unref();
     const error = reply.code === "" ? undefined : new DiskError(reply.message, reply.code, operation.path);
     operation.done(error);

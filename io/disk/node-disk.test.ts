@@ -93,6 +93,27 @@ for (const { name, disk } of disks) {
     file.close();
   });
 
+  test(`writes of the bulk lane that are under way together, and one after them, write their own bytes, ${name}`, async () => {
+    const file = disk.create("together", "bulk");
+    const sizes = [10, 1024 * 1024, 3 * 1024 * 1024, 5];
+    const all = sizes.reduce((sum, size) => sum + size, 0);
+    for (const round of [1, 2]) {
+      let offset = 0;
+      await Promise.all(
+        sizes.map((size, i) => {
+          const write = written(file, new Uint8Array(size).fill(round * 10 + i), offset);
+          offset += size;
+          return write;
+        }),
+      );
+      const read = Buffer.alloc(all);
+      assert.equal(file.read(read, 0, all, 0), all);
+      const expected = Buffer.concat(sizes.map((size, i) => Buffer.alloc(size, round * 10 + i)));
+      assert.ok(read.equals(expected));
+    }
+    file.close();
+  });
+
   test(`a log lives through restarts, ${name}`, async () => {
     const options = { disk, directory: "member/wal", segmentSizeBytes: 64 * 1024, clock: systemClock };
     const identity = {
