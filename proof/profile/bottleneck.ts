@@ -104,6 +104,8 @@ const SYNC_SHARE_MAX = 0.6;
 /** Slower than any network or disk within a data centre that is well. */
 const ROUND_TRIP_SECONDS_MAX = 0.005;
 const SYNC_SECONDS_MAX = 0.01;
+/** Several times what a disk takes that is well. */
+const SLOW_SYNC_SECONDS_MIN = 0.005;
 /** Waits this many times as long as what is known to take part in them are somebody else's. */
 const UNEXPLAINED_FACTOR = 3;
 const WAIT_SECONDS_MIN = 0.002;
@@ -166,8 +168,10 @@ function logSync(seen: Evidence): Bottleneck | undefined {
       cause: "log sync",
       evidence: `${percent(share)} of the loop's busy time was spent in writes and syncs of the log, ${ms(seen.syncSeconds)} a sync`,
     };
-  // In the background they hold nobody up who computes.
-  if (seen.loopUtilisation > LOOP_FULL) return undefined;
+  // In the background they hold nobody up who computes. A loop that waits for slow syncs of its own does not.
+  const isSlow = seen.syncSeconds > SLOW_SYNC_SECONDS_MIN;
+  const computing = seen.loopUtilisation * (isSlow ? 1 - share : 1);
+  if (computing > LOOP_FULL) return undefined;
   if (seen.syncShare <= SYNC_SHARE_MAX && seen.syncSeconds <= SYNC_SECONDS_MAX) return undefined;
   return {
     cause: "log sync",

@@ -58,6 +58,16 @@ test("bottleneck: each planted one is named", () => {
     ["watch", { ...full, gcShare: 0.16, layers: { ...noLayers, "garbage collection": 0.16, watch: 0.7 } }],
     ["log sync", { syncSeconds: 0.03, syncShare: 0.9 }],
     ["log sync", { ...full, syncShare: 0.5, layers: { ...noLayers, "log sync": 0.6, transport: 0.4 } }],
+    // Some on the loop, more beside it: without them it would compute half of the time.
+    [
+      "log sync",
+      {
+        loopUtilisation: 0.81,
+        syncSeconds: 0.009,
+        syncShare: 0.8,
+        layers: { ...noLayers, "log sync": 0.37, transport: 0.38, apply: 0.2 },
+      },
+    ],
     // Most of little: one who asks seldom waits for nothing else.
     ["the client", { layers: { ...noLayers, "log sync": 0.7, transport: 0.3 } }],
     ["the client", { stalls: { ...NO_STALLS, perSecond: 0.5, share: 0.05, layer: "log sync" } }],
