@@ -1,4 +1,4 @@
-// One test per trap of other stores' transactions (T1-T4 in the list that docs/internals/mvcc.md names), called after what it
+// One test per trap of other stores' transactions (T1-T4 in the list that docs/internals/simulation.md names), called after what it
 // protects. kv-machine.test.ts compares all of it with the slow model.
 
 import assert from "node:assert/strict";

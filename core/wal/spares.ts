@@ -95,8 +95,16 @@ export class Spares {
 
   /** The size of the file that is wanted next, 0 when all are there. */
   get #wantedBytes(): number {
-    if (this.#reserve === undefined && !this.#reserveIsComing) return this.#reserveBytes;
+    if (this.#lacksReserve) return this.#reserveBytes;
     return !this.isHeld && this.#ready.length + this.#comingCount === 0 ? this.#options.sizeBytes : 0;
+  }
+
+  get #lacksReserve(): boolean {
+    return this.#reserve === undefined && !this.#reserveIsComing;
+  }
+
+  get #hasRoomForSpare(): boolean {
+    return this.#ready.length + this.#comingCount < SPARE_COUNT_MAX;
   }
 
   /** A spare of at least this size, which now belongs to the caller. */
@@ -204,6 +212,7 @@ export class Spares {
   }
 
   #maybeKeep(path: string): boolean {
+    if (!this.#lacksReserve && !this.#hasRoomForSpare) return false;
     const file = this.#disk.open(path, "log");
     if (!this.#isWelcome(file)) {
       file.close();
@@ -218,8 +227,8 @@ export class Spares {
   /** It is of a size that is wanted. */
   #isWelcome(file: DiskFile): boolean {
     const sizeBytes = file.sizeBytes();
-    if (sizeBytes === this.#reserveBytes) return this.#reserve === undefined && !this.#reserveIsComing;
-    return sizeBytes === this.#options.sizeBytes && this.#ready.length + this.#comingCount < SPARE_COUNT_MAX;
+    if (sizeBytes === this.#reserveBytes) return this.#lacksReserve;
+    return sizeBytes === this.#options.sizeBytes && this.#hasRoomForSpare;
   }
 
   #add(spare: Spare): void {

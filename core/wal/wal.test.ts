@@ -56,6 +56,16 @@ class World {
     return this.wal.commitBatch(done);
   }
 
+  /** Batches of one large entry. */
+  appendLarge(count: number): void {
+    const data = new Uint8Array(50_000).fill(3);
+    for (let i = 0; i < count; i++) {
+      this.wal.beginBatch(undefined);
+      this.wal.entry(0, 1, this.wal.lastIndex + 1, data, 0, data.length);
+      this.wal.commitBatch(() => {});
+    }
+  }
+
   /** Syncs take so long from now on that the log goes to the background. */
   toBackground(): void {
     let index = this.wal.lastIndex;
@@ -323,14 +333,7 @@ test("a snapshot ahead of the log takes its place", () => {
 
 test("on a full disk what was allocated ahead and the spare are used, and that is said", () => {
   const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  const data = new Uint8Array(50_000).fill(3);
-  let index = 0;
-  const write = (): void => {
-    world.wal.beginBatch(undefined);
-    world.wal.entry(0, 1, ++index, data, 0, data.length);
-    world.wal.commitBatch(() => {});
-  };
-  for (let i = 0; i < 10; i++) write();
+  world.appendLarge(10);
   world.idle();
   assert.ok(
     world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")),
@@ -338,31 +341,20 @@ test("on a full disk what was allocated ahead and the spare are used, and that i
   );
   assert.equal(world.wal.spaceIsLow, false);
   world.disk.capacityBytes = world.disk.usedBytes();
-  for (let i = 0; i < 60; i++) write();
+  world.appendLarge(60);
   // The spare is in use, and the next one cannot be made; the reserve is there.
   world.idle();
   assert.equal(world.wal.spaceIsLow, true);
   assert.equal(world.recover().lastIndex, 70);
   assert.throws(
-    () => {
-      for (let i = 0; i < 60; i++) write();
-    },
+    () => world.appendLarge(60),
     (error: unknown) => error instanceof DiskError && error.code === "ENOSPC",
   );
 });
 
 test("on a full disk spares are given up for other files; the reserve takes what the last segment does not", () => {
   const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  const data = new Uint8Array(50_000).fill(3);
-  let index = 0;
-  const write = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      world.wal.beginBatch(undefined);
-      world.wal.entry(0, 1, ++index, data, 0, data.length);
-      world.wal.commitBatch(() => {});
-    }
-  };
-  write(10);
+  world.appendLarge(10);
   world.idle();
   const reserve = sparesOf(world.disk).find((name) => sizeOf(world.disk, name) < 3 << 20)!;
   assert.equal(sparesOf(world.disk).length, 2);
@@ -375,43 +367,34 @@ test("on a full disk spares are given up for other files; the reserve takes what
   // Somebody else takes the room.
   world.disk.capacityBytes = world.disk.usedBytes();
   const rotations = world.wal.stats.rotationCount;
-  while (world.wal.stats.rotationCount === rotations) write(1);
+  while (world.wal.stats.rotationCount === rotations) world.appendLarge(1);
   while (world.clock.step());
   assert.deepEqual(sparesOf(world.disk), [], "the reserve is in use");
   assert.equal(world.wal.spaceIsLow, true);
-  assert.equal(world.recover().lastIndex, index);
+  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
   world.disk.capacityBytes = Number.POSITIVE_INFINITY;
   world.wal.lookForRoom();
   assert.equal(world.wal.spaceIsLow, false, "as the operator says");
   world.idle();
   assert.equal(world.wal.spaceIsLow, false);
   assert.equal(sparesOf(world.disk).length, 2);
-  write(100);
-  assert.equal(world.recover().lastIndex, index);
+  world.appendLarge(100);
+  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
 });
 
 test("on a full disk a segment that is filled as it goes says when there is room again", () => {
   const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  const data = new Uint8Array(50_000).fill(3);
-  let index = 0;
-  const write = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      world.wal.beginBatch(undefined);
-      world.wal.entry(0, 1, ++index, data, 0, data.length);
-      world.wal.commitBatch(() => {});
-    }
-  };
   // No time for a spare: the second segment is a new file.
-  write(25);
+  world.appendLarge(25);
   assert.equal(world.wal.stats.rotationCount, 1);
   world.disk.capacityBytes = world.disk.usedBytes();
-  write(1);
+  world.appendLarge(1);
   assert.equal(world.wal.spaceIsLow, true);
   world.disk.capacityBytes = Number.POSITIVE_INFINITY;
   world.idle();
   assert.equal(world.wal.spaceIsLow, false);
-  write(100);
-  assert.equal(world.recover().lastIndex, index);
+  world.appendLarge(100);
+  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
 });
 
 test("a quiet log marks its end within moments, a busy one does not stop for it", () => {

@@ -161,7 +161,7 @@ export class Wal {
     this.#clock = options.clock;
     const { disk, directory } = options;
     const onError = (error: DiskError): void => this.#fail(error);
-    const alignmentBytes = Math.max(8, disk.alignmentBytes);
+    const alignmentBytes = alignmentOf(disk);
     const sizeBytes = standardSizeBytes(options);
     this.#spares = new Spares({ disk, directory, sizeBytes, alignmentBytes, onError });
     this.#segments = new Segments({ disk, directory, spares: this.#spares, onError });
@@ -172,7 +172,7 @@ export class Wal {
     this.#metadata = start.metadata;
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
-    this.#tailBlock = new Uint8Array(Math.max(8, options.disk.alignmentBytes));
+    this.#tailBlock = new Uint8Array(alignmentBytes);
     this.#open = new Group(options.disk);
     this.#spareGroup = new Group(options.disk);
     this.#onDone = (error) => this.#onWritten(error);
@@ -272,11 +272,6 @@ export class Wal {
     this.#spares.full = false;
     this.#heldUntilMs = 0;
     this.#fillDueMs = this.#clock.now();
-  }
-
-  /** Bytes of the log from the first segment kept to its end, for "a checkpoint is due". */
-  get sizeBytes(): number {
-    return (this.#segments.list.length - 1) * standardSizeBytes(this.#options) + this.#tailOffset;
   }
 
   /** Starts a batch; `hardState` when it changed. The log itself notes how far it is durable (design D4). */
@@ -741,9 +736,14 @@ function copyState(from: StateFields, to: StateFields): void {
   to.logIdLo = from.logIdLo;
 }
 
+/** What begins a segment or a block begins at a multiple of this. */
+function alignmentOf(disk: Disk): number {
+  return Math.max(8, disk.alignmentBytes);
+}
+
 /** A multiple of the alignment, so that a whole block always fits; 64,000,000 is one of 4096. */
 function standardSizeBytes(options: WalOptions): number {
-  const alignment = Math.max(8, options.disk.alignmentBytes);
+  const alignment = alignmentOf(options.disk);
   return Math.ceil(options.segmentSizeBytes / alignment) * alignment;
 }
 

@@ -16,12 +16,18 @@ function putMany(cluster: SmallCluster, prefix: string): void {
   cluster.run(1_000);
 }
 
-test("a snapshot whose leases cannot be read is refused and asked for again, and its receiver goes on", () => {
+/** A cluster with a leader, and the place of a member that is to fall behind. */
+function leadingCluster(): { cluster: SmallCluster; leader: number; behind: number } {
   const limits = { checkpointEntryCount: 40, catchUpEntryCount: 5 };
   const cluster = new SmallCluster({ memberCount: 3, limits });
   assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0);
   cluster.run(500);
   const { leader } = cluster;
+  return { cluster, leader, behind: (leader + 1) % 3 };
+}
+
+test("a snapshot whose leases cannot be read is refused and asked for again, and its receiver goes on", () => {
+  const { cluster, leader, behind } = leadingCluster();
   const { image } = cluster.member(leader).lessor;
   const slice = image.slice.bind(image);
   const broken: LeaseImage["slice"] = (rowCount) => {
@@ -30,7 +36,6 @@ test("a snapshot whose leases cannot be read is refused and asked for again, and
     return bytes;
   };
   image.slice = broken;
-  const behind = (leader + 1) % 3;
   const node = cluster.nodes[behind]!;
   node.pause();
   putMany(cluster, "first");
@@ -56,12 +61,7 @@ test("a snapshot whose leases cannot be read is refused and asked for again, and
 });
 
 test("a snapshot whose pieces are damaged on the way is refused by the checkpoint's checksums, and its receiver goes on", () => {
-  const limits = { checkpointEntryCount: 40, catchUpEntryCount: 5 };
-  const cluster = new SmallCluster({ memberCount: 3, limits });
-  assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0);
-  cluster.run(500);
-  const { leader } = cluster;
-  const behind = (leader + 1) % 3;
+  const { cluster, leader, behind } = leadingCluster();
   const node = cluster.nodes[behind]!;
   node.pause();
   putMany(cluster, "first");
