@@ -162,7 +162,7 @@ const SEED = Number(process.env["HOLDFAST_SEED"] ?? 1);
 const STRIDE = Number(process.env["HOLDFAST_STRIDE"] ?? 8);
 
 for (const syncMs of [0.2, 2]) {
-  for (const alignmentBytes of [1, 4096]) {
+  for (const alignmentBytes of [1, 512, 4096]) {
     const how = `${syncMs < 1 ? "synced on the loop" : "synced in the background"}, alignment ${alignmentBytes}`;
     test(`log keeps what it acknowledged through a power loss at any call, ${how}`, (context) => {
       const world = { seed: SEED, alignmentBytes, syncMs, segmentSizeBytes: 16384 };

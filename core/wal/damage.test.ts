@@ -108,7 +108,7 @@ function looksTorn(log: Log, offset: number, bit: number): boolean {
 }
 
 for (const isMarked of [true, false]) {
-  for (const alignmentBytes of [1, 4096]) {
+  for (const alignmentBytes of [1, 512, 4096]) {
     const how = `${isMarked ? "after a clean end" : "after a power loss"}, alignment ${alignmentBytes}`;
     test(`a flipped bit anywhere in the log is refused, ${how}`, () => {
       const log = makeLog({ seed: SEED, isMarked, alignmentBytes });

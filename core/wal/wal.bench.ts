@@ -51,10 +51,11 @@ function measureBare(root: string, direct: boolean): number[] {
   for (let offset = 0; offset < 1 << 24; offset += 4096) file.write(block, 0, 4096, offset);
   file.sync();
   const times: number[] = [];
-  const size = disk.alignmentBytes > 1 ? 4096 : 488;
+  const alignment = disk.alignmentBytes;
+  const size = Math.ceil(488 / alignment) * alignment;
   for (let i = 0; i < 1000; i++) {
     const start = performance.now();
-    file.write(block, 0, size, disk.alignmentBytes > 1 ? 4096 * Math.floor((i * 488) / 4096) : i * 488);
+    file.write(block, 0, size, alignment * Math.floor((i * 488) / alignment));
     file.sync();
     times.push(performance.now() - start);
   }

@@ -263,7 +263,7 @@ test("a batch larger than a segment gets a segment of its own size", () => {
   assert.equal(entries.lastIndex, 3);
 });
 
-for (const alignmentBytes of [1, 4096]) {
+for (const alignmentBytes of [1, 512, 4096]) {
   test(`entries are read back from the files, overwritten ones left out, alignment ${alignmentBytes}`, () => {
     const world = new World({ segmentSizeBytes: 16384, alignmentBytes });
     const expected = new Map<number, number>();

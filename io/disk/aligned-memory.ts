@@ -5,21 +5,32 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 const BLOCK_BYTES = 4096;
+/** What a device takes at least; most have it, also where they keep 4096 together. */
+const SECTOR_BYTES = 512;
+/** File systems, by statfs's numbers, that write single sectors past the page cache; others fall back to the page cache silently. */
+const SECTOR_FILE_SYSTEMS = new Set([0xef53, 0x58465342]);
+/** Of each size, in turns; the quickest counts. */
+const TRIAL_COUNT = 5;
+/** A device that reads a block to write a part of it takes longer by much more. */
+const TRIAL_TOLERANCE = 1.15;
 /** malloc aligns to 16. */
 const STEP_BYTES = 16;
 /** What malloc takes from the system for itself begins with a head of 16 bytes. */
 const FIRST_GUESS = BLOCK_BYTES - 16;
 
 export class AlignedMemory {
-  readonly alignmentBytes = BLOCK_BYTES;
+  /** Offsets and lengths of direct writes are multiples of it. */
+  readonly alignmentBytes: number;
   /** A file without a name, to ask the kernel with. */
   readonly #probe: number;
   readonly #owned = new WeakSet<Uint8Array>();
   /** Where the last buffer was aligned: large ones begin at the same distance from a page. Each try that fails costs 20 us. */
   #lastStart = FIRST_GUESS;
 
-  private constructor(probe: number) {
+  /** `name` is that of the file `probe`, which has a name as long as this runs. */
+  private constructor(probe: number, name: string) {
     this.#probe = probe;
+    this.alignmentBytes = takesSectors(name, this.allocate(BLOCK_BYTES)) ? SECTOR_BYTES : BLOCK_BYTES;
   }
 
   /**
@@ -34,9 +45,7 @@ export class AlignedMemory {
     let handle = -1;
     try {
       handle = fs.openSync(name, O_RDWR | O_CREAT | O_EXCL | O_DIRECT, 0o600);
-      const memory = new AlignedMemory(handle);
-      memory.allocate(BLOCK_BYTES);
-      return memory;
+      return new AlignedMemory(handle, name);
     } catch {
       // No O_DIRECT on this file system, or none that we can satisfy.
       if (handle >= 0) fs.closeSync(handle);
@@ -84,5 +93,35 @@ export class AlignedMemory {
       if ((error as NodeJS.ErrnoException).code === "EINVAL") return false;
       throw error;
     }
+  }
+}
+
+/**
+ * Whether single sectors can be written directly, and are durable no later than blocks. A put with one client fills one
+ * sector or two: an eighth to a quarter of what whole blocks write.
+ */
+function takesSectors(name: string, block: Uint8Array): boolean {
+  if (!SECTOR_FILE_SYSTEMS.has(fs.statfsSync(name).type)) return false;
+  const { O_WRONLY, O_DIRECT, O_DSYNC } = fs.constants;
+  const handle = fs.openSync(name, O_WRONLY | O_DIRECT | O_DSYNC);
+  try {
+    const durableMs = (sizeBytes: number): number => {
+      const start = performance.now();
+      fs.writeSync(handle, block, 0, sizeBytes, 0);
+      return performance.now() - start;
+    };
+    // The first one allocates.
+    durableMs(BLOCK_BYTES);
+    const quickest = { sector: Infinity, block: Infinity };
+    for (let i = 0; i < TRIAL_COUNT; i++) {
+      quickest.sector = Math.min(quickest.sector, durableMs(SECTOR_BYTES));
+      quickest.block = Math.min(quickest.block, durableMs(BLOCK_BYTES));
+    }
+    return quickest.sector < quickest.block * TRIAL_TOLERANCE;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EINVAL") return false;
+    throw error;
+  } finally {
+    fs.closeSync(handle);
   }
 }

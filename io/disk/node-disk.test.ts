@@ -190,6 +190,35 @@ for (const { name, disk } of disks) {
   });
 }
 
+test("the smallest direct writes are durable at their place and leave their neighbours alone", async (t) => {
+  const { disk } = disks[0]!;
+  const unit = disk.alignmentBytes;
+  if (unit === 1) return t.skip("no direct writes here");
+  assert.ok(unit === 512 || unit === 4096, `${unit}`);
+  const file = disk.create("units", "log");
+  const count = 24;
+  file.write(disk.allocate(count * unit).fill(255), 0, count * unit, 0);
+  file.sync();
+  const source = disk.allocate(2 * unit);
+  for (let i = 1; i < count; i += 2) {
+    source.fill(i, unit);
+    // From within the memory, as the log's groups are.
+    if (i % 4 === 1) file.write(source, unit, 2 * unit, i * unit);
+    else
+      await new Promise<void>((resolve) =>
+        file.writeAndSync(source, unit, 2 * unit, i * unit, () => resolve()),
+      );
+  }
+  const read = new Uint8Array(count * unit);
+  file.read(read, 0, read.length, 0);
+  for (let i = 0; i < count; i++)
+    assert.ok(
+      read.subarray(i * unit, (i + 1) * unit).every((byte) => byte === (i % 2 === 0 ? 255 : i)),
+      `unit ${i}`,
+    );
+  file.close();
+});
+
 test("a data directory is opened by one at a time", async () => {
   const name = path.join(root, "data");
   const directory = await openDataDirectory(name);

@@ -15,6 +15,11 @@ const PAYLOAD_BYTES = 64 + 256;
 const SECTOR_BYTES = 512;
 /** Of what lies between two compactions, a third of the keys: enough to matter, and a disk of 1.5 times the live data can hold it. */
 const OVERWRITTEN_SHARE = 1 / 3;
+/** From an empty store on: what it fills ahead, and its checkpoints, count with the puts that they were for. */
+const DISTINCT_KEYS = {
+  full: { many: 1_000_000, one: 50_000 },
+  quick: { many: 500_000, one: 20_000 },
+};
 const COMPACTIONS = { full: { everySeconds: 300, count: 2 }, quick: { everySeconds: 6, count: 2 } };
 
 export const DISK_ROW: ProcessRow = {
@@ -43,15 +48,19 @@ export const DISK_ROW: ProcessRow = {
 };
 
 async function distinctKeys(context: RowContext, target: Running, values: Values): Promise<void> {
-  for (const [name, flags] of [
-    ["100 clients", ["--clients", "100", "--conns", "10", "--total", "60000"]],
-    ["1 client", ["--clients", "1", "--total", "4000"]],
-  ] as const) {
-    context.say(`writing with ${name}: ${target.contender.name}`);
-    const prefix = name === "1 client" ? "one/" : "many/";
-    const written = await writtenBy(async () =>
-      loadOn(context, target, "put", ["--prefix", prefix, "--keys", "100000", ...flags]),
-    );
+  const counts = DISTINCT_KEYS[context.options.suite];
+  for (const { name, prefix, count, clients } of [
+    {
+      name: "100 clients",
+      prefix: "many/",
+      count: counts.many,
+      clients: ["--clients", "100", "--conns", "10"],
+    },
+    { name: "1 client", prefix: "one/", count: counts.one, clients: ["--clients", "1"] },
+  ]) {
+    context.say(`writing ${count} keys with ${name}: ${target.contender.name}`);
+    const keys = ["--prefix", prefix, "--keys", String(count), "--total", String(count)];
+    const written = await writtenBy(async () => loadOn(context, target, "put", [...keys, ...clients]));
     values.add(name, target.contender.name, written);
   }
 }
@@ -85,7 +94,8 @@ async function overwrites(
   });
   values.add("overwrites", name, ratio);
   // What was stored for the rows before lies there, too.
-  const live = keys + 60_000 + 4000;
+  const before = DISTINCT_KEYS[context.options.suite];
+  const live = keys + before.many + before.one;
   values.add("disk / live data", name, allocatedBytes(cluster.directories[0]!) / (live * PAYLOAD_BYTES));
 }
 
