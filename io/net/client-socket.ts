@@ -5,6 +5,7 @@ import tls from "node:tls";
 
 import type { Clock } from "../../core/base/ports.ts";
 import type { ClientConnection } from "../../core/grpc/client.ts";
+import { readBytes } from "./read-bytes.ts";
 
 /** A write that the peer does not take for so long ends the connection, milliseconds. */
 const STALLED_WRITE_MS = 60_000;
@@ -54,7 +55,6 @@ export class ClientSocket {
     socket.on("error", (error: Error) => (this.#error ||= describe(error)));
     socket.on("close", () => this.#gone(this.#error || "the connection was closed"));
     socket.on("end", () => socket.destroy());
-    socket.on("data", (chunk: Buffer) => this.#received(chunk));
     if (socket instanceof tls.TLSSocket) socket.once("secureConnect", () => this.#secured(socket));
     else socket.once("connect", () => this.#connected());
   }
@@ -67,13 +67,13 @@ export class ClientSocket {
   #connected(): void {
     clearTimeout(this.#connectTimer);
     this.#isConnected = true;
+    readBytes(this.#socket!, (bytes, end) => this.#received(bytes, end));
     this.#flush();
   }
 
-  #received(chunk: Buffer): void {
+  #received(bytes: Uint8Array, end: number): void {
     const { connection } = this;
-    // A plain view, so that the machine sees one kind of array only.
-    connection.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), 0, chunk.length);
+    connection.receive(bytes, 0, end);
     if (!this.wasReady && connection.isReady) this.wasReady = true;
   }
 

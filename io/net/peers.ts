@@ -26,6 +26,7 @@ import {
 import { parseEndpoint } from "./endpoint.ts";
 import { listenOn } from "./listen.ts";
 import { type PeerTls, peerClientTls, peerServerTls } from "./peer-tls.ts";
+import { readBytes } from "./read-bytes.ts";
 import { createTlsServer } from "./tls.ts";
 
 /** A frame larger than the largest append message and snapshot piece is damage or an attack. */
@@ -222,11 +223,11 @@ export class PeerTransport implements PeerLinks {
       const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
         onFrame(from, kind, frame, start, end);
       const received = this.traffic.received(from);
-      const receive = (chunk: Uint8Array, start: number): void => {
+      const receive = (chunk: Uint8Array, start: number, end: number): void => {
         this.#heard(from);
-        received.bytes += chunk.length - start;
+        received.bytes += end - start;
         try {
-          reader.receive(chunk, start, chunk.length, deliver);
+          reader.receive(chunk, start, end, deliver);
         } catch (error) {
           if (!(error instanceof PeerError)) throw error;
           warn("closed a peer's connection", { peer: id64Hex(from), reason: error.message });
@@ -240,8 +241,8 @@ export class PeerTransport implements PeerLinks {
           if (this.#control.get(id64Hex(from)) === socket) onDisconnected(from);
         });
       }
-      socket.on("data", (chunk: Buffer) => receive(chunk, 0));
-      if (bytes.length > GREETING_SIZE_BYTES) receive(bytes, GREETING_SIZE_BYTES);
+      if (bytes.length > GREETING_SIZE_BYTES) receive(bytes, GREETING_SIZE_BYTES, bytes.length);
+      readBytes(socket, (chunk, end) => receive(chunk, 0, end));
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       warn("refused a peer", { reason: error.message });

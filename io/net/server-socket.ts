@@ -5,6 +5,7 @@ import type net from "node:net";
 import type { Limits } from "../../core/base/limits.ts";
 import type { Clock } from "../../core/base/ports.ts";
 import type { GrpcServerConnection } from "../../core/grpc/server.ts";
+import { readBytes } from "./read-bytes.ts";
 import type { NetServer } from "./server.ts";
 
 export class ServerSocket {
@@ -37,21 +38,20 @@ export class ServerSocket {
   /** Begins to read; `first` was read already. */
   start(first: Uint8Array): void {
     const { connection } = this;
-    this.#socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    readBytes(this.#socket, (bytes, end) => this.#received(bytes, end));
     this.#socket.on("end", () => this.#socket.end());
     this.#socket.on("close", () => {
       this.#server.forget(this);
       connection.close("the connection was closed");
     });
-    if (first.length > 0) this.#received(first);
-    this.#socket.resume();
+    if (first.length > 0) this.#received(first, first.length);
+    if (!this.#isPaused) this.#socket.resume();
   }
 
-  #received(chunk: Uint8Array): void {
+  #received(bytes: Uint8Array, end: number): void {
     const { connection } = this;
     if (connection.closed) return;
-    // A plain view: the machine then sees one kind of array only, which keeps its loops monomorphic.
-    connection.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), 0, chunk.length);
+    connection.receive(bytes, 0, end);
     if (!connection.isReadPaused || this.#isPaused) return;
     this.#isPaused = true;
     this.#socket.pause();
