@@ -11,6 +11,7 @@
 
 import * as net from "node:net";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
+import { readBytes } from "../../io/net/read-bytes.ts";
 import type { ForeignStore } from "./foreign-store.ts";
 import type { KeyValueSink } from "./workload.ts";
 
@@ -120,7 +121,9 @@ class Connection {
     const ready = new Promise<void>(
       (resolve, reject) => (this.#ready = (error) => (error ? reject(error) : resolve())),
     );
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.once("connect", () => {
+      readBytes(socket, (bytes, end) => this.#receive(Buffer.from(bytes.buffer, bytes.byteOffset, end)));
+    });
     socket.on("error", (error) => this.#fail(`ZooKeeper ${endpoint}: ${error.message}`));
     socket.on("close", () => this.#fail(`ZooKeeper ${endpoint} closed the connection`));
     const out = this.#out;
