@@ -59,7 +59,7 @@ export class Housekeeping {
 
   turn(nowMs: number): void {
     const member = this.#member;
-    if (!this.#parking.isEmpty) this.#unpark(nowMs);
+    this.#parking.expire(nowMs);
     this.largeAnswers.turn(nowMs);
     this.receiver.turn();
     member.rejoin.turn(nowMs);
@@ -219,9 +219,10 @@ export class Housekeeping {
     }
   }
 
-  #unpark(nowMs: number): void {
-    this.#parking.expire(nowMs);
-    if (!this.#member.hasLeader) return;
-    this.#parking.release((bytes, start, end) => this.#member.proposals.proposeParked(bytes, start, end));
+  /** Proposes what was kept, as soon as somebody takes it: before an output, so that it goes with a new leader's first entry. */
+  release(): void {
+    const { raft, proposals } = this.#member;
+    if (this.#parking.isEmpty || !raft.hasTaker) return;
+    this.#parking.release((bytes, start, end) => proposals.proposeParked(bytes, start, end));
   }
 }

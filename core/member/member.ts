@@ -395,8 +395,6 @@ export class Member {
     return STATUS.noSpace;
   }
 
-  // The leader.
-
   readonly #serveRead = (call: Call, bytes: Uint8Array, start: number, end: number): void =>
     this.reading.serveConfirmed(call, bytes, start, end);
 
@@ -511,6 +509,7 @@ export class Member {
 
   #pump(nowMs: number): void {
     for (;;) {
+      this.housekeeping.release();
       const output = this.raft.takeOutput(nowMs);
       if (output === undefined) {
         if (this.rejoin.isActive || this.applicableIndex <= this.appliedIndex) return;
@@ -531,6 +530,7 @@ export class Member {
       this.counters.readIndexesFailed.add(output.readsAborted.length);
       for (const peer of output.snapshotsWanted) this.housekeeping.sender.want(peer);
       for (const number of output.forwardsRefused) this.housekeeping.forwardRefused(number);
+      for (const batch of output.forwardsReturned) this.proposals.proposeReturned(batch);
       if (output.leaderChanged) this.#onLeaderChanged(nowMs);
     }
   }

@@ -5,6 +5,7 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Id64 } from "../base/ids.ts";
 import { type ConfChange, confChange, confChangeEntryType, encodeConfChange } from "../raft/conf-change.ts";
+import { type EntryBatch, EntryCursor } from "../raft/entry-batch.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { beginRequest, RequestEnvelope, writeRequestBody } from "../wire/raft-request.ts";
 import { STATUS, type Status } from "../wire/status.ts";
@@ -78,8 +79,17 @@ export class Proposals {
     this.#envelope.parse(bytes, start, end);
     const { idHi, idLo } = this.#envelope;
     if (idLo !== 0 && !this.#isWanted(idHi, idLo)) return;
+    // It is in no message any more.
+    if (idLo !== 0) this.#pending.noteForwarded(idLo, 0);
     const refusal = this.#append(bytes.subarray(start, end), end - start, idLo);
     if (refusal !== undefined) this.#pending.take(idLo)?.fail(refusal);
+  }
+
+  /** What went to a leader that handed over before it took it: certainly in nobody's log. */
+  proposeReturned(batch: EntryBatch): void {
+    const cursor = new EntryCursor();
+    cursor.reset(batch);
+    while (cursor.next()) this.proposeParked(cursor.bytes, cursor.start, cursor.end);
   }
 
   /** Whether somebody waits for a proposal that was handed to nobody yet; one who gave up is done with. */
@@ -116,7 +126,7 @@ export class Proposals {
   // Without a leader the proposal waits here, as in etcd, until there is one or the call's time is over.
   #appendElsewhere(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
     const { refusal } = this.#member.raft;
-    if (refusal === "notLeader" && this.#member.hasLeader) {
+    if (refusal === "notLeader" && this.#member.raft.hasTaker) {
       const number = this.#member.raft.forward(ENTRY_NORMAL, bytes, 0, sizeBytes);
       if (number > 0 && sequence !== 0) this.#pending.noteForwarded(sequence, number);
       if (number > 0) return undefined;

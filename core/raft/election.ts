@@ -68,6 +68,7 @@ export function onVoteRequest(state: RaftState, message: RaftMessage): void {
     if (preVote) yieldTo(state, from);
     else {
       state.vote = from;
+      if (message.force) state.successorTerm = state.term;
       state.persistence.hardStateDirty = true;
       resetElection(state);
     }

@@ -14,10 +14,11 @@ export function fingerprint(state: RaftState): string {
   text += `p${persistence.durableIndex} ${persistence.handedIndex} ${persistence.batchCount} ${persistence.hardStateDurable} ${persistence.durableCommit} `;
   text += `r${state.readContexts.join()} ${state.pendingReads.map((group) => `${group.sequence}@${group.index}:${group.contexts.join()}+${group.remote.length}`).join()} `;
   text += `${state.sentReads.map((sent) => sent.number).join()} f${state.forwardNumber} `;
+  text += `${state.sentForwards.map((sent) => sent.number).join()} w${state.ledTerm}.${state.leaderLeavesTerm}.${state.successorTerm} `;
   text += `${formatConfState(tracker.configuration)} l${log.compactedIndex}:`;
   for (let index = log.compactedIndex; index <= log.lastIndex; index++) text += `${log.term(index)},`;
   for (const member of tracker.members) {
-    text += ` ${member.lo}${member.state}${member.paused}${member.match}/${member.next}/${member.inflightCount}/${member.sentCommit}/${member.wantedCommit}/${member.ackedSequence}/${member.vote}`;
+    text += ` ${member.lo}${member.state}${member.paused}${member.match}/${member.next}/${member.inflightCount}/${member.sentCommit}/${member.wantedCommit}/${member.ackedSequence}/${member.vote}/${member.forwardNumber}`;
   }
   return text;
 }

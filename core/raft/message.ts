@@ -13,7 +13,7 @@
 //   readIndexReply   | incarnation, sequence; index
 //   snapshot         | index, logTerm, confState: what the streamed snapshot stands for
 //   forward          | incarnation, sequence; batch
-//   forwardRefused   | incarnation, sequence
+//   forwardRefused   | incarnation, sequence; reject: because the sender does not lead, or not for long; force: nor will it in this term
 
 import type { ConfState } from "./configuration.ts";
 import type { EntryBatch } from "./entry-batch.ts";

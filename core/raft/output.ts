@@ -2,6 +2,7 @@
 
 import type { Id64 } from "../base/ids.ts";
 import type { ConfState } from "./configuration.ts";
+import type { EntryBatch } from "./entry-batch.ts";
 import type { RaftMessage } from "./message.ts";
 
 /**
@@ -52,6 +53,8 @@ export class RaftOutput {
   readsAborted: number[] = [];
   /** Numbers given by forward() whose proposals were certainly not appended. */
   forwardsRefused: number[] = [];
+  /** Proposals that were certainly not appended, because the leader hands over or is gone: propose them again. */
+  forwardsReturned: EntryBatch[] = [];
   /** Peers that need a snapshot: stream one, opening with raft.snapshotMessage(), then report. */
   snapshotsWanted: Id64[] = [];
   /** Role, term or leader differs from the last output. */
@@ -68,6 +71,7 @@ export class RaftOutput {
     if (this.reads.length > 0) this.reads.length = 0;
     if (this.readsAborted.length > 0) this.readsAborted.length = 0;
     if (this.forwardsRefused.length > 0) this.forwardsRefused.length = 0;
+    if (this.forwardsReturned.length > 0) this.forwardsReturned.length = 0;
     if (this.snapshotsWanted.length > 0) this.snapshotsWanted.length = 0;
     this.leaderChanged = false;
   }

@@ -56,7 +56,7 @@ export class Progress implements Id64 {
   #timedMs = 0;
   /** In an election: 1 granted, -1 rejected, 0 not heard. */
   vote = 0;
-  /** Of the proposals that the peer forwarded in this term: its incarnation and the last number seen. */
+  /** Of the proposals that the peer forwarded here, in whatever term: its incarnation and the last number seen. */
   forwardIncarnation = 0;
   forwardNumber = 0;
 
@@ -114,8 +114,6 @@ export class Progress implements Id64 {
     this.heldMs = Infinity;
     this.ackMs = Infinity;
     this.vote = 0;
-    this.forwardIncarnation = 0;
-    this.forwardNumber = 0;
     this.#clear();
   }
 

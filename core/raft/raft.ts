@@ -13,7 +13,7 @@ import { ENTRY_NORMAL, type RaftLog } from "./log.ts";
 import { applyConfiguration, checkChange, maybeLeaveJoint, setConfiguration } from "./membership.ts";
 import type { RaftMessage } from "./message.ts";
 import { type HardState, RaftOutput, type SnapshotMeta } from "./output.ts";
-import { flushForwards, forward, proposalRefusal } from "./proposals.ts";
+import { flushForwards, forward, hasTaker, proposalRefusal } from "./proposals.ts";
 import { addRead, expireReads, flushReads } from "./reads.ts";
 import { onSelfDurable, replicate } from "./replication.ts";
 import { resetElection } from "./roles.ts";
@@ -89,6 +89,7 @@ export class Raft {
       state.commitNoticeMs,
       state.heldMs,
       state.transferDeadlineMs,
+      state.leaderLeavesTerm === state.term ? state.leaderLeavesUntilMs : Infinity,
       reads,
     );
   }
@@ -128,7 +129,8 @@ export class Raft {
 
   /**
    * Follower: sends a proposal to the leader, exactly once; returns the number of the message it goes with, or 0 when refused.
-   * The number may come back in `forwardsRefused`; else its entry comes out of the log, or nobody knows.
+   * The number may come back in `forwardsRefused`, or its proposals in `forwardsReturned`; else its entry comes out of the log, or
+   * nobody knows.
    */
   // Five parameters, as everywhere on the way of an entry: no object per proposal.
   forward(type: number, bytes: Uint8Array, start: number, end: number): number {
@@ -188,6 +190,12 @@ export class Raft {
     return this.#state.transferTarget !== undefined;
   }
 
+  /** Proposals have somewhere to go: this leader, another one, or the candidate that is about to follow it. Else keep them. */
+  get hasTaker(): boolean {
+    const state = this.#state;
+    return state.role === "leader" ? state.transferTarget === undefined : hasTaker(state);
+  }
+
   /** Leader: whether this member may take over. */
   mayTransferTo(id: Id64): boolean {
     return transferRefusal(this.#state, id) === "none";
@@ -233,6 +241,7 @@ export class Raft {
     const state = this.#state;
     state.setNow(nowMs);
     expireReads(state);
+    if (state.nowMs >= state.leaderLeavesUntilMs) state.leaderLeavesTerm = -1;
     if (state.role === "leader") onLeaderDeadline(state);
     else if (state.nowMs >= state.electionDeadlineMs) campaign(state, { preVote: true, forced: false });
   }
@@ -393,6 +402,12 @@ export class Raft {
       const refused = output.forwardsRefused;
       output.forwardsRefused = state.forwardsRefused;
       state.forwardsRefused = refused;
+      news = true;
+    }
+    if (state.forwardsReturned.length > 0) {
+      const returned = output.forwardsReturned;
+      output.forwardsReturned = state.forwardsReturned;
+      state.forwardsReturned = returned;
       news = true;
     }
     if (state.leaderChanged) {

@@ -76,6 +76,7 @@ export function becomeLeader(state: RaftState): void {
   assert(state.self !== undefined, "a leader is a member");
   assert(state.persistence.hardStateDurable, "the own vote is durable");
   state.role = "leader";
+  state.ledTerm = state.term;
   state.leader = state.id;
   state.leaderChanged = true;
   state.forced = false;

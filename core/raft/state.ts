@@ -84,6 +84,12 @@ export interface SentReads {
   readonly deadlineMs: number;
 }
 
+/** A message with proposals that went to the leader. */
+export interface SentForward {
+  readonly number: number;
+  readonly batch: EntryBatch;
+}
+
 export class RaftState {
   readonly id: Id64;
   readonly incarnation: number;
@@ -170,6 +176,16 @@ export class RaftState {
   /** Proposals of this turn for the leader, and the number of the last message with such. */
   forwardBatch = new EntryBatch();
   forwardNumber = 0;
+  /** Messages with proposals that were sent last, oldest first: what a leader that hands over refuses is not lost. */
+  readonly sentForwards: SentForward[] = [];
+  sentForwardBytes = 0;
+  /** The term whose leader said that it hands over: nothing is forwarded to it, until then. -1: none. */
+  leaderLeavesTerm = -1;
+  leaderLeavesUntilMs = 0;
+  /** The term in which this member voted for whom the old leader had chosen: it will most probably lead. -1: none. */
+  successorTerm = -1;
+  /** The last term that this member led: what it knows of forwarded proposals is of that one. -1: none since the start. */
+  ledTerm = -1;
   /** Bytes forwarded since the last output. */
   forwardedBytes = 0;
   /** What the driver has against a change that consensus itself would make. */
@@ -181,6 +197,7 @@ export class RaftState {
   readsReady: ReadGroup[] = [];
   readsAborted: number[] = [];
   forwardsRefused: number[] = [];
+  forwardsReturned: EntryBatch[] = [];
   leaderChanged = false;
 
   constructor(options: RaftOptions) {

@@ -5,7 +5,7 @@ import { isInLease, learnCommitted, onTimeoutNow, onVoteReply, onVoteRequest } f
 import { onAppend, onHeartbeat, onSnapshot } from "./follower.ts";
 import * as kinds from "./message.ts";
 import type { RaftMessage } from "./message.ts";
-import { onForward, onForwardRefused } from "./proposals.ts";
+import { onForward, onForwardRefused, onLateForward } from "./proposals.ts";
 import { onReadIndex, onReadIndexReply } from "./reads.ts";
 import { onAppendReply, onHeartbeatReply } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
@@ -25,11 +25,14 @@ function isFromLeader(kind: number): boolean {
   return kind === kinds.MESSAGE_APPEND || kind === kinds.MESSAGE_HEARTBEAT || kind === kinds.MESSAGE_SNAPSHOT;
 }
 
-/** Of an older term only questions are answered, so that whoever asks learns the term (R20: or it stays stuck). */
+/** Of an older term only questions are answered, so that whoever asks learns the term (R20: or it stays stuck); and what was forwarded. */
 function onOlderTerm(state: RaftState, message: RaftMessage): void {
   if (isFromLeader(message.kind)) state.send(kinds.MESSAGE_HEARTBEAT_REPLY, sender(message));
   else if (message.kind === kinds.MESSAGE_PRE_VOTE || message.kind === kinds.MESSAGE_VOTE)
     onVoteRequest(state, message);
+  else if (message.kind === kinds.MESSAGE_FORWARD) onLateForward(state, message);
+  // That something was not appended stays true.
+  else if (message.kind === kinds.MESSAGE_FORWARD_REFUSED) onForwardRefused(state, message);
 }
 
 /** Takes a newer term over; returns whether the message is still to be looked at. */

@@ -257,6 +257,7 @@ export class TestNode {
     }
     for (const context of output.readsAborted) this.#observer.readAborted(this, context);
     for (const number of output.forwardsRefused) this.#event(`forward ${number} refused`);
+    for (const batch of output.forwardsReturned) this.#event(`${batch.count} proposals returned`);
     this.applicable = Math.max(this.applicable, output.applyIndex);
     const { sequence } = output;
     if (sequence !== 0 && this.autoSync) {
