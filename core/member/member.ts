@@ -456,8 +456,6 @@ export class Member {
     return this.housekeeping.startDefragmentation(done);
   }
 
-  // The turn.
-
   /** Works off all input of this turn. Throws on a fault of the disk and on a bug: the process must end then. */
   turn(): void {
     if (this.#fault !== undefined) throw this.#fault;
@@ -508,6 +506,7 @@ export class Member {
   }
 
   #pump(nowMs: number): void {
+    let hasSent = false;
     for (;;) {
       this.housekeeping.release();
       const output = this.raft.takeOutput(nowMs);
@@ -520,7 +519,8 @@ export class Member {
       }
       this.#send(output.messages);
       // The peers' disks work while ours does (thesis 10.2.1): the sync below may hold the loop.
-      if (output.messages.length > 0 && output.sequence !== 0) this.options.peers.flush();
+      hasSent ||= output.messages.length > 0;
+      if (hasSent && output.sequence !== 0) this.options.peers.flush();
       if (output.snapshot !== undefined) this.#install(output.snapshot);
       if (output.sequence !== 0) this.#persist(output);
       this.applicableIndex = Math.max(this.applicableIndex, output.applyIndex);

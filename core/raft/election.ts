@@ -10,6 +10,8 @@ import {
   MESSAGE_VOTE_REPLY,
   type RaftMessage,
 } from "./message.ts";
+import { isJoint } from "./configuration.ts";
+import type { Progress } from "./progress.ts";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate, resetElection } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 
@@ -67,9 +69,9 @@ export function onVoteRequest(state: RaftState, message: RaftMessage): void {
   if (message.term >= state.term && upToDate && mayVoteFor(state, from, message)) {
     if (preVote) yieldTo(state, from);
     else {
+      if (!id64Equal(state.vote, from)) state.persistence.hardStateDirty = true;
       state.vote = from;
       if (message.force) state.successorTerm = state.term;
-      state.persistence.hardStateDirty = true;
       resetElection(state);
     }
     return reply(state, message, false);
@@ -109,6 +111,34 @@ export function onVoteReply(state: RaftState, message: RaftMessage): void {
   if (member === undefined || member.vote !== 0) return;
   member.vote = message.reject ? -1 : 1;
   countVotes(state);
+}
+
+/**
+ * Whether the leader, which has just told the target to campaign, may give it its vote before it is asked. The target has everything that is
+ * in this log, nothing was added since (R29) and nobody waits for a commit here; it was heard a moment ago, and there is no change of the
+ * configuration that it may have to apply before it campaigns. Else the leader waits, to go on leading if nothing comes of it.
+ */
+export function mayVoteAhead(state: RaftState, target: Progress): boolean {
+  const { self, log, tracker } = state;
+  assert(target.match === log.lastIndex, "the target has everything");
+  if (state.commitIndex < log.lastIndex || self === undefined || !self.isVoter) return false;
+  if (target.state !== "replicate" || state.nowMs - target.contactMs >= 2 * state.heartbeatMs) return false;
+  if (log.firstUnappliedConfIndex !== 0 || isJoint(tracker.configuration)) return false;
+  return state.nowMs - state.configuredMs >= state.electionMs;
+}
+
+/** The old leader's vote is on its way while the target's own becomes durable: with three voters that is the election. */
+export function voteAhead(state: RaftState): void {
+  const target = state.transferTarget;
+  assert(
+    state.role === "leader" && target !== undefined && state.transferOrdered,
+    "the target was told to campaign",
+  );
+  const to: Id64 = { hi: target.hi, lo: target.lo };
+  becomeFollower(state, state.term + 1, ID64_ZERO);
+  state.vote = to;
+  // Nothing is forwarded before its own request comes: on another connection that would overtake the order, and end it by the newer term.
+  tellCommitted(state, state.send(MESSAGE_VOTE_REPLY, to));
 }
 
 /** The leader asks this member to take over: no pre-vote, and others ignore their lease (thesis 3.10). */

@@ -10,7 +10,7 @@ export function fingerprint(state: RaftState): string {
   let text = `${state.role} ${state.term} ${id64Hex(state.vote)} ${id64Hex(state.leader)} c${state.commitIndex} a${state.appliedIndex} `;
   text += `${state.forced}${state.leaseVoid}${state.orderedTerm} t${state.termFirstIndex} s${state.heartbeatSequence} `;
   text += `m${state.matchedIndex} k${state.ackedIndex}${state.ackOwed} n${state.snapshot?.index}/${state.snapshotSequence} `;
-  text += `x${state.transferTarget?.lo}${state.transferOrdered} `;
+  text += `x${state.transferTarget?.lo}${state.transferOrdered}${state.votesAhead} `;
   text += `p${persistence.durableIndex} ${persistence.handedIndex} ${persistence.batchCount} ${persistence.hardStateDurable} ${persistence.durableCommit} `;
   text += `r${state.readContexts.join()} ${state.pendingReads.map((group) => `${group.sequence}@${group.index}:${group.contexts.join()}+${group.remote.length}`).join()} `;
   text += `${state.sentReads.map((sent) => sent.number).join()} f${state.forwardNumber} `;

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { ADD_LEARNER, confChange, confChangeEntryType, encodeConfChange } from "./conf-change.ts";
 import * as kinds from "./message.ts";
+import { RaftMessage } from "./message.ts";
 import { type FlyingPacket, TestCluster } from "./testing-cluster.ts";
 import { testId } from "./testing-node.ts";
 
@@ -145,6 +146,53 @@ test("a refusal that arrives twice gives the proposals back once", () => {
   cluster.deliver(refusal, true);
   cluster.deliver(refusal);
   assert.equal(said.filter((text) => text === "3: 1 proposals returned").length, 1, said.join("\n"));
+});
+
+test("the leader's vote is on its way with the order to campaign, once everything is committed", () => {
+  const { cluster, said } = led();
+  cluster.advance(1000);
+  cluster.node(1).raft.transferLeader(testId(2));
+  cluster.node(1).pump(cluster.nowMs);
+  assert.deepEqual(
+    cluster.packets.map((packet) => packet.kind),
+    [kinds.MESSAGE_TIMEOUT_NOW, kinds.MESSAGE_VOTE_REPLY],
+  );
+  cluster.dropMatching((packet) => packet.to === 3);
+  cluster.deliverMatching(() => true);
+  assert.equal(cluster.node(2).raft.isLeader, true, said.join("\n"));
+  assert.equal(cluster.node(1).raft.isLeader, false);
+  // It votes in that term for nobody else.
+  const other = new RaftMessage();
+  Object.assign(other, { kind: kinds.MESSAGE_VOTE, toLo: 1, fromLo: 3, term: cluster.node(1).raft.term });
+  Object.assign(other, { index: 99, logTerm: cluster.node(1).raft.term, force: true });
+  cluster.node(1).raft.step(other, cluster.nowMs);
+  assert.deepEqual(cluster.node(1).raft.hardState.vote, testId(2));
+});
+
+test("the leader keeps its vote until it is asked while something is not committed, the target is silent, or a change is fresh", () => {
+  const keepsIt = (cluster: TestCluster): boolean => {
+    cluster.node(1).raft.transferLeader(testId(2));
+    cluster.node(1).pump(cluster.nowMs);
+    return cluster.node(1).raft.isTransferring;
+  };
+  const silent = led().cluster;
+  silent.advance(1000);
+  silent.isolate(2);
+  silent.advance(300);
+  assert.ok(keepsIt(silent), "silent");
+  const changed = led().cluster;
+  changed.advance(1000);
+  changed.change(1, [{ type: ADD_LEARNER, id: testId(4) }]);
+  changed.settle();
+  assert.ok(keepsIt(changed), "changed");
+  const uncommitted = led().cluster;
+  uncommitted.advance(1000);
+  uncommitted.node(1).autoSync = false;
+  uncommitted.isolate(3);
+  uncommitted.propose(1, "x");
+  uncommitted.deliverMatching(() => true);
+  uncommitted.deliverMatching((packet) => packet.to === 1);
+  assert.ok(keepsIt(uncommitted), "uncommitted");
 });
 
 test("a change of the configuration is refused and not given back: its caller decides anew", () => {

@@ -76,5 +76,6 @@ function startTransfer(state: RaftState, target: Progress): void {
 export function abortTransfer(state: RaftState): void {
   state.transferTarget = undefined;
   state.transferOrdered = false;
+  state.votesAhead = false;
   state.transferDeadlineMs = Infinity;
 }

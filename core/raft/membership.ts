@@ -28,6 +28,7 @@ export function checkChange(state: RaftState, change: ConfChange): Refusal {
 export function applyConfiguration(state: RaftState, configuration: ConfState): void {
   const before = state.tracker.members;
   setConfiguration(state, configuration);
+  state.configuredMs = state.nowMs;
   if (state.role === "leader") tellRemoved(state, before);
   if (state.role === "leader") onLeaderConfigured(state);
   else {

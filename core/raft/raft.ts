@@ -5,7 +5,7 @@ import { assert } from "../base/assert.ts";
 import { type Id64, id64Equal } from "../base/ids.ts";
 import { type ConfChange, confChangeEntryType, decodeConfChange, encodeConfChange } from "./conf-change.ts";
 import { assertConfiguration, type ConfState, changedConfiguration } from "./configuration.ts";
-import { campaign, countOwnVote, onLeaderDisconnected } from "./election.ts";
+import { campaign, countOwnVote, onLeaderDisconnected, voteAhead } from "./election.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { flushAck } from "./follower.ts";
 import { onLeaderDeadline, transferCandidate, transferLeader, transferRefusal } from "./leader.ts";
@@ -326,6 +326,7 @@ export class Raft {
     const output = this.#output;
     for (const message of output.messages) state.messagePool.push(message);
     output.clear();
+    if (state.votesAhead) voteAhead(state);
     flushReads(state);
     flushForwards(state);
     state.forwardedBytes = 0;

@@ -6,6 +6,7 @@ import { sendHeartbeat } from "./heartbeat.ts";
 import { MESSAGE_APPEND, MESSAGE_TIMEOUT_NOW, type RaftMessage } from "./message.ts";
 import type { Progress } from "./progress.ts";
 import { confirmReads } from "./reads.ts";
+import { mayVoteAhead } from "./election.ts";
 import { chooseSpared, isHeldBack } from "./sparing.ts";
 import type { RaftState } from "./state.ts";
 
@@ -56,6 +57,7 @@ export function replicate(state: RaftState): void {
   // The target has everything, and nothing is added meanwhile (R29).
   state.send(MESSAGE_TIMEOUT_NOW, target);
   state.transferOrdered = true;
+  state.votesAhead = mayVoteAhead(state, target);
 }
 
 /** One append, if the peer may get one; returns whether it is worth asking again. */

@@ -135,5 +135,6 @@ function clearLeaderState(state: RaftState): void {
   state.termFirstIndex = 0;
   state.transferTarget = undefined;
   state.transferOrdered = false;
+  state.votesAhead = false;
   state.transferDeadlineMs = Infinity;
 }

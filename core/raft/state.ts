@@ -151,6 +151,8 @@ export class RaftState {
   transferDeadlineMs = Infinity;
   /** The target was told to campaign. */
   transferOrdered = false;
+  /** The next output begins with this member's vote for the target. */
+  votesAhead = false;
 
   // Follower only.
   /** Our log equals the leader's up to here, as far as this term's appends showed. */
@@ -164,6 +166,9 @@ export class RaftState {
   /** A snapshot that is to be installed; `snapshotSequence` is its batch once handed over. */
   snapshot: SnapshotMeta | undefined = undefined;
   snapshotSequence = 0;
+
+  /** When the configuration changed last here; others may apply that later. */
+  configuredMs = -Infinity;
 
   // Reads and forwarded proposals.
   /** Reads since the last output. */

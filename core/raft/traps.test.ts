@@ -514,6 +514,7 @@ test("R29: a target that lags catches up first, and no proposal is taken meanwhi
 test("R29: a transfer to a member that does not answer ends after an election timeout", () => {
   const cluster = led();
   cluster.isolate(2);
+  cluster.advance(300);
   const { raft } = cluster.node(1);
   raft.transferLeader(testId(2));
   cluster.advance(1100);
