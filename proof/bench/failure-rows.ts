@@ -2,24 +2,30 @@
 
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { METHOD } from "../../core/wire/service.ts";
+import { type Acknowledged, gapOfMove } from "./ack-gaps.ts";
 import { etcdLike, prepare, type RowContext } from "./contenders.ts";
 import { Control } from "./control.ts";
 import type { Cluster } from "./launch.ts";
 import type { ProcessRow } from "./process-row.ts";
 import { openRpc } from "./rpc-client.ts";
-import { clockUs } from "./ticker.ts";
+import { clockUs, Ticker } from "./ticker.ts";
 
-/** Each member gets a put so often; no gap can be seen that is much shorter. */
-const PUT_EVERY_MS = 2;
+/**
+ * A put so often, to one member after the other: no gap can be seen that is shorter, and a store that is close to its capacity shows the load
+ * instead of the move. Node's timers, of whole milliseconds, would send in bursts with 2 ms and more between them.
+ */
+const PUT_EVERY_US = 667;
 const GIVE_UP_MS = 20_000;
 const SLOTS = 8192;
 
 /** Sends puts to some members all the time, and notes when those that were started after `sinceUs` are acknowledged. */
 class Prober {
   readonly #controls: Control[] = [];
-  readonly #timers: NodeJS.Timeout[] = [];
-  /** Start and end of every acknowledged put, in order of the ends. */
-  readonly acknowledged: { startUs: number; endUs: number }[] = [];
+  readonly #ticker = new Ticker({ precise: false, onTick: () => this.#onTick() });
+  #putCount = 0;
+  #dueUs = 0;
+  /** In order of the ends. */
+  readonly #acknowledged: Acknowledged[] = [];
 
   async start(endpoints: readonly string[], cluster: Cluster): Promise<void> {
     for (const endpoint of endpoints) {
@@ -30,17 +36,26 @@ class Prober {
         tls: cluster.tls,
         user: undefined,
       });
-      const control = new Control(rpc, SLOTS);
-      this.#controls.push(control);
-      this.#timers.push(setInterval(() => this.#put(control), PUT_EVERY_MS));
+      this.#controls.push(new Control(rpc, SLOTS));
     }
+    await this.#ticker.ready;
+    this.#dueUs = clockUs();
+    this.#onTick();
+  }
+
+  #onTick(): void {
+    const nowUs = clockUs();
+    for (; this.#dueUs <= nowUs; this.#dueUs += PUT_EVERY_US)
+      this.#put(this.#controls[this.#putCount++ % this.#controls.length]!);
+    this.#ticker.wakeAt(this.#dueUs);
   }
 
   #put(control: Control): void {
     const startUs = clockUs();
     const request = { key: encodeUtf8("probe"), value: encodeUtf8(String(startUs)) };
     control.call(METHOD.put, request, 10_000).then(
-      () => this.acknowledged.push({ startUs, endUs: clockUs() }),
+      ({ header }) =>
+        this.#acknowledged.push({ startUs, endUs: clockUs(), term: Number(header?.raft_term ?? 0) }),
       () => {},
     );
   }
@@ -48,7 +63,7 @@ class Prober {
   /** Milliseconds from `sinceUs` to the first acknowledgement of a put that was started after it. */
   async firstAfter(sinceUs: number): Promise<number> {
     for (;;) {
-      const found = this.acknowledged.find((one) => one.startUs > sinceUs);
+      const found = this.#acknowledged.find((one) => one.startUs > sinceUs);
       if (found) return (found.endUs - sinceUs) / 1000;
       if ((clockUs() - sinceUs) / 1000 > GIVE_UP_MS)
         throw new Error(`no put was acknowledged for ${GIVE_UP_MS} ms`);
@@ -56,24 +71,15 @@ class Prober {
     }
   }
 
-  /**
-   * The longest time without an acknowledgement that began between the two moments, milliseconds: what happens later is a
-   * hiccup like any other.
-   */
-  longestGap(sinceUs: number, untilUs: number): number {
-    let lastUs = sinceUs;
-    let longestUs = 0;
-    for (const one of this.acknowledged) {
-      if (one.endUs < sinceUs) continue;
-      longestUs = Math.max(longestUs, one.endUs - lastUs);
-      lastUs = one.endUs;
-      if (lastUs > untilUs) break;
-    }
-    return longestUs / 1000;
+  /** Milliseconds without an acknowledgement around a move of leadership that was asked for at `sinceUs`. */
+  gapOfMove(sinceUs: number): number {
+    const gapUs = gapOfMove(this.#acknowledged, sinceUs);
+    if (gapUs === undefined) throw new Error("no put was acknowledged by the new leader");
+    return gapUs / 1000;
   }
 
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    await this.#ticker.stop();
     for (const control of this.#controls) await control.close();
   }
 }
@@ -185,9 +191,8 @@ async function moveGap(cluster: Cluster): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 300));
     const sinceUs = clockUs();
     await control.call(METHOD.moveLeader, { targetID: targetId });
-    const movedUs = clockUs();
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    return prober.longestGap(sinceUs, movedUs);
+    return prober.gapOfMove(sinceUs);
   } finally {
     await prober.stop();
     await target.close();
