@@ -17,6 +17,7 @@ import { CallCounters } from "../../core/grpc/call-counters.ts";
 import type { ServerHandler } from "../../core/grpc/server-handler.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
+import { collectLess } from "../../io/collect-less.ts";
 import { systemClock } from "../../io/clock.ts";
 import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
 import type { PeerTls } from "../../io/net/peer-tls.ts";
@@ -61,6 +62,8 @@ export async function runServer(
     log.error(error instanceof DiskError ? describeDiskError(error) : error.message);
     return 1;
   }
+  // Not before: what a start leaves behind is to be collected as it arises.
+  collectLess();
   if (options.announce === true) announce(config, io);
   const end = await Promise.race([signal(), server.ended]);
   await server.stop();
