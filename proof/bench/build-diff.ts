@@ -8,7 +8,7 @@ import type { CompareOptions, Contender, RowContext } from "./contenders.ts";
 import { type DiffLine, diffResults } from "./diff.ts";
 import { NO_TLS } from "./launch.ts";
 import { LOAD_ROWS, loadGroups, type LoadRow, runLoadGroup } from "./load-rows.ts";
-import { assertWritable, parseFlags, UsageError } from "./options.ts";
+import { assertWritable, parseFlags, runDirectory, UsageError } from "./options.ts";
 import { isInMemory } from "./probes.ts";
 import type { RunResult } from "./result.ts";
 import { parseCount } from "./units.ts";
@@ -88,7 +88,7 @@ export function parseDiff(argv: readonly string[]): DiffOptions {
     rounds: count("rounds", ROUNDS_DEFAULT),
     sliceSeconds: count("slice", SLICE_SECONDS_DEFAULT),
     seed: count("seed", 1),
-    directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
+    directory: runDirectory(read("dir")),
     savePrefix,
     ...shared,
   };

@@ -108,6 +108,9 @@ test("compare P0: a store that goes away keeps what it had, and the others go on
   const ours = await store();
   // The warm-up, two slices of 2,000 without the last ten, and no third.
   const theirs = await store(WARM_UP_PUTS + 3990);
+  const ofSomebody = path.join(folder, "data", "of-somebody");
+  fs.mkdirSync(path.dirname(ofSomebody), { recursive: true });
+  fs.writeFileSync(ofSomebody, "");
   const { status, result, err } = await compare(
     ...["--rows", "P0", "--keys", "6000", "--rival", "etcd"],
     ...["--endpoints", ours.address, "--rival-endpoints", theirs.address],
@@ -120,6 +123,7 @@ test("compare P0: a store that goes away keeps what it had, and the others go on
   assert.match(row.notes.join("\n"), /etcd: keys 4000 to 6000 are missing/);
   assert.match(row.notes.join("\n"), /etcd: 10 errors/);
   assert.equal(ours.fake.puts, WARM_UP_PUTS + 6000);
+  assert.deepEqual(fs.readdirSync(path.dirname(ofSomebody)), ["of-somebody"], "what is not the run's stays");
 });
 
 test("compare P0: when its minutes are over it ends with fewer keys, and says how many", async () => {

@@ -21,7 +21,15 @@ import {
   measureLimits,
   runLoadGroup,
 } from "./load-rows.ts";
-import { assertWritable, ENDPOINT_FLAGS, parseEndpoints, parseFlags, tlsOf, UsageError } from "./options.ts";
+import {
+  assertWritable,
+  ENDPOINT_FLAGS,
+  parseEndpoints,
+  parseFlags,
+  runDirectory,
+  tlsOf,
+  UsageError,
+} from "./options.ts";
 import { type ProcessRow, processFigures, Values } from "./process-row.ts";
 import { PROCESS_ROWS } from "./process-rows.ts";
 import { isInMemory } from "./probes.ts";
@@ -158,7 +166,7 @@ export function parseCompare(argv: readonly string[]): CompareOptions {
     keys: read("keys") === undefined ? undefined : positive("keys"),
     minutes: read("minutes") === undefined ? undefined : positive("minutes"),
     seed: number("seed", 1),
-    directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
+    directory: runDirectory(read("dir")),
     json: read("write-out") === "json",
     reportFile: read("report"),
     pictureFile: read("picture"),

@@ -1,7 +1,6 @@
 // `holdfast bench growth --of keys`: how the cost of an operation grows with something, as an exponent with its
 // interval, and whether that is faster than it should be. (Big-O, measured.)
 
-import * as path from "node:path";
 import { Prng } from "../../core/base/prng.ts";
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { METHOD } from "../../core/wire/service.ts";
@@ -13,6 +12,7 @@ import {
   parseFlags,
   parseRun,
   type RunOptions,
+  runDirectory,
   UsageError,
 } from "./options.ts";
 import { prefixEnd } from "./range-workload.ts";
@@ -179,7 +179,7 @@ export function parseGrowth(argv: readonly string[]): GrowthOptions {
     steps: read("steps")?.split(",").map(parseStep) ?? PLANS[of].steps,
     flags: [...flags, "--duration", read("duration") ?? "5s", "--quiet"],
     starts,
-    directory: path.resolve(read("dir") ?? `holdfast-bench-${process.pid}.data`),
+    directory: runDirectory(read("dir")),
     allocations: values["no-allocations"] !== true,
     json: read("write-out") === "json",
     reportFile: read("report"),

@@ -56,7 +56,7 @@ const COMPARE = `Usage: holdfast bench compare [flags]        us and our rivals 
   --keys N --seed N               keys of the rows that ask for a million;  of all choices
   --minutes N                     P0 ends by then with fewer keys, and says how many; else about 70 min for 1,000,000 keys
   --zookeeper-client light|npm    our client, as cheap as the one that etcd gets, or the npm package's
-  --dir D                         where data goes (a folder here, removed at the end)
+  --dir D                         where data goes (in a folder of its own, removed at the end)
   --ours COMMAND                  another build of ours, as 'node dist/holdfast.js server'
   --ours-endpoints H:P,…          us, running already (--endpoints is the same);  --rival-endpoints H:P,…  the one rival
   --cacert F --cert F --key F --insecure-skip-tls-verify     of endpoints that are given

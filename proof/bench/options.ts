@@ -380,6 +380,11 @@ function isPoint(options: RunOptions): boolean {
   return workload === "put" || workload === "mixed" || (workload === "range" && rangeMode === "single");
 }
 
+/** Where the data of stores goes that are started: a folder of this run's own in `--dir`, because all of it is removed at the end. */
+export function runDirectory(parent = "."): string {
+  return path.resolve(parent, `holdfast-bench-${process.pid}.data`);
+}
+
 /** A run of an hour must not end with a report that cannot be written. */
 export function assertWritable(file: string): void {
   try {
