@@ -35,7 +35,8 @@ test(
   async () => {
     const members = await make(3);
     await startAll(members);
-    const client = members.client(0, 1);
+    // One member: another one of a cluster this young may check an address before it has applied the removal.
+    const client = members.client(0);
     closers.push(async () => client.close());
     await client.kv.put("key", "value");
     await members.stop(2);

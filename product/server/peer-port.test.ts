@@ -40,7 +40,8 @@ test(
     const members = await make(3, "https");
     await Promise.all([0, 1, 2].map((index) => members.start(index, ...MUTUAL)));
     await members.ready(0, 1, 2);
-    const client = members.client(0, 1);
+    // One member: another one of a cluster this young may check an address before it has applied the removal.
+    const client = members.client(0);
     closers.push(async () => client.close());
     await client.kv.put("key", "value");
     await members.stop(2);

@@ -174,9 +174,9 @@ function countAll(nowMs: number): void {
     patches: [
       {
         file: "io/net/server-socket.ts",
-        find: "    connection.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), 0, chunk.length);",
-        replace: `    const copy = [...chunk].map((byte) => byte & 0xff);
-    connection.receive(Uint8Array.from(copy), 0, chunk.length);`,
+        find: "    connection.receive(bytes, 0, end);",
+        replace: `    const copy = [...bytes.subarray(0, end)].map((byte) => byte & 0xff);
+    connection.receive(Uint8Array.from(copy), 0, end);`,
       },
     ],
   },
