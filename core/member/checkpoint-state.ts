@@ -105,20 +105,45 @@ export function pointToData(disk: Disk, pointer: DataPointer): void {
 }
 
 /** The state of the checkpoint in this directory, or that of a member that has none. The leases go into `lessor`. */
-export function loadState(options: MemberOptions, directory: string, lessor: Lessor): CheckpointState {
-  return loadAtOnce(stateSteps(options, { directory, lessor, isArriving: false }));
+export function loadState(
+  options: MemberOptions,
+  from: { readonly directory: string; readonly lessor: Lessor; readonly whileReading: WhileReading },
+): CheckpointState {
+  const { directory, lessor, whileReading } = from;
+  return loadAtOnce(
+    stateSteps(options, {
+      directory,
+      lessor,
+      isArriving: false,
+      whileReading: (extra) => whileReading(splitExtra(extra, directory).json),
+    }),
+  );
+}
+
+/** What a start does while another thread reads segments. Not called without a checkpoint. */
+type WhileReading = (place: LogPlace) => void;
+
+/** The last entry that a checkpoint covers; 0, 0 without one. */
+export interface LogPlace {
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
 }
 
 /** The same in steps; the checkpoint may be arriving meanwhile (load-records.ts). */
 export function* stateSteps(
   options: MemberOptions,
-  from: { readonly directory: string; readonly lessor: Lessor; readonly isArriving: boolean },
+  from: {
+    readonly directory: string;
+    readonly lessor: Lessor;
+    readonly isArriving: boolean;
+    readonly whileReading?: (extra: Uint8Array) => void;
+  },
 ): LoadSteps<CheckpointState> {
-  const { directory, lessor, isArriving } = from;
+  const { directory, lessor, ...how } = from;
   const hashSeed = options.prng.uint32();
   const { disk, limits } = options;
   const { supersededBytesMax } = limits;
-  const loaded = yield* checkpointSteps({ disk, directory, hashSeed, supersededBytesMax, isArriving });
+  const loaded = yield* checkpointSteps({ disk, directory, hashSeed, supersededBytesMax, ...how });
   if (loaded === undefined) {
     return {
       store: new Store({

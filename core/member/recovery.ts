@@ -27,7 +27,9 @@ import { Wal, type WalOptions } from "../wal/wal.ts";
 import {
   type CheckpointState,
   DATA_DIRECTORY_PREFIX,
+  type DataPointer,
   loadState,
+  type LogPlace,
   readDataPointer,
 } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
@@ -80,8 +82,16 @@ export function openMember(options: MemberOptions): Member {
   const bootCounter = nextBoot(disk, isFirstStart);
   const lessor = makeLessor(options);
   const pointer = readDataPointer(disk);
-  const state = loadState(options, pointer.directory, lessor);
-  const { raft, wal } = openLog(options, { state, bootCounter, isFirstStart, ...pointer });
+  const found: { log?: FoundLog } = {};
+  const state = loadState(options, {
+    directory: pointer.directory,
+    lessor,
+    // Both keep a processor busy, and neither needs the other: the log is read here while a second thread reads segments.
+    whileReading: (place) => (found.log = readLog(options, pointer, place)),
+  });
+  const { recovery, log } = found.log ?? readLog(options, pointer, { appliedIndex: 0, appliedTerm: 0 });
+  const { directory } = pointer;
+  const { raft, wal } = openLog(options, { state, bootCounter, isFirstStart, directory, recovery, log });
   if (isFirstStart) writeIdentity(options);
   const { store, membership, alarms, clusterVersion, appliedIndex, appliedTerm } = state;
   return new Member(options, {
@@ -117,31 +127,42 @@ interface LogStart {
   readonly state: CheckpointState;
   readonly bootCounter: number;
   readonly isFirstStart: boolean;
-  readonly receivedIndex: number;
   /** Of the checkpoint. */
   readonly directory: string;
+  readonly recovery: Recovery | undefined;
+  readonly log: RaftLog;
+}
+
+interface FoundLog {
+  /** Undefined when there is no log. */
+  readonly recovery: Recovery | undefined;
+  readonly log: RaftLog;
+}
+
+/** The log behind a checkpoint. */
+function readLog(options: MemberOptions, pointer: DataPointer, place: LogPlace): FoundLog {
+  const recovery = recoverWal({
+    disk: options.disk,
+    directory: WAL_DIRECTORY,
+    checkpointIndex: place.appliedIndex,
+    checkpointFile: `${pointer.directory}/${MANIFEST_NAME}`,
+    // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
+    mayEndBefore: pointer.receivedIndex === place.appliedIndex,
+  });
+  return { recovery, log: restoredLog(options, place, recovery) };
 }
 
 function openLog(
   options: MemberOptions,
-  { state, bootCounter, isFirstStart, receivedIndex, directory }: LogStart,
+  { state, bootCounter, isFirstStart, directory, recovery, log }: LogStart,
 ): { raft: Raft; wal: Wal } {
   const { disk, limits, clock } = options;
-  const recovery = recoverWal({
-    disk,
-    directory: WAL_DIRECTORY,
-    checkpointIndex: state.appliedIndex,
-    checkpointFile: `${directory}/${MANIFEST_NAME}`,
-    // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
-    mayEndBefore: receivedIndex === state.appliedIndex,
-  });
   if (isFirstStart) checkIsNew(state, recovery);
   checkRecovery(options, recovery, isFirstStart);
   checkCheckpointIsThere(directory, state.appliedIndex, recovery?.markers ?? []);
   const walOptions = { disk, directory: WAL_DIRECTORY, segmentSizeBytes: limits.walSegmentSizeBytes, clock };
   const wal = recovery === undefined ? createWal(options, walOptions) : Wal.resume(walOptions, recovery);
   if (wal.lastIndex < state.appliedIndex) markReceived(wal, state);
-  const log = restoredLog(options, state, recovery);
   const confState = state.confState ?? EMPTY_CONF_STATE;
   const { appliedIndex } = state;
   let hardState = hardStateOf(recovery, state);
@@ -262,19 +283,15 @@ function createWal(options: MemberOptions, walOptions: WalOptions): Wal {
   });
 }
 
-function restoredLog(
-  options: MemberOptions,
-  state: CheckpointState,
-  recovery: Recovery | undefined,
-): RaftLog {
+function restoredLog(options: MemberOptions, place: LogPlace, recovery: Recovery | undefined): RaftLog {
   const log = new RaftLog({
     arenaBytes: options.limits.raftArenaBytes,
-    compactedIndex: state.appliedIndex,
-    compactedTerm: state.appliedTerm,
+    compactedIndex: place.appliedIndex,
+    compactedTerm: place.appliedTerm,
   });
   if (recovery === undefined) return log;
   const { entries } = recovery;
-  for (let index = state.appliedIndex + 1; index <= entries.lastIndex; index++) {
+  for (let index = place.appliedIndex + 1; index <= entries.lastIndex; index++) {
     // What a received snapshot replaced: terms never fall in a log, so these are not its continuation.
     if (entries.term(index) < log.lastTerm) break;
     log.append(

@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly supersededBytesMax: number;
   /** The files are still being written, by somebody who drives the steps: none is touched before a step has asked for it. */
   readonly isArriving?: boolean;
+  /** Called once when the manifest's head is read and segments are being read ahead, so that the caller's own work goes on beside. */
+  readonly whileReading?: (extra: Uint8Array) => void;
 }
 
 export interface LoadedCheckpoint {

@@ -64,6 +64,7 @@ export class RecordLoader {
   readonly #manifest: Manifest;
   readonly #cooling: Cooling;
   readonly #isArriving: boolean;
+  readonly #whileReading: ((extra: Uint8Array) => void) | undefined;
   /** By slot, until it is read. */
   readonly #entries = new Map<number, SegmentEntry>();
   /** Of all segments. */
@@ -89,6 +90,7 @@ export class RecordLoader {
       readonly directory: string;
       readonly supersededBytesMax: number;
       readonly isArriving?: boolean;
+      readonly whileReading?: (extra: Uint8Array) => void;
     },
     store: Store,
     manifest: Manifest,
@@ -98,6 +100,7 @@ export class RecordLoader {
     this.#manifest = manifest;
     this.#cooling = new Cooling(store, options.supersededBytesMax);
     this.#isArriving = options.isArriving ?? false;
+    this.#whileReading = options.whileReading;
   }
 
   *load(): LoadSteps<void> {
@@ -121,6 +124,7 @@ export class RecordLoader {
       this.#firstRef = revisions.first(revision);
     // What has not arrived cannot be read ahead.
     if (!this.#isArriving) this.#files.expect(this.#inOrderOfWalks());
+    this.#whileReading?.(head.extra);
     const ids = reader.lastDifferences();
     this.#checkIds(ids);
     keys.idCount = head.idCount;
