@@ -68,6 +68,8 @@ export interface Disk {
    * within this call. Until then nobody can tell which of the names are there. Such operations end in order.
    */
   changeNames(directory: string, changes: readonly NameChange[], done: DiskDone): void;
+  /** Says that many files will be read ahead in a moment: what takes its time to get ready may begin. */
+  prepareReadAhead(): void;
   /**
    * Begins to read files, from their starts and in this order, beside whatever the caller does; `undefined` when it would gain
    * nothing. It is an offer: what cannot be read as asked is left to the caller, who reads the file itself and finds out why.

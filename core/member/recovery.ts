@@ -89,7 +89,7 @@ export function openMember(options: MemberOptions): Member {
     // Both keep a processor busy, and neither needs the other: the log is read here while a second thread reads segments.
     whileReading: (place) => (found.log = readLog(options, pointer, place)),
   });
-  const { recovery, log } = found.log ?? readLog(options, pointer, { appliedIndex: 0, appliedTerm: 0 });
+  const { recovery, log } = found.log ?? readLog(options, pointer, state);
   const { directory } = pointer;
   const { raft, wal } = openLog(options, { state, bootCounter, isFirstStart, directory, recovery, log });
   if (isFirstStart) writeIdentity(options);

@@ -237,6 +237,34 @@ test("member starts on what a power loss leaves before any call to its disk, wit
   context.diagnostic(`seed ${SEED}: ${last} calls`);
 });
 
+test("member reads its log when others have begun to read segments, and before it waits for the first of them", () => {
+  const past = live(Number.POSITIVE_INFINITY);
+  const calls: string[] = [];
+  const again = new Life((clock) => noting(onClock(past.disk, clock), calls), 2);
+  assert.deepEqual(again.keys().sort(), [...past.acknowledged].sort());
+  const order = calls.filter((call, i) => call !== calls[i - 1]).slice(0, 3);
+  assert.deepEqual(order, ["read ahead", "log", "take"]);
+});
+
+/** The same disk, which notes what a start reads. */
+function noting(disk: SimulatedDisk, calls: string[]): SimulatedDisk {
+  const { readAhead, open } = disk;
+  disk.readAhead = (files) => {
+    calls.push("read ahead");
+    const ahead = readAhead.call(disk, files);
+    const take = (index: number): ReturnType<typeof ahead.take> => {
+      calls.push("take");
+      return ahead.take(index);
+    };
+    return { take, close: () => ahead.close() };
+  };
+  disk.open = (path, lane) => {
+    if (path.endsWith(".wal")) calls.push("log");
+    return open.call(disk, path, lane);
+  };
+  return disk;
+}
+
 test("member starts after a power loss before any call of a start", () => {
   const whole = live(Number.POSITIVE_INFINITY);
   // Before the checkpoint, within it, behind it; and a first start that was cut short.

@@ -22,6 +22,9 @@ import { Store } from "./store.ts";
 const UNIT_SHIFT_MIN = 7;
 const UNIT_SHIFT_MAX = 27;
 
+/** A second thread takes longer to start than a smaller manifest to be read, and has little to do behind it. */
+const PREPARE_BYTES_MIN = 256 * 1024;
+
 export interface LoadOptions {
   readonly disk: Disk;
   readonly directory: string;
@@ -54,7 +57,7 @@ export function* checkpointSteps(options: LoadOptions): LoadSteps<LoadedCheckpoi
     yield* removeUnnamed(options, new Set());
     return undefined;
   }
-  const stream = readManifest(disk, path);
+  const stream = readManifest(options, path);
   const reader = new StreamReader(stream, path);
   const head = readHead(reader, path);
   const files = { disk, directory };
@@ -105,10 +108,11 @@ function readHead(reader: StreamReader, file: string): Head {
 }
 
 /** The manifest's stream, out of its verified blocks. */
-function readManifest(disk: Disk, path: string): Uint8Array {
+function readManifest({ disk, isArriving }: LoadOptions, path: string): Uint8Array {
   const file = disk.open(path, "bulk");
   try {
     const size = file.sizeBytes();
+    if (size >= PREPARE_BYTES_MIN && isArriving !== true) disk.prepareReadAhead();
     const bytes = new Uint8Array(size);
     if (file.read(bytes, 0, size, 0) !== size)
       throw damagedCheckpoint(path, 0, "the manifest cannot be read whole");

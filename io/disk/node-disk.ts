@@ -4,6 +4,7 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
+import type { Worker } from "node:worker_threads";
 import { assert } from "../../core/base/assert.ts";
 import type {
   Disk,
@@ -19,7 +20,7 @@ import { BulkLane } from "./bulk-lane.ts";
 import { diskError } from "./disk-error.ts";
 import { attempt, PlainFile, writeAll } from "./plain-file.ts";
 import { NameLane, PoolLane } from "./pool-lane.ts";
-import { startReadAhead } from "./read-ahead.ts";
+import { startReadAhead, startReader } from "./read-ahead.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -40,6 +41,8 @@ export class NodeDisk implements Disk {
   readonly #bulk: BulkLane;
   readonly #lanes = { log: new PoolLane(), side: new PoolLane() };
   readonly #names: NameLane;
+  /** Started, and not in use yet. */
+  #reader: Worker | undefined = undefined;
   /** What files are filled from, in memory that the worker shares. */
   #zeros: Uint8Array | undefined = undefined;
 
@@ -121,14 +124,22 @@ export class NodeDisk implements Disk {
     }
   }
 
+  prepareReadAhead(): void {
+    this.#reader ??= startReader();
+  }
+
   readAhead(files: readonly FileAhead[]): ReadAhead | undefined {
-    return startReadAhead(this.#root, files);
+    const reader = this.#reader;
+    this.#reader = undefined;
+    return startReadAhead(this.#root, files, reader);
   }
 
   /** Lets what is under way end, ends the worker, and gives the probe file back. Files must be closed. */
   async close(): Promise<void> {
     await this.settled();
     this.#memory?.close();
+    // Of a load that found damage before it came to the segments.
+    await this.#reader?.terminate();
     await this.#bulk.close();
   }
 

@@ -12,7 +12,15 @@ import { CheckpointError } from "../../core/mvcc/checkpoint-format.ts";
 import { loadCheckpoint } from "../../core/mvcc/load-checkpoint.ts";
 import { bytes, TestBench } from "../../core/mvcc/test-bench.ts";
 import { NodeDisk } from "./node-disk.ts";
-import { CLAIMED, FILES_AHEAD, FIRST_FILE, FREE, SharedReading, startReadAhead } from "./read-ahead.ts";
+import {
+  CLAIMED,
+  FILES_AHEAD,
+  FIRST_FILE,
+  FREE,
+  SharedReading,
+  startReader,
+  startReadAhead,
+} from "./read-ahead.ts";
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-read-ahead-"));
 after(() => fs.rmSync(root, { recursive: true, force: true }));
@@ -54,7 +62,7 @@ test("files come with their contents and checksums, whichever thread has read th
 });
 
 test("the worker reads so many files ahead, and waits until the first of them is taken", () => {
-  const ahead = new SharedReading(root, someFiles("bound"));
+  const ahead = new SharedReading(root, someFiles("bound"), startReader()!);
   const { state } = ahead;
   const waitFor = (index: number): void => {
     for (const before of [FREE, CLAIMED])
@@ -86,6 +94,20 @@ test("a file that is missing or too short is left to the caller, those behind it
     else checkContent(ahead, i);
   }
   ahead.close();
+});
+
+test("a reader that was prepared ends, whether or not files follow", async () => {
+  for (const count of [FILE_COUNT, 2]) {
+    const reader = startReader()!;
+    const ended = new Promise((resolve) => reader.once("exit", resolve));
+    const files = someFiles(`prepared ${count}`).slice(0, count);
+    const ahead = startReadAhead(root, files, reader);
+    assert.equal(ahead === undefined, count === 2);
+    if (ahead !== undefined) for (let i = 0; i < count; i++) checkContent(ahead, i);
+    ahead?.close();
+    reader.ref();
+    await ended;
+  }
 });
 
 test("a few files are not worth a thread", () => {

@@ -46,9 +46,27 @@ export interface ReadAheadReply {
   readonly content: ContentAhead | undefined;
 }
 
-export function startReadAhead(root: string, files: readonly FileAhead[]): ReadAhead | undefined {
-  if (files.length < FILE_COUNT_MIN || os.availableParallelism() < 2) return undefined;
-  return new SharedReading(root, files);
+/** A worker that waits for its task. It takes some 50 ms until it can begin. */
+export function startReader(): Worker | undefined {
+  if (os.availableParallelism() < 2) return undefined;
+  const worker = new Worker(workerUrl("io/disk/read-ahead.worker.ts"));
+  worker.unref();
+  // What it has not claimed is read by the main thread, and what it has claimed is waited for only so long.
+  worker.on("error", () => {});
+  return worker;
+}
+
+/** `prepared` is a reader that was started before; it is used, or ended. */
+export function startReadAhead(
+  root: string,
+  files: readonly FileAhead[],
+  prepared?: Worker,
+): ReadAhead | undefined {
+  const isWorthIt = files.length >= FILE_COUNT_MIN;
+  const worker = isWorthIt ? (prepared ?? startReader()) : undefined;
+  // It may have ended by itself.
+  if (worker === undefined) prepared?.terminate().catch(() => {});
+  return worker === undefined ? undefined : new SharedReading(root, files, worker);
 }
 
 /** A file's content, read with calls of the system that block; `undefined` when anything is not as it should be. */
@@ -76,20 +94,14 @@ export class SharedReading implements ReadAhead {
   /** By index: what was read and is not taken yet. */
   readonly #contents = new Map<number, ContentAhead | undefined>();
 
-  constructor(root: string, files: readonly FileAhead[]) {
+  constructor(root: string, files: readonly FileAhead[], worker: Worker) {
     this.#root = root;
     this.#files = files;
     this.state = new Int32Array(new SharedArrayBuffer((FIRST_FILE + files.length) * 4));
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const task: ReadAheadTask = { root, files, state: this.state, port: port2 };
-    const worker = new Worker(workerUrl("io/disk/read-ahead.worker.ts"), {
-      workerData: task,
-      transferList: [port2],
-    });
-    worker.unref();
-    // What it has not claimed is read here, and what it has claimed is waited for only so long.
-    worker.on("error", () => {});
+    worker.postMessage(task, [port2]);
   }
 
   take(index: number): ContentAhead | undefined {

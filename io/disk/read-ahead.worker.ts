@@ -1,6 +1,6 @@
-// The worker that reads files ahead (read-ahead.ts): it ends by itself when there is nothing more to read, or nobody wants it.
+// The worker that reads files ahead (read-ahead.ts): it waits for its task, and ends by itself when there is nothing more to read, or nobody wants it.
 
-import { workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import {
   CLAIMED,
   CLOSED,
@@ -14,10 +14,8 @@ import {
   WANTED,
 } from "./read-ahead.ts";
 
-const { root, files, state, port } = workerData as ReadAheadTask;
-
 /** Waits until file `index` may be read; false when nothing is wanted any more. */
-function isWanted(index: number): boolean {
+function isWanted(state: Int32Array, index: number): boolean {
   for (;;) {
     const wanted = Atomics.load(state, WANTED);
     if (wanted === CLOSED) return false;
@@ -26,12 +24,20 @@ function isWanted(index: number): boolean {
   }
 }
 
-for (let index = 0; index < files.length && isWanted(index); index++) {
-  const word = FIRST_FILE + index;
-  if (Atomics.compareExchange(state, word, FREE, CLAIMED) !== FREE) continue;
-  const content = readAheadFile(root, files[index]!);
-  const reply: ReadAheadReply = { index, content };
-  port.postMessage(reply, content === undefined ? [] : [content.buffer, content.sums.buffer as ArrayBuffer]);
-  Atomics.store(state, word, READY);
-  Atomics.notify(state, word);
+function readAll({ root, files, state, port }: ReadAheadTask): void {
+  for (let index = 0; index < files.length && isWanted(state, index); index++) {
+    const word = FIRST_FILE + index;
+    if (Atomics.compareExchange(state, word, FREE, CLAIMED) !== FREE) continue;
+    const content = readAheadFile(root, files[index]!);
+    const reply: ReadAheadReply = { index, content };
+    port.postMessage(
+      reply,
+      content === undefined ? [] : [content.buffer, content.sums.buffer as ArrayBuffer],
+    );
+    Atomics.store(state, word, READY);
+    Atomics.notify(state, word);
+  }
 }
+
+// Without a listener nothing keeps the thread alive.
+parentPort!.once("message", readAll);

@@ -172,6 +172,8 @@ export class SimulatedDisk implements Disk {
   }
 
   /** Every second file is left to the caller, so that both ways are taken. */
+  prepareReadAhead(): void {}
+
   readAhead(files: readonly FileAhead[]): ReadAhead {
     this.#alive();
     const take = (index: number): ContentAhead | undefined => {
