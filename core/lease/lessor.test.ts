@@ -177,6 +177,18 @@ test("remainders are taken every 60 s of leases that were not renewed meanwhile,
   assert.deepEqual(checkpointed(lessor, 60_500 + 60_000), new Map([[2, 200]]));
 });
 
+// Seed 501444 of the simulator: an extension makes a lease look as if it were renewed in the future.
+test("a hand-over carries what is left of leases that nobody renews, also after rounds that follow each other quickly", () => {
+  const lessor = primary(0, { checkpointMs: 300 });
+  lessor.grant(0, 1, 10, 0);
+  lessor.demote();
+  lessor.promote(1000, EXTENSION_MS);
+  assert.deepEqual(checkpointed(lessor, 1300), new Map([[1, 11]]));
+  lessor.applyCheckpoint(0, 1, 11);
+  lessor.beginHandOver();
+  assert.deepEqual(checkpointed(lessor, 4000), new Map([[1, 8]]));
+});
+
 test("a hand-over carries what was not renewed in time, also of short leases", () => {
   const lessor = primary();
   lessor.grant(0, 1, 10, 0);

@@ -408,8 +408,9 @@ export class Lessor implements LeaseHooks {
     const ttlMs = this.table.ttlSeconds(slot) * 1000;
     const renewedMs = this.table.expiryMs(slot) - ttlMs;
     if (renewedMs <= this.#roundPreviousMs) return true;
-    // At a hand-over also later ones, but not those of clients that renew in time (a third of the TTL).
-    return handOver && nowMs - renewedMs >= ttlMs / 2;
+    // At a hand-over also later ones, but not those of clients that renew in time (a third of the TTL). What has a remainder in the log was
+    // not renewed since: after a promotion its end lies an extension beyond its TTL, which looks like a renewal to come.
+    return handOver && (this.table.remainderSeconds(slot) > 0 || nowMs - renewedMs >= ttlMs / 2);
   }
 
   #checkpoint(slot: number, nowMs: number, out: LeaseIds): void {
