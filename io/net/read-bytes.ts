@@ -41,7 +41,6 @@ function takeOver(socket: net.Socket, onBytes: (bytes: Uint8Array, end: number) 
   // False would stop reading.
   fields[callback] = (count: number) => {
     onBytes(shared, count);
-    shared.fill(0xa5, 0, count);
     return true;
   };
   handle.useUserBuffer(shared);
