@@ -17,6 +17,12 @@ function led(): { cluster: TestCluster; said: string[] } {
   return { cluster, said };
 }
 
+/** Node 1 wants node 2 to lead; what it says is on its way. */
+function handOver(cluster: TestCluster): void {
+  cluster.node(1).raft.transferLeader(testId(2));
+  cluster.node(1).pump(cluster.nowMs);
+}
+
 const isForward = (packet: FlyingPacket): boolean => packet.kind === kinds.MESSAGE_FORWARD;
 const isRefusal = (packet: FlyingPacket): boolean => packet.kind === kinds.MESSAGE_FORWARD_REFUSED;
 
@@ -28,8 +34,7 @@ function countOf(cluster: TestCluster, data: string): number {
 test("what reaches a leader that hands over comes back, and nothing more is sent to it", () => {
   const { cluster, said } = led();
   cluster.isolate(2);
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.propose(3, "x");
   cluster.settle();
   assert.ok(said.includes("3: 1 proposals returned"), said.join("\n"));
@@ -47,8 +52,7 @@ test("what reaches a leader that hands over comes back, and nothing more is sent
 
 test("proposals travel behind the vote for whom the leader chose, and do not wait for its first append", () => {
   const { cluster, said } = led();
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_TIMEOUT_NOW);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_VOTE && packet.to === 3);
   assert.ok(cluster.propose(3, "x") > 0, "it has voted and knows of no leader yet");
@@ -64,8 +68,7 @@ test("proposals travel behind the vote for whom the leader chose, and do not wai
 
 test("a candidate that does not lead yet sends proposals back, and takes none of them later", () => {
   const { cluster, said } = led();
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_TIMEOUT_NOW);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_VOTE && packet.to === 3);
   cluster.propose(3, "x");
@@ -87,8 +90,7 @@ test("a candidate that does not lead yet sends proposals back, and takes none of
 
 test("who has waited for the chosen candidate in vain sends it nothing", () => {
   const { cluster } = led();
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_TIMEOUT_NOW);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_VOTE && packet.to === 3);
   const { raft } = cluster.node(3);
@@ -109,8 +111,7 @@ test("what reaches a leader after it has voted for another comes back, unless it
   cluster.propose(3, "late");
   const late = cluster.packets.filter(isForward);
   cluster.dropMatching(isForward);
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.settle();
   assert.equal(cluster.node(2).raft.isLeader, true);
   said.length = 0;
@@ -125,8 +126,7 @@ test("what reaches a leader after it has voted for another comes back, unless it
 
 test("a refusal is heard though its reader has taken a later term by then", () => {
   const { cluster, said } = led();
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.propose(2, "x");
   cluster.deliverMatching(isForward);
   cluster.deliverMatching((packet) => packet.kind === kinds.MESSAGE_TIMEOUT_NOW);
@@ -138,8 +138,7 @@ test("a refusal is heard though its reader has taken a later term by then", () =
 test("a refusal that arrives twice gives the proposals back once", () => {
   const { cluster, said } = led();
   cluster.isolate(2);
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   cluster.propose(3, "x");
   cluster.deliverMatching(isForward);
   const refusal = cluster.packets.find(isRefusal)!;
@@ -151,8 +150,7 @@ test("a refusal that arrives twice gives the proposals back once", () => {
 test("the leader's vote is on its way with the order to campaign, once everything is committed", () => {
   const { cluster, said } = led();
   cluster.advance(1000);
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(cluster.nowMs);
+  handOver(cluster);
   assert.deepEqual(
     cluster.packets.map((packet) => packet.kind),
     [kinds.MESSAGE_TIMEOUT_NOW, kinds.MESSAGE_VOTE_REPLY],
@@ -171,8 +169,7 @@ test("the leader's vote is on its way with the order to campaign, once everythin
 
 test("the leader keeps its vote until it is asked while something is not committed, the target is silent, or a change is fresh", () => {
   const keepsIt = (cluster: TestCluster): boolean => {
-    cluster.node(1).raft.transferLeader(testId(2));
-    cluster.node(1).pump(cluster.nowMs);
+    handOver(cluster);
     return cluster.node(1).raft.isTransferring;
   };
   const silent = led().cluster;
@@ -198,8 +195,7 @@ test("the leader keeps its vote until it is asked while something is not committ
 test("a change of the configuration is refused and not given back: its caller decides anew", () => {
   const { cluster, said } = led();
   cluster.isolate(2);
-  cluster.node(1).raft.transferLeader(testId(2));
-  cluster.node(1).pump(0);
+  handOver(cluster);
   const change = confChange([{ type: ADD_LEARNER, id: testId(4) }]);
   const bytes = encodeConfChange(change);
   cluster.node(3).raft.forward(confChangeEntryType(change), bytes, 0, bytes.length);
