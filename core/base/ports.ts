@@ -48,6 +48,12 @@ export interface Disk {
    * cache and are the fastest; others work too. 1 when it makes no difference.
    */
   readonly alignmentBytes: number;
+  /**
+   * A multiple of `alignmentBytes`; 1 when that is 1. A block that no cache holds any more is best written whole: before it writes
+   * a part, the device, or the host of a virtual one, has to read the rest, behind everybody else's reads. A part of one that was
+   * written a moment ago costs no more than its bytes.
+   */
+  readonly blockSizeBytes: number;
   /** Zeroed memory of this size that aligned writes may come from (its start counts as aligned). */
   allocate(sizeBytes: number): Uint8Array;
   /** Operations of the `bulk` lane that have not ended: while there are any, a sync may take long. */

@@ -52,10 +52,12 @@ export class Group {
   readonly lastState = new StateFields();
   readonly #disk: Disk;
   readonly #alignment: number;
+  readonly #blockBytes: number;
 
   constructor(disk: Disk) {
     this.#disk = disk;
     this.#alignment = Math.max(8, disk.alignmentBytes);
+    this.#blockBytes = Math.max(8, disk.blockSizeBytes);
     this.bytes = disk.allocate(SIZE_BYTES_MIN);
   }
 
@@ -124,9 +126,17 @@ export class Group {
   seal(): number {
     const marked = this.end + END_MARK_BYTES;
     const sealed = Math.ceil(marked / this.#alignment) * this.#alignment;
-    this.#ensure(this.#alignment);
+    this.#ensure(0);
     this.bytes.fill(0, this.end, sealed);
     return sealed;
+  }
+
+  /** Zeros from where `seal` ended to the end of that block in the segment, or the segment's; returns where they end. */
+  fillBlock(sealed: number, segmentSizeBytes: number): number {
+    const blockEnd = Math.ceil((this.base + sealed) / this.#blockBytes) * this.#blockBytes;
+    const end = Math.min(blockEnd, segmentSizeBytes) - this.base;
+    this.bytes.fill(0, sealed, end);
+    return end;
   }
 
   /** Copies the last, incomplete block into `block`, for the next group. */
@@ -143,7 +153,8 @@ export class Group {
 
   /** Room for a record with so much data, and for the end mark and the rest of the block behind it. */
   #ensure(count: number): void {
-    const wanted = this.end + count + FRAME_OVERHEAD_BYTES_MAX + END_MARK_BYTES + this.#alignment;
+    const wanted =
+      this.end + count + FRAME_OVERHEAD_BYTES_MAX + END_MARK_BYTES + this.#alignment + this.#blockBytes;
     if (wanted <= this.bytes.length) return;
     let size = this.bytes.length * 2;
     while (size < wanted) size *= 2;

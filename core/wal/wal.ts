@@ -127,6 +127,8 @@ export class Wal {
   #segmentSizeBytes = 0;
   /** In the last segment: blocks before this offset are allocated. */
   #filledEnd = 0;
+  /** In the last segment: blocks before this offset were written by this life's groups, so that parts of them are cheap. */
+  #touchedEnd = 0;
   /** End of the durable log, and the chain's value there. */
   #tailOffset = 0;
   #tailCrc = 0;
@@ -437,11 +439,20 @@ export class Wal {
       this.#fillAhead(end);
       const isAllocated = !this.#full || this.#filledEnd >= end;
       // With no spare there is but this: the write finds the last room, or ends the member.
-      if (isAllocated || this.#spares.isEmpty) return this.#open.seal();
+      if (isAllocated || this.#spares.isEmpty) return this.#seal(this.#open);
     }
     this.#rotate();
     this.#fillAhead(this.#open.base + this.#open.seal());
-    return this.#open.seal();
+    return this.#seal(this.#open);
+  }
+
+  /** Adds the end mark; returns where the bytes to be written end. The last block is written whole the first time. */
+  #seal(group: Group): number {
+    const sealed = group.seal();
+    if (this.#disk.blockSizeBytes === 1 || group.base + sealed <= this.#touchedEnd) return sealed;
+    const end = group.fillBlock(sealed, this.#segmentSizeBytes);
+    this.#touchedEnd = group.base + end;
+    return end;
   }
 
   #writeInline(): void {
@@ -566,13 +577,14 @@ export class Wal {
   /** Opens a segment with room for `neededBytes` behind its head. */
   #addSegment(neededBytes: number, firstIndex: number): void {
     const isFirst = this.#segments.last === undefined;
-    const alignment = this.#tailBlock.length;
-    const wanted = Math.ceil((HEAD_BYTES_MAX + neededBytes + alignment) / alignment) * alignment;
+    const unit = blockSizeOf(this.#disk);
+    const wanted = Math.ceil((HEAD_BYTES_MAX + neededBytes + unit) / unit) * unit;
     const standard = standardSizeBytes(this.#options);
     const size = Math.max(isFirst ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard, wanted);
     const file = this.#segments.open(size, wanted, firstIndex);
     const isFilled = this.#segments.isFromSpare;
     this.#segmentSizeBytes = file.sizeBytes();
+    this.#touchedEnd = 0;
     this.#durableState.segmentIsFilled = isFilled ? 1 : 0;
     const head = this.#spareGroup;
     this.#writeHead(file, head, isFirst);
@@ -604,8 +616,7 @@ export class Wal {
     this.#stamp(STAMP_HEAD, head, state);
     state.batchOffset = head.endOffset;
     head.state(state);
-    const sealed = head.seal();
-    file.write(head.bytes, 0, sealed, 0);
+    file.write(head.bytes, 0, this.#seal(head), 0);
     file.sync();
   }
 
@@ -659,7 +670,7 @@ export class Wal {
   #cutTail(): void {
     const group = this.#open;
     group.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
-    const sealed = Math.min(group.seal(), this.#segmentSizeBytes - group.base);
+    const sealed = Math.min(this.#seal(group), this.#segmentSizeBytes - group.base);
     const start = this.#writeStart(group);
     if (sealed > start) this.#file!.write(group.bytes, start, sealed, group.base + start);
     // Everything that was read, too: a process that was killed may have left it in the page cache.
@@ -736,15 +747,19 @@ function copyState(from: StateFields, to: StateFields): void {
   to.logIdLo = from.logIdLo;
 }
 
-/** What begins a segment or a block begins at a multiple of this. */
+/** What begins a group's write begins at a multiple of this. */
 function alignmentOf(disk: Disk): number {
   return Math.max(8, disk.alignmentBytes);
 }
 
-/** A multiple of the alignment, so that a whole block always fits; 64,000,000 is one of 4096. */
+function blockSizeOf(disk: Disk): number {
+  return Math.max(8, disk.blockSizeBytes);
+}
+
+/** So that a whole block always fits; 64,000,000 is a multiple of 4096. */
 function standardSizeBytes(options: WalOptions): number {
-  const alignment = alignmentOf(options.disk);
-  return Math.ceil(options.segmentSizeBytes / alignment) * alignment;
+  const unit = blockSizeOf(options.disk);
+  return Math.ceil(options.segmentSizeBytes / unit) * unit;
 }
 
 function emptyMark(logId: Id64): DurableMark {

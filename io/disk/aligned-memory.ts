@@ -4,7 +4,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-const BLOCK_BYTES = 4096;
+/** What file systems, page caches and most devices keep together. */
+export const BLOCK_BYTES = 4096;
 /** What a device takes at least; most have it, also where they keep 4096 together. */
 const SECTOR_BYTES = 512;
 /** File systems, by statfs's numbers, that write single sectors past the page cache; others fall back to the page cache silently. */

@@ -15,7 +15,7 @@ import type {
   NameChange,
   ReadAhead,
 } from "../../core/base/ports.ts";
-import { AlignedMemory } from "./aligned-memory.ts";
+import { AlignedMemory, BLOCK_BYTES } from "./aligned-memory.ts";
 import { BulkLane } from "./bulk-lane.ts";
 import { diskError } from "./disk-error.ts";
 import { attempt, PlainFile, writeAll } from "./plain-file.ts";
@@ -36,6 +36,7 @@ export interface NodeDiskOptions {
 export class NodeDisk implements Disk {
   readonly sectorSizeBytes = 512;
   readonly alignmentBytes: number;
+  readonly blockSizeBytes: number;
   readonly #root: string;
   readonly #memory: AlignedMemory | undefined;
   readonly #bulk: BulkLane;
@@ -51,6 +52,7 @@ export class NodeDisk implements Disk {
     this.makeDirectory("");
     this.#memory = options.direct === false ? undefined : AlignedMemory.probe(root);
     this.alignmentBytes = this.#memory?.alignmentBytes ?? 1;
+    this.blockSizeBytes = this.#memory === undefined ? 1 : BLOCK_BYTES;
     this.#bulk = new BulkLane();
     this.#names = new NameLane();
   }

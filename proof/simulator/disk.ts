@@ -54,6 +54,7 @@ export interface SimulatedDiskOptions {
 export class SimulatedDisk implements Disk {
   readonly sectorSizeBytes: number;
   readonly alignmentBytes: number;
+  readonly blockSizeBytes: number;
   /** Calls that change something, so far. */
   callCount = 0;
   /** The call, counted from 1, before which power is lost. */
@@ -77,6 +78,7 @@ export class SimulatedDisk implements Disk {
     this.#options = options;
     this.sectorSizeBytes = options.sectorSizeBytes ?? 512;
     this.alignmentBytes = options.alignmentBytes ?? 1;
+    this.blockSizeBytes = this.alignmentBytes === 1 ? 1 : BLOCK_BYTES;
     this.capacityBytes = options.capacityBytes ?? Infinity;
     this.#directories.set("", new Directory());
   }
