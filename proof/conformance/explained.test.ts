@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXPLAINED } from "./explained.ts";
 
-const [hashAtCompaction] = EXPLAINED;
+const [hashAtCompaction, hashBelow, watchId] = EXPLAINED;
 const hash = (compact: number, value: number): string =>
   `{"compact_revision":${compact},"hash":${value},"hash_revision":14,"header":{"revision":20}}`;
 
@@ -16,4 +16,36 @@ test("a hash that differs with the same compacted revision is a difference", () 
 
 test("a hash at another revision is a difference", () => {
   assert.ok(!hashAtCompaction!.matches('HashKV {"revision":14}', hash(12, 1), hash(9, 2)));
+});
+
+const COMPACTED = "error 11 etcdserver: mvcc: required revision has been compacted";
+
+test("a hash that etcd kept of a revision that was compacted since is explained", () => {
+  assert.ok(hashBelow!.matches('HashKV {"revision":14}', COMPACTED, hash(9, 2)));
+});
+
+test("a refused hash of a revision that etcd has not compacted to is a difference", () => {
+  // As etcd answers when the revision is not among those it kept: with the present compacted revision, or another one's hash.
+  assert.ok(!hashBelow!.matches('HashKV {"revision":14}', COMPACTED, hash(14, 2)));
+  assert.ok(!hashBelow!.matches('HashKV {"revision":15}', COMPACTED, hash(9, 2)));
+  assert.ok(!hashBelow!.matches('Range {"revision":14}', COMPACTED, hash(9, 2)));
+  assert.ok(!hashBelow!.matches('HashKV {"revision":14}', "error 14 unavailable", hash(9, 2)));
+});
+
+const DUPLICATE = "canceled(0,mvcc: duplicate watch ID provided on the WatchStream)";
+
+test("an id is free after a compaction has ended its watcher, and not in etcd: explained", () => {
+  const ours = "0: created at 65\n1: created at 65 canceled(81,) created at 65 put b at 66\n2: created at 65";
+  const theirs = `-1: created at 65 ${DUPLICATE}\n0: created at 65\n1: created at 65 canceled(81,)\n2: created at 65`;
+  assert.ok(watchId!.matches("", ours, theirs));
+});
+
+test("a refused id whose watcher lives, or any other difference beside it, is a difference", () => {
+  const refused = `-1: created at 65 ${DUPLICATE}\n`;
+  assert.ok(!watchId!.matches("", "1: created at 65 created at 65", `${refused}1: created at 65`));
+  const ours = "1: created at 65 canceled(81,) created at 65\n2: created at 65 put a at 66";
+  assert.ok(!watchId!.matches("", ours, `${refused}1: created at 65 canceled(81,)\n2: created at 65`));
+  assert.ok(
+    !watchId!.matches("", ours, `${refused}1: created at 65 canceled(82,)\n2: created at 65 put a at 66`),
+  );
 });

@@ -8,6 +8,12 @@ export interface ExplainedDifference {
 
 const COMPACT_REVISION = /"compact_revision":(-?\d+)/;
 const HASH_REVISION = /"hash_revision":(\d+)/;
+const COMPACTED = "error 11 etcdserver: mvcc: required revision has been compacted";
+/** In what one watcher was told: it was ended by a compaction, and another one began under its id. */
+const REUSED_AFTER_COMPACTION = /^(.* canceled\(\d+,\)) created at .*$/gm;
+/** Watchers that were refused for their id; the answers to several stand in one line. */
+const REFUSED_IDS =
+  /^-1:( created at \d+ canceled\(0,mvcc: duplicate watch ID provided on the WatchStream\))+(\n|$)/m;
 
 export const EXPLAINED: readonly ExplainedDifference[] = [
   {
@@ -20,6 +26,28 @@ export const EXPLAINED: readonly ExplainedDifference[] = [
       const revision = HASH_REVISION.exec(ours)?.[1];
       const [a, b] = [COMPACT_REVISION.exec(ours)?.[1], COMPACT_REVISION.exec(theirs)?.[1]];
       return revision !== undefined && a !== b && (a === revision || b === revision);
+    },
+  },
+  {
+    id: "hash-below-compaction",
+    reason:
+      "HashKV at a revision below the compacted one: etcd answers with a hash that it kept when that revision was compacted to, as long as " +
+      "it is one of the last ten; Holdfast says that it was compacted, as etcd does of every other revision.",
+    matches: (request, ours, theirs) => {
+      const revision = HASH_REVISION.exec(theirs)?.[1];
+      const compacted = Number(COMPACT_REVISION.exec(theirs)?.[1]);
+      if (!request.startsWith("HashKV") || ours !== COMPACTED || revision === undefined) return false;
+      return request.includes(`"revision":${revision}`) && compacted < Number(revision);
+    },
+  },
+  {
+    id: "watch-id-after-compaction",
+    reason:
+      "A watcher that a compaction has ended: in etcd its id stays taken on that stream until the client cancels it as well (and the stream " +
+      "gets no progress answers until then); in Holdfast the id is free once the end was told.",
+    matches: (_request, ours, theirs) => {
+      const freed = ours.replace(REUSED_AFTER_COMPACTION, "$1");
+      return freed !== ours && freed === theirs.replace(REFUSED_IDS, "");
     },
   },
 ];
