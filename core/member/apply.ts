@@ -42,7 +42,7 @@ export class Applier {
     const start = log.start(index);
     const end = log.end(index);
     // An empty entry opens a leader's term.
-    if (start === end) return;
+    if (start === end) return this.#member.proposals.termOpened(log.term(index));
     const envelope = this.#envelope;
     envelope.parse(bytes, start, end);
     const call = this.#member.proposals.takeWaiting(envelope.idHi, envelope.idLo);

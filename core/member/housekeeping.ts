@@ -81,6 +81,7 @@ export class Housekeeping {
 
   /** The store was replaced. */
   adopted(meta: SnapshotMeta): void {
+    this.#member.pending.noteUnknown();
     this.past.abandon(STATUS.leaderChanged);
     this.past = new PastHousekeeping(this.#member.store, this.#member.limits);
     this.checkpointer.adopted(meta);

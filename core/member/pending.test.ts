@@ -52,3 +52,29 @@ test("sequence numbers go round past 0, which stands for nobody", () => {
   assert.equal(pending.takeAny(), undefined);
   assert.equal(pending.nextDeadlineMs(7000), Number.POSITIVE_INFINITY);
 });
+
+test("what was handed on before a term is taken in one pass, and nothing that is kept, or that nobody can tell of", () => {
+  const pending = new PendingCalls(15);
+  const add = (): { made: Call; sequence: number } => {
+    const made = call();
+    return { made, sequence: pending.add(made, 0) };
+  };
+  const lost = () => {
+    const taken: Call[] = [];
+    pending.takeHandedBefore(7, 3, (made) => taken.push(made));
+    return taken;
+  };
+  const [early, late, own, current, kept] = [add(), add(), add(), add(), add()];
+  pending.noteForwarded(early.sequence, 7);
+  pending.noteForwarded(late.sequence, 8);
+  pending.noteAppended(own.sequence, 2);
+  pending.noteAppended(current.sequence, 3);
+  assert.deepEqual(lost(), [early.made, own.made]);
+  assert.equal(pending.count, 3);
+  pending.noteForwarded(late.sequence, 1);
+  pending.noteUnknown();
+  assert.deepEqual(lost(), []);
+  // What was kept is handed on after all.
+  pending.noteForwarded(kept.sequence, 2);
+  assert.deepEqual(lost(), [kept.made]);
+});

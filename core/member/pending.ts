@@ -8,8 +8,11 @@ export class PendingCalls {
   readonly #mask: number;
   readonly #calls: (Call | undefined)[];
   readonly #startedMs: Float64Array;
-  /** Number of the message that carried it to the leader; 0 for proposals made here. */
-  readonly #forwarded: Float64Array;
+  /**
+   * Where its proposal is: n > 0 in the message n to the leader, n < 0 in this member's own log, which it led in term -n; 0 nowhere
+   * yet; NaN where nobody can tell.
+   */
+  readonly #handed: Float64Array;
   /** The sequence number of the next request, a 32-bit counter that wraps past 0, which stands for nobody. */
   #next: number;
   /** No waiting call has a sequence number before this one. */
@@ -24,7 +27,7 @@ export class PendingCalls {
     this.#mask = size - 1;
     this.#calls = new Array<Call | undefined>(size).fill(undefined);
     this.#startedMs = new Float64Array(size);
-    this.#forwarded = new Float64Array(size);
+    this.#handed = new Float64Array(size);
   }
 
   get count(): number {
@@ -44,7 +47,7 @@ export class PendingCalls {
     const at = sequence & this.#mask;
     this.#calls[at] = call;
     this.#startedMs[at] = nowMs;
-    this.#forwarded[at] = 0;
+    this.#handed[at] = 0;
     call.slot = sequence;
     this.#count++;
     return sequence;
@@ -59,18 +62,43 @@ export class PendingCalls {
     return call;
   }
 
-  /** Notes that this call's proposal travels in message `number`. */
+  /** Notes that this call's proposal travels in message `number`; 0: in none any more. */
   noteForwarded(sequence: number, number: number): void {
-    this.#forwarded[sequence & this.#mask] = number;
+    this.#handed[sequence & this.#mask] = number;
+  }
+
+  /** Notes that this call's proposal is in this member's own log, as an entry of `term`. */
+  noteAppended(sequence: number, term: number): void {
+    this.#handed[sequence & this.#mask] = -term;
+  }
+
+  /** The state has moved on by entries that nobody saw here: of what waits nobody can tell whether it was among them. */
+  noteUnknown(): void {
+    for (let sequence = this.#oldest; sequence !== this.#next; sequence = after(sequence))
+      this.#handed[sequence & this.#mask] = Number.NaN;
   }
 
   /** Takes a call whose proposal was in message `number`; to be called until it gives none. Rare, so it searches. */
   takeForwarded(number: number): Call | undefined {
     for (let sequence = this.#oldest; sequence !== this.#next; sequence = after(sequence)) {
       const at = sequence & this.#mask;
-      if (this.#forwarded[at] === number && this.#calls[at] !== undefined) return this.take(sequence);
+      if (this.#handed[at] === number && this.#calls[at] !== undefined) return this.take(sequence);
     }
     return undefined;
+  }
+
+  /**
+   * Takes the calls whose proposals were handed on before: in messages up to `numberMax`, or appended here in terms before `term`. In one
+   * pass, because there may be thousands.
+   */
+  takeHandedBefore(numberMax: number, term: number, taken: (call: Call) => void): void {
+    for (let sequence = this.#oldest; sequence !== this.#next; sequence = after(sequence)) {
+      const at = sequence & this.#mask;
+      const handed = this.#handed[at]!;
+      const isBefore = handed > 0 ? handed <= numberMax : handed < 0 && -handed < term;
+      if (!isBefore || this.#calls[at] === undefined) continue;
+      taken(this.take(sequence)!);
+    }
   }
 
   /** The call with this number, which goes on waiting. */

@@ -119,7 +119,11 @@ export class Proposals {
 
   /** `sequence` is the waiting call's; 0 when nobody waits. */
   #append(bytes: Uint8Array, sizeBytes: number, sequence: number): Status | undefined {
-    if (this.#member.raft.propose(bytes, 0, sizeBytes) > 0) return undefined;
+    const { raft } = this.#member;
+    if (raft.propose(bytes, 0, sizeBytes) > 0) {
+      if (sequence !== 0) this.#pending.noteAppended(sequence, raft.term);
+      return undefined;
+    }
     return this.#appendElsewhere(bytes, sizeBytes, sequence);
   }
 
@@ -137,13 +141,30 @@ export class Proposals {
 
   #appendConfChange(change: ConfChange, sequence: number): Status | undefined {
     const { raft, hasLeader } = this.#member;
-    if (raft.proposeConfChange(change) > 0) return undefined;
+    if (raft.proposeConfChange(change) > 0) {
+      this.#pending.noteAppended(sequence, raft.term);
+      return undefined;
+    }
     if (raft.refusal !== "notLeader" || !hasLeader) return STATUS.unhealthy;
     const encoded = encodeConfChange(change);
     const number = raft.forward(confChangeEntryType(change), encoded, 0, encoded.length);
     if (number === 0) return STATUS.unhealthy;
     this.#pending.noteForwarded(sequence, number);
     return undefined;
+  }
+
+  /**
+   * The first entry of a term is applied here: what was handed on before that term and waits still is in no log that counts
+   * (`forwardNumberBefore`), and its caller may try again. Else it would wait, and take a later write's place, until its time is over.
+   */
+  termOpened(term: number): void {
+    const { raft, counters } = this.#member;
+    // A later term has begun meanwhile: its first entry will say the same, of more.
+    if (term !== raft.term) return;
+    this.#pending.takeHandedBefore(raft.forwardNumberBefore, raft.term, (call) => {
+      counters.proposalsFailed.add(1);
+      call.fail(STATUS.leaderChanged);
+    });
   }
 
   /** The call that waits for the request with this id; undefined when it is another member's, or nobody waits. */

@@ -137,6 +137,15 @@ export class Raft {
     return forward(this.#state, type, bytes, start, end);
   }
 
+  /**
+   * The last message with proposals that was sent before the present term. Once an entry of this term is applied here, whatever was in
+   * those messages, or was proposed here in an earlier term, is applied as well or never will be: an entry of an older term that is not
+   * before this one's first is in no log that can win an election any more (Raft 5.4.3), and no leader takes a message of an older term.
+   */
+  get forwardNumberBefore(): number {
+    return this.#state.forwardNumberBefore;
+  }
+
   /** Leader: proposes a change of the configuration; returns its index or 0. It takes effect when it is applied. */
   proposeConfChange(change: ConfChange): number {
     const state = this.#state;

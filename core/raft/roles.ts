@@ -27,6 +27,7 @@ export function becomeFollower(state: RaftState, term: number, leader: Id64): vo
     state.term = term;
     state.vote = ID64_ZERO;
     state.persistence.hardStateDirty = true;
+    state.forwardNumberBefore = state.forwardNumber;
   }
   if (changed) {
     abortReads(state);
@@ -63,6 +64,7 @@ export function becomeCandidate(state: RaftState): void {
   abortReads(state);
   state.role = "candidate";
   state.term++;
+  state.forwardNumberBefore = state.forwardNumber;
   state.vote = state.id;
   state.leader = ID64_ZERO;
   state.persistence.hardStateDirty = true;

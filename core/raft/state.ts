@@ -181,6 +181,8 @@ export class RaftState {
   /** Proposals of this turn for the leader, and the number of the last message with such. */
   forwardBatch = new EntryBatch();
   forwardNumber = 0;
+  /** The last message with proposals that was sent in an earlier term. */
+  forwardNumberBefore = 0;
   /** Messages with proposals that were sent last, oldest first: what a leader that hands over refuses is not lost. */
   readonly sentForwards: SentForward[] = [];
   sentForwardBytes = 0;
