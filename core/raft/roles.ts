@@ -7,17 +7,23 @@
 //            a leader or a higher term was heard, the vote was lost, the quorum is gone
 
 import { assert } from "../base/assert.ts";
-import { ID64_ZERO, type Id64, id64Equal } from "../base/ids.ts";
+import { ID64_ZERO, type Id64, id64Compare, id64Equal } from "../base/ids.ts";
 import { ENTRY_NORMAL } from "./log.ts";
 import { abortReads } from "./reads.ts";
 import type { RaftState } from "./state.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /**
- * Timeouts are drawn from [T, T + this part of T). Raft's paper takes a whole T, because two candidates that rise together split the
- * votes of a term; here pre-votes meet first, and of two the one with the smaller id gives way. The first of two followers rises
- * after 1.17 T in the mean instead of 1.33 T.
+ * Who follows a leader waits T and its turn: so many of these parts of T as there are voters with larger ids beside the leader, and a
+ * random share of one more. Raft's paper draws from [T, 2T), because candidates that rise together split the votes of a term. Turns keep
+ * them further apart than chance does, in a tenth of the time: the first of two followers rises after 1.025 T in the mean, not 1.33 T.
+ * One that is away, or whose log is shorter, costs the next one a turn. A part is many round trips, and more than what followers differ
+ * by in when they heard the leader last: whoever asks sooner than that is refused, for the others' lease.
  */
+const TURN = 0.05;
+/** In a large cluster the last ones share a turn. */
+const TURN_COUNT_MAX = 10;
+/** Who follows nobody draws from [T, T + this part of T), a fresh draw for each attempt. */
 const ELECTION_SPREAD = 0.5;
 
 export function becomeFollower(state: RaftState, term: number, leader: Id64): void {
@@ -52,6 +58,8 @@ export function becomePreCandidate(state: RaftState): void {
   state.forced = false;
   state.leader = ID64_ZERO;
   state.leaderChanged = true;
+  // It follows nobody: an attempt that fails, because a vote was split or an answer was lost, is repeated soon.
+  state.leaseVoid = true;
   resetElection(state);
   state.tracker.clearVotes();
   state.self.vote = 1;
@@ -114,9 +122,20 @@ export function startLeaderTimers(state: RaftState): void {
 
 /** Draws a new timeout and waits for it from now on (R28: a fresh draw each time keeps members apart). */
 export function resetElection(state: RaftState): void {
-  state.electionTimeoutMs =
-    state.electionMs + state.prng.below(Math.ceil(state.electionMs * ELECTION_SPREAD));
+  const follows = state.leader.hi !== 0 || state.leader.lo !== 0;
+  const share = follows ? (turnOf(state) + state.prng.float()) * TURN : state.prng.float() * ELECTION_SPREAD;
+  state.electionTimeoutMs = state.electionMs * (1 + share);
   state.electionDeadlineMs = state.nowMs + electionWaitMs(state);
+}
+
+/** How many rise before this member when the leader falls silent. */
+function turnOf(state: RaftState): number {
+  let before = 0;
+  for (const member of state.tracker.members) {
+    if (member === state.self || member.isLearner || id64Equal(member, state.leader)) continue;
+    if (id64Compare(member, state.id) > 0) before++;
+  }
+  return Math.min(before, TURN_COUNT_MAX - 1);
 }
 
 function electionWaitMs(state: RaftState): number {

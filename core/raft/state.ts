@@ -120,12 +120,12 @@ export class RaftState {
   nowMs: number;
   /** Follower or candidate: when to campaign. Infinity for a leader. */
   electionDeadlineMs = Infinity;
-  /** This election's random timeout, in [electionMs, 1.5 electionMs); drawn anew for every attempt (R28). */
+  /** This election's random timeout, between electionMs and 1.5 electionMs; drawn anew for every attempt (R28). */
   electionTimeoutMs = 0;
   /** When a leader was heard last. */
   leaderContactMs = -Infinity;
   /**
-   * The leader's connection closed, or none was heard since the start: nobody has a lease on our vote until one is heard.
+   * The leader's connection closed, it fell silent, or none was heard since the start: nobody has a lease on our vote until one is heard.
    * A member that starts beside a living leader hears it before it campaigns, and a pre-vote disturbs nobody.
    */
   leaseVoid = true;
