@@ -40,7 +40,8 @@ export interface Limits {
   readonly checkpointLogBytes: number;
   /**
    * Size of a log segment, bytes. etcd's 64,000,000 would cost more zeros than payload in a short life, and longer starts: a
-   * start reads whole segments. Each is filled once and then recycled.
+   * start reads whole segments. Each is filled once and then recycled; what is filled beyond what the log needs between two
+   * checkpoints, the spare and parts of the first and the last one, is less with small ones.
    */
   readonly walSegmentSizeBytes: number;
   /** Size of a data segment, bytes: a multiple of the largest record, small enough to clean. */
@@ -117,7 +118,7 @@ export const DEFAULT_LIMITS: Limits = {
   checkpointEntryCount: 200_000,
   catchUpEntryCount: 5_000,
   checkpointLogBytes: 16 * MIB,
-  walSegmentSizeBytes: 16 * MIB,
+  walSegmentSizeBytes: 8 * MIB,
   dataSegmentSizeBytes: 8 * MIB,
   supersededBytesMax: 64 * MIB,
   sliceRecordCount: 2_000,

@@ -13,11 +13,11 @@ import { asDiskError } from "./wal-error.ts";
 
 /** A device that is busy with one slice lets the log wait: a quarter of a MiB is a fraction of a millisecond. */
 const SLICE_BYTES = 256 * 1024;
-/** Between two checkpoints of a large store lie four segments: whatever is given up is used again, and nothing is filled anew. */
-export const SPARE_COUNT_MAX = 5;
+/** Between two checkpoints of a large store lie eight segments: whatever is given up is used again, and nothing is filled anew. */
+export const SPARE_COUNT_MAX = 10;
 
 /** The reserve's part of a whole segment: room for what frees room, and for what was under way when the disk was full. */
-const RESERVE_FRACTION = 1 / 16;
+const RESERVE_FRACTION = 1 / 8;
 
 export interface Spare {
   readonly path: string;
@@ -83,20 +83,23 @@ export class Spares {
     return this.#reserve === undefined && this.#ready.length === 0;
   }
 
-  /** Something is missing; it may be on its way. */
-  get isShort(): boolean {
-    return this.#reserve === undefined || this.#ready.length === 0;
+  /** Something is missing that should be there when this part of a spare is wanted; it may be on its way. */
+  isShort(share: number): boolean {
+    if (this.#reserve === undefined) return true;
+    return this.#ready.length === 0 && (this.#comingCount > 0 || this.#lacksPart(share));
   }
 
-  /** There is something to do in the background. */
-  get wantsSlice(): boolean {
-    return !this.#sliceInFlight && this.#wantedBytes > 0;
+  /** There is something to do in the background so that this part of a spare is filled. */
+  wantsSlice(share: number): boolean {
+    if (this.#sliceInFlight) return false;
+    if (this.#lacksReserve) return true;
+    return !this.isHeld && this.#ready.length + this.#comingCount === 0 && this.#lacksPart(share);
   }
 
-  /** The size of the file that is wanted next, 0 when all are there. */
-  get #wantedBytes(): number {
-    if (this.#lacksReserve) return this.#reserveBytes;
-    return !this.isHeld && this.#ready.length + this.#comingCount === 0 ? this.#options.sizeBytes : 0;
+  #lacksPart(share: number): boolean {
+    const { sizeBytes } = this.#options;
+    const filled = this.#filling !== undefined && this.#wanted === sizeBytes ? this.#filled : 0;
+    return filled < share * sizeBytes;
   }
 
   get #lacksReserve(): boolean {
@@ -158,9 +161,11 @@ export class Spares {
     if (removed.length > 0) this.#changeNames(removed);
   }
 
-  /** Writes the next slice of a new spare, in the background. */
+  /** Writes the next slice of a new file, in the background: `wantsSlice` said so. */
   fillSlice(): void {
-    assert(this.wantsSlice, "a slice is written when one is wanted");
+    assert(!this.#sliceInFlight, "one slice is written at a time");
+    // The reserve first: what there is of a spare is of no use on a full disk.
+    if (this.#lacksReserve && this.#wanted !== this.#reserveBytes) this.#dropFilling();
     try {
       if (this.#filling === undefined) this.#startFilling();
     } catch (error) {
@@ -185,7 +190,7 @@ export class Spares {
   #startFilling(): void {
     this.#filling = this.#disk.create(this.freshPath(), "bulk");
     this.#filled = 0;
-    this.#wanted = this.#wantedBytes;
+    this.#wanted = this.#lacksReserve ? this.#reserveBytes : this.#options.sizeBytes;
   }
 
   #onSlice(file: DiskFile, count: number, error: DiskError | undefined): void {
@@ -218,8 +223,9 @@ export class Spares {
       file.close();
       return false;
     }
-    // It takes the place of the one that is being filled.
-    if (file.sizeBytes() === this.#wanted) this.#dropFilling();
+    // A reserve takes the place of the one that is being filled. A spare does not: the log needed one more than there were, and
+    // will again, so what was filled is kept until then.
+    if (this.#wanted === this.#reserveBytes && file.sizeBytes() === this.#wanted) this.#dropFilling();
     this.#makeReady(path, file);
     return true;
   }

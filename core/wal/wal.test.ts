@@ -11,7 +11,7 @@ import { SPARE_COUNT_MAX } from "./spares.ts";
 import { Wal, type WalOptions } from "./wal.ts";
 
 /** Of a log with segments of 16 KiB. */
-const RESERVE_BYTES = 1024;
+const RESERVE_BYTES = 2048;
 const DIRECTORY = "member/wal";
 const NEVER = (): void => assert.fail("a batch that is durable at once has no callback");
 
@@ -227,14 +227,14 @@ test("a spare that the disk refuses ends the log with the disk's error, though n
 
 test("segments follow each other, are given up behind a checkpoint, and come back as spares", () => {
   const world = new World({ segmentSizeBytes: 16384 });
-  for (let index = 1; index <= 500; index++) {
+  for (let index = 1; index <= 1000; index++) {
     world.append(index, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: index - 1 } });
   }
   const names = world.disk.list(DIRECTORY).filter((name) => name.endsWith(".wal"));
   assert.ok(names.length > 4);
   assert.equal(names[0], "0000000000000000-0000000000000000.wal");
   assert.equal(world.wal.truncateBefore(1), 0);
-  const count = world.wal.truncateBefore(490);
+  const count = world.wal.truncateBefore(990);
   assert.ok(count >= names.length - 3);
   assert.ok(count > SPARE_COUNT_MAX, "more than are kept");
   world.idle();
@@ -244,10 +244,10 @@ test("segments follow each other, are given up behind a checkpoint, and come bac
     SPARE_COUNT_MAX + 1,
     "and the reserve",
   );
-  assert.equal(world.recover(489).lastIndex, 500);
+  assert.equal(world.recover(989).lastIndex, 1000);
   assert.throws(() => world.recover(0), /lacks entries from index 1 on/);
-  for (let index = 501; index <= 600; index++) world.append(index, 1);
-  assert.equal(world.recover(489).lastIndex, 600);
+  for (let index = 1001; index <= 1100; index++) world.append(index, 1);
+  assert.equal(world.recover(989).lastIndex, 1100);
 });
 
 test("a batch larger than a segment gets a segment of its own size", () => {
@@ -329,6 +329,53 @@ test("a snapshot ahead of the log takes its place", () => {
     world.wal.readEntries(101, 102, () => true),
     103,
   );
+});
+
+test("a spare is filled as fast as the log goes on; what is given up comes before it, and it is kept", () => {
+  const segmentSizeBytes = 4 << 20;
+  const world = new World({ segmentSizeBytes, alignmentBytes: 4096 });
+  const filled = (): number => {
+    const names = world.disk.list(DIRECTORY).filter((name) => name.startsWith("filling-"));
+    assert.ok(names.length <= 1);
+    return names.length === 0 ? 0 : sizeOf(world.disk, names[0]!);
+  };
+  let checkpointIndex = 0;
+  const used = (): number => world.recover(checkpointIndex).tail.replay.offset / segmentSizeBytes;
+  const goOnUntil = (part: number): void => {
+    while (used() < part) {
+      world.appendLarge(1);
+      world.idle();
+    }
+  };
+  const rotateOnce = (): void => {
+    const { rotationCount } = world.wal.stats;
+    while (world.wal.stats.rotationCount === rotationCount) world.appendLarge(1);
+    world.idle();
+  };
+  rotateOnce();
+  for (const part of [0.1, 0.3, 0.6]) {
+    goOnUntil(part);
+    assert.ok(filled() >= part * segmentSizeBytes, `${filled()} bytes at ${part} of the segment before`);
+    assert.ok(filled() < 2 * part * segmentSizeBytes, `${filled()} bytes at ${part} of the segment before`);
+  }
+  assert.equal(sparesOf(world.disk).length, 1, "the reserve");
+  goOnUntil(0.7);
+  assert.equal(sparesOf(world.disk).length, 2);
+  rotateOnce();
+  goOnUntil(0.2);
+  const before = filled();
+  assert.ok(before > 0);
+  // Of a segment's full size: the first one is not.
+  checkpointIndex = world.wal.lastIndex - 1;
+  assert.equal(world.wal.truncateBefore(checkpointIndex + 1), 2);
+  world.idle();
+  assert.equal(sparesOf(world.disk).length, 2);
+  goOnUntil(0.9);
+  assert.equal(filled(), before);
+  rotateOnce();
+  goOnUntil(0.7);
+  assert.equal(sparesOf(world.disk).length, 2);
+  assert.equal(filled(), 0, "it has become one");
 });
 
 test("on a full disk what was allocated ahead and the spare are used, and that is said", () => {
@@ -691,6 +738,6 @@ test("a spare that was filled is whole whenever its name is there", () => {
     }
     const disk = world.disk.afterPowerLoss({ prng: new Prng(crash), survivors: "random", tear: "byte" });
     for (const name of sparesOf(disk))
-      assert.ok([1 << 15, 1 << 19].includes(sizeOf(disk, name)), `${name}: ${sizeOf(disk, name)}`);
+      assert.ok([1 << 16, 1 << 19].includes(sizeOf(disk, name)), `${name}: ${sizeOf(disk, name)}`);
   }
 });

@@ -44,8 +44,13 @@ const FILL_DELAY_MS = 10;
 const FULL_DELAY_MS = 1000;
 /** After spares were given up for other files. */
 const GIVEN_UP_DELAY_MS = 10_000;
-/** The part of a segment after which a spare is made: a store that writes next to nothing needs none. */
+/** The part of the first segment after which a spare is made: a store that writes next to nothing needs none. */
 const SPARE_AFTER_FRACTION = 1 / 16;
+/**
+ * A spare is filled by as much more than the log fills its segment: it is there when two thirds are used. Filled at once it would
+ * be one that a checkpoint may make superfluous meanwhile, by what it gives back.
+ */
+const SPARE_PACE = 1.5;
 /**
  * The first segment of a log is small and filled at once, because blocks that are allocated while callers wait cost a commit of the
  * file system's journal, which on a busy disk takes hundreds of milliseconds (Linux 6.18, ext4). Until it is full there is a spare.
@@ -711,9 +716,17 @@ export class Wal {
       this.#mark.writeLater(this.#markNow({ endOffset: this.#tailOffset }));
   }
 
+  /** The part of a spare that should be filled by now. */
+  #spareShare(): number {
+    const used = this.#tailOffset / this.#segmentSizeBytes;
+    // The first segment is small, and the spare is there before it is full.
+    if (this.#segmentSizeBytes < standardSizeBytes(this.#options)) return used > SPARE_AFTER_FRACTION ? 1 : 0;
+    return Math.min(1, used * SPARE_PACE);
+  }
+
   #spareIsWanted(): boolean {
-    if (!this.#spares.wantsSlice) return false;
-    return this.#segments.list.length > 1 || this.#tailOffset > this.#segmentSizeBytes * SPARE_AFTER_FRACTION;
+    const share = this.#spareShare();
+    return share > 0 && this.#spares.wantsSlice(share);
   }
 
   #maybeFill(nowMs: number): void {
@@ -721,7 +734,7 @@ export class Wal {
     this.#spares.isHeld = nowMs < this.#heldUntilMs;
     if (this.#full && this.#inFlight === undefined) this.#tryToFillAhead();
     if (this.#spareIsWanted()) this.#spares.fillSlice();
-    if (!this.#spares.isShort && !this.#full) return;
+    if (!this.#spares.isShort(this.#spareShare()) && !this.#full) return;
     const waits = this.spaceIsLow || this.#spares.isHeld;
     this.#fillDueMs = nowMs + (waits ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
