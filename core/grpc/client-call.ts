@@ -13,6 +13,8 @@ import { METHOD_NONE } from "./method-none.ts";
 export interface ClientHandler {
   /** A response message, valid during the call. */
   onMessage(call: ClientCall, bytes: Uint8Array, start: number, end: number): void;
+  /** More of a message that comes in pieces: it begins with `bytes[start, end)`, valid during the call. `onMessage` follows with all. */
+  onPart?(call: ClientCall, bytes: Uint8Array, start: number, end: number): void;
   /** The last word about a call: 0 is OK. The call object is used again after this returns. */
   onEnd(call: ClientCall, code: number, text: string): void;
   /** After `writable` was false: there is room again. */
@@ -70,9 +72,12 @@ export class ClientCall implements MessageSink {
   readonly #host: ClientCallHost;
   #badStatus: Status | undefined = undefined;
 
-  constructor(host: ClientCallHost, messageSizeBytesMax: number) {
+  constructor(
+    host: ClientCallHost,
+    sizes: { readonly sizeBytesMax: number; readonly keptSizeBytesMax: number },
+  ) {
     this.#host = host;
-    this.reader = new MessageReader(this, { sizeBytesMax: messageSizeBytesMax, isTrusted: true });
+    this.reader = new MessageReader(this, { ...sizes, isTrusted: true });
   }
 
   /** Sends a message; the bytes are copied. */
@@ -171,6 +176,10 @@ export class ClientCall implements MessageSink {
       });
     }
     this.handler!.onMessage(this, bytes, start, end);
+  }
+
+  onPart(bytes: Uint8Array, start: number, end: number): void {
+    this.handler!.onPart?.(this, bytes, start, end);
   }
 
   onBadMessage(status: Status): void {

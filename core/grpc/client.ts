@@ -11,7 +11,7 @@ import type { Http2Events } from "../http2/events.ts";
 import { CANCEL, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, REFUSED_STREAM } from "../http2/frames.ts";
 import type { HeaderBlock } from "../http2/header-block.ts";
 import type { TransportLimits } from "../http2/limits.ts";
-import type { Http2Stream } from "../http2/stream.ts";
+import { type Http2Stream, POOLED_SIZE_BYTES_MAX } from "../http2/stream.ts";
 import { type Method, METHODS } from "../wire/service.ts";
 import { CODE } from "../wire/status.ts";
 import {
@@ -37,6 +37,8 @@ export interface GrpcClientOptions {
   readonly userAgent: string;
   /** Largest response message; etcd's clients take 2^31-1. */
   readonly messageSizeBytesMax: number;
+  /** Up to this size a call's buffer for messages that come in pieces stays for the next call; by default 16 KiB. */
+  readonly messageKeptBytesMax?: number;
   /** Calls that wait for a stream; above it they end with RESOURCE_EXHAUSTED. */
   readonly waitingCountMax: number;
   /** Ping also while no call runs (etcd's servers do not permit it). */
@@ -124,7 +126,7 @@ export class ClientConnection implements Http2Events, ClientCallHost {
    * `call(...)`, `send`, `halfClose`.
    */
   call(method: Method, handler: ClientHandler, options?: CallOptions): ClientCall {
-    const call = this.#pool.pop() ?? new ClientCall(this, this.#options.messageSizeBytesMax);
+    const call = this.#pool.pop() ?? this.#newCall();
     const timeoutMs = options?.timeoutMs ?? Infinity;
     const deadlineMs = timeoutMs === Infinity ? Infinity : this.#options.clock.now() + timeoutMs;
     call.begin(method, handler, deadlineMs);
@@ -172,6 +174,14 @@ export class ClientConnection implements Http2Events, ClientCallHost {
       this.#http2.output.endMessage(stream);
     }
     if (call.isHalfClosed) this.halfClose(call);
+  }
+
+  #newCall(): ClientCall {
+    const { messageSizeBytesMax, messageKeptBytesMax } = this.#options;
+    return new ClientCall(this, {
+      sizeBytesMax: messageSizeBytesMax,
+      keptSizeBytesMax: messageKeptBytesMax ?? POOLED_SIZE_BYTES_MAX,
+    });
   }
 
   #openWaiting(): void {

@@ -11,7 +11,6 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { readUint32 } from "../http2/frames.ts";
-import { POOLED_SIZE_BYTES_MAX } from "../http2/stream.ts";
 import { messageTooLarge, type Status, CODE } from "../wire/status.ts";
 
 export const MESSAGE_PREFIX_SIZE_BYTES = 5;
@@ -19,6 +18,8 @@ export const MESSAGE_PREFIX_SIZE_BYTES = 5;
 export interface MessageSink {
   /** A message, valid during the call; `isLast` when nothing follows it in this chunk. */
   onMessage(bytes: Uint8Array, start: number, end: number, isLast: boolean): void;
+  /** More of a message that comes in pieces: it begins with these bytes, valid during the call. */
+  onPart?(bytes: Uint8Array, start: number, end: number): void;
   /** What came is no message we take. Reading is over. */
   onBadMessage(status: Status): void;
   /** So many bytes more (or, negative, less) are kept for an incomplete message; false refuses. */
@@ -38,6 +39,8 @@ export interface MessageReaderOptions {
   readonly sizeBytesMax: number;
   /** Room for a message is made as soon as its length is known; else as its bytes come. */
   readonly isTrusted: boolean;
+  /** Larger buffers of messages that came in pieces do not stay for the next call, bytes. */
+  readonly keptSizeBytesMax: number;
 }
 
 export class MessageReader {
@@ -67,7 +70,7 @@ export class MessageReader {
     if (kept === undefined) return;
     if (kept.position > 0) this.#sink.keepBytes(-kept.position);
     kept.reset();
-    if (kept.bytes.length > POOLED_SIZE_BYTES_MAX) this.#kept = undefined;
+    if (kept.bytes.length > this.#options.keptSizeBytesMax) this.#kept = undefined;
   }
 
   /** Nothing that is still to come, in this chunk or later, is wanted. */
@@ -101,7 +104,11 @@ export class MessageReader {
     if (this.#options.isTrusted) kept.ensure(size - kept.position);
     const bodyEnd = Math.min(end, prefixEnd + size - kept.position);
     this.#keep(bytes, prefixEnd, bodyEnd);
-    if (kept.position < size || this.#isStopped) return end;
+    if (this.#isStopped) return end;
+    if (kept.position < size) {
+      this.#sink.onPart?.(kept.bytes, MESSAGE_PREFIX_SIZE_BYTES, kept.position);
+      return end;
+    }
     this.#sink.keepBytes(-size);
     kept.reset();
     this.#sink.onMessage(kept.bytes, MESSAGE_PREFIX_SIZE_BYTES, size, bodyEnd === end);

@@ -13,6 +13,8 @@ export interface PairOptions {
   readonly serverLimits?: Partial<TransportLimits>;
   readonly clientLimits?: Partial<TransportLimits>;
   readonly counters?: CallCounters;
+  /** Of the client; see `GrpcClientOptions`. */
+  readonly messageKeptBytesMax?: number;
 }
 
 const nothing = (): void => undefined;
@@ -48,6 +50,9 @@ export class Pair {
       authority: "test",
       userAgent: "test",
       messageSizeBytesMax: 0x7fffffff,
+      ...(options.messageKeptBytesMax === undefined
+        ? {}
+        : { messageKeptBytesMax: options.messageKeptBytesMax }),
       waitingCountMax: 100,
       pingsWithoutCalls: false,
       onOutput: nothing,

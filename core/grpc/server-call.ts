@@ -26,6 +26,7 @@ export interface CallHost {
   beginMessage(call: ServerCall): ByteWriter;
   endMessage(call: ServerCall): void;
   sendLarge(call: ServerCall, sizeBytes: number, producer: Producer): void;
+  flush(): void;
   isWritable(call: ServerCall): boolean;
   dropOutput(call: ServerCall): void;
   /** The handler is done with the call, whose `code` and `text` are set. */
@@ -77,7 +78,11 @@ export class ServerCall implements MessageSink {
   constructor(host: CallHost, stream: Http2Stream, messageSizeBytesMax: number) {
     this.#host = host;
     this.stream = stream;
-    this.reader = new MessageReader(this, { sizeBytesMax: messageSizeBytesMax, isTrusted: false });
+    this.reader = new MessageReader(this, {
+      sizeBytesMax: messageSizeBytesMax,
+      isTrusted: false,
+      keptSizeBytesMax: POOLED_SIZE_BYTES_MAX,
+    });
   }
 
   get peerAddress(): string {
@@ -138,6 +143,11 @@ export class ServerCall implements MessageSink {
 
   endMessage(): void {
     this.#host.endMessage(this);
+  }
+
+  /** What was written so far leaves at once, not at the end of the turn, if the connection is not writing. */
+  flush(): void {
+    if (!this.cancelled) this.#host.flush();
   }
 
   /**

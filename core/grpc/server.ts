@@ -45,6 +45,8 @@ export interface GrpcServerOptions {
   readonly counters?: CallCounters;
   /** There is output where there was none: have `takeOutput` called in this turn. */
   readonly onOutput: (connection: GrpcServerConnection) => void;
+  /** A call wants its output to leave before the turn ends: `takeOutput` may be called now. Nothing happens without. */
+  readonly onFlush?: (connection: GrpcServerConnection) => void;
 }
 
 /** How often call deadlines are looked at, at most, milliseconds. */
@@ -339,6 +341,10 @@ export class GrpcServerConnection implements Http2Events, CallHost {
     if (sizeBytes > 0) this.#http2.output.sendLarge(call.stream, new CountedProducer(sizeBytes, producer));
     else producer.abandon();
     this.#tell();
+  }
+
+  flush(): void {
+    this.#options.onFlush?.(this);
   }
 
   isWritable(call: ServerCall): boolean {

@@ -3,8 +3,9 @@
 //   beginMessage --> out, in place --endMessage--> DATA frame          the usual case
 //                \-> the stream's queue ---------> take() frames it    no window, no room, too large, others wait
 //
-// A small message is written straight behind a frame header that is patched once the size is known. What does not fit
-// the windows or the slice waits in its stream's queue and is framed by `take`, most urgent first (send-queue.ts).
+// A small message is written straight behind a frame header that is patched once the size is known, or into the frame before it when
+// that is the stream's own and has room: a frame costs the peer as much as a short message. What does not fit the windows or the
+// slice waits in its stream's queue and is framed by `take`, most urgent first (send-queue.ts).
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
@@ -17,7 +18,6 @@ import {
   FRAME_HEADERS,
   FRAME_PAYLOAD_SIZE_BYTES_MAX,
   patchFrameHeader,
-  readUint31,
   WINDOW_SIZE_DEFAULT,
   writeFrameHeader,
 } from "./frames.ts";
@@ -77,6 +77,10 @@ export class Http2Output {
   /** Takes what is written to streams that are cut off. */
   readonly #scrap = new ByteWriter(64);
   #messageStream: Http2Stream | undefined = undefined;
+  /** The message frame that was written last, while no later one is of a queue: whose it is, where its header starts, where it ends. */
+  #frameStream: Http2Stream | undefined = undefined;
+  #frameAt = 0;
+  #frameEnd = 0;
   /** Streams that saw `isWritable` false since there was room last; some may have been told already. */
   #awaitingRoom: Http2Stream[] = [];
 
@@ -154,12 +158,17 @@ export class Http2Output {
     this.#messageStream = stream;
     const writer = this.#writerFor(stream);
     this.messageWriter = writer;
-    if (writer === this.out) {
+    if (writer === this.out && !this.#isBehindFrameOf(stream)) {
       writer.ensure(FRAME_HEADER_SIZE_BYTES);
       writer.position += FRAME_HEADER_SIZE_BYTES;
     }
     this.messageStart = writer.position;
     return writer;
+  }
+
+  /** The output ends with a DATA frame of this stream. */
+  #isBehindFrameOf(stream: Http2Stream): boolean {
+    return this.#frameStream === stream && this.#frameEnd === this.out.position;
   }
 
   #writerFor(stream: Http2Stream): ByteWriter {
@@ -198,11 +207,30 @@ export class Http2Output {
       this.queuedBytes += sizeBytes;
       return this.schedule(stream);
     }
+    const isWithinFrame = this.#frameStream === stream && this.#frameEnd === this.messageStart;
     const isFitting = sizeBytes <= FRAME_PAYLOAD_SIZE_BYTES_MAX && sizeBytes <= stream.sendWindowBytes;
-    if (!isFitting || sizeBytes > this.windowBytes) return this.#moveToQueue(stream, sizeBytes);
-    const at = this.messageStart - FRAME_HEADER_SIZE_BYTES;
-    patchFrameHeader(writer.bytes, at, sizeBytes, FRAME_DATA, 0, stream.id);
+    if (!isFitting || sizeBytes > this.windowBytes) {
+      this.#moveToQueue(stream, sizeBytes);
+      this.out.position = isWithinFrame ? this.messageStart : this.messageStart - FRAME_HEADER_SIZE_BYTES;
+      return;
+    }
+    if (!isWithinFrame) this.#frameAt = this.messageStart - FRAME_HEADER_SIZE_BYTES;
+    else if (writer.position - this.#frameAt - FRAME_HEADER_SIZE_BYTES > FRAME_PAYLOAD_SIZE_BYTES_MAX)
+      this.#openFrame();
+    this.#frameStream = stream;
+    this.#frameEnd = writer.position;
+    const frameSizeBytes = this.#frameEnd - this.#frameAt - FRAME_HEADER_SIZE_BYTES;
+    patchFrameHeader(writer.bytes, this.#frameAt, frameSizeBytes, FRAME_DATA, 0, stream.id);
     this.#countData(stream, sizeBytes);
+  }
+
+  /** The message at the end of the output gets a frame of its own. */
+  #openFrame(): void {
+    const { out } = this;
+    this.#frameAt = this.messageStart;
+    out.ensure(FRAME_HEADER_SIZE_BYTES);
+    out.bytes.copyWithin(this.messageStart + FRAME_HEADER_SIZE_BYTES, this.messageStart, out.position);
+    out.position += FRAME_HEADER_SIZE_BYTES;
   }
 
   #countData(stream: Http2Stream, sizeBytes: number): void {
@@ -215,7 +243,6 @@ export class Http2Output {
   #moveToQueue(stream: Http2Stream, sizeBytes: number): void {
     const queue = this.#queueOf(stream);
     queue.raw(this.out.bytes, this.messageStart, this.out.position);
-    this.out.position = this.messageStart - FRAME_HEADER_SIZE_BYTES;
     this.queuedBytes += sizeBytes;
     this.schedule(stream);
   }
@@ -245,15 +272,10 @@ export class Http2Output {
   /** Client: ends our direction with the DATA frame that was written last, if it is still at the end of the output. */
   endStreamWithLastFrame(stream: Http2Stream): void {
     if (stream.local !== HALF_OPEN) return;
-    const at = this.messageStart - FRAME_HEADER_SIZE_BYTES;
-    let isLast = this.messageWriter === this.out && at >= 0 && this.messageStart <= this.out.position;
-    if (isLast) {
-      isLast = this.out.bytes[at + 3] === FRAME_DATA && readUint31(this.out.bytes, at + 5) === stream.id;
-    }
-    if (!isLast || stream.queuedBytes() > 0 || stream.producer !== undefined) {
+    if (this.#frameStream !== stream || stream.queuedBytes() > 0 || stream.producer !== undefined) {
       return this.endStream(stream, END_DATA);
     }
-    this.out.bytes[at + 4] = FLAG_END_STREAM;
+    this.out.bytes[this.#frameAt + 4] = FLAG_END_STREAM;
     stream.local = HALF_ENDED;
   }
 
@@ -273,6 +295,7 @@ export class Http2Output {
     }
     const taken = this.out;
     if (taken.position === 0) return EMPTY;
+    this.#frameStream = undefined;
     const isOversized = this.#spare.bytes.length > 4 * this.#limits.outputSliceBytes;
     this.out = isOversized ? new ByteWriter(OUTPUT_SIZE_BYTES_FIRST) : this.#spare;
     this.out.reset();
@@ -320,23 +343,22 @@ export class Http2Output {
   #sendNext(stream: Http2Stream): void {
     // SETTINGS took its window while it was waiting; WINDOW_UPDATE brings it back.
     if (stream.sendWindowBytes <= 0) return;
-    if (stream.producer !== undefined && stream.queuedBytes() === 0) this.#pull(stream, stream.producer);
-    const queuedBytes = stream.queuedBytes();
     const roomBytes = Math.min(stream.sendWindowBytes, this.windowBytes, FRAME_PAYLOAD_SIZE_BYTES_MAX);
-    const sizeBytes = Math.min(queuedBytes, roomBytes);
+    const { out } = this;
+    const at = out.position;
+    this.#frameStream = undefined;
+    out.ensure(FRAME_HEADER_SIZE_BYTES);
+    out.position += FRAME_HEADER_SIZE_BYTES;
+    this.#takeQueued(stream, roomBytes);
+    const payloadEnd = at + FRAME_HEADER_SIZE_BYTES + roomBytes;
+    if (stream.producer !== undefined && out.position < payloadEnd) this.#pull(stream, payloadEnd);
+    const sizeBytes = out.position - at - FRAME_HEADER_SIZE_BYTES;
     assert(sizeBytes > 0, "a stream in the send queue has bytes");
-    const isLast = sizeBytes === queuedBytes && stream.producer === undefined;
-    const isEnd = isLast && stream.endMode === END_DATA;
-    writeFrameHeader(this.out, sizeBytes, FRAME_DATA, isEnd ? FLAG_END_STREAM : 0, stream.id);
-    this.out.raw(stream.queue!.bytes, stream.queueStart, stream.queueStart + sizeBytes);
-    stream.queueStart += sizeBytes;
-    this.queuedBytes -= sizeBytes;
     this.dequeuedBytes += sizeBytes;
+    const isLast = stream.queuedBytes() === 0 && stream.producer === undefined;
+    const isEnd = isLast && stream.endMode === END_DATA;
+    patchFrameHeader(out.bytes, at, sizeBytes, FRAME_DATA, isEnd ? FLAG_END_STREAM : 0, stream.id);
     this.#countData(stream, sizeBytes);
-    if (sizeBytes === queuedBytes) {
-      stream.queue!.reset();
-      stream.queueStart = 0;
-    }
     if (isEnd) stream.local = HALF_ENDED;
     else if (isLast && stream.endMode === END_TRAILERS) this.#writeEnd(stream);
     if (stream.local !== HALF_OPEN) return this.#host.settle(stream);
@@ -351,14 +373,31 @@ export class Http2Output {
     this.#host.onRoom(stream);
   }
 
-  #pull(stream: Http2Stream, producer: Producer): void {
-    const queue = this.#queueOf(stream);
-    const before = queue.position;
-    const windowBytes = Math.min(stream.sendWindowBytes, this.windowBytes);
-    const roomBytes = Math.max(1024, Math.min(windowBytes, 4 * FRAME_PAYLOAD_SIZE_BYTES_MAX));
-    const isDone = producer.pull(queue, roomBytes);
-    assert(queue.position > before, "a producer writes something each time");
-    this.queuedBytes += queue.position - before;
-    if (isDone) stream.producer = undefined;
+  /** Moves bytes of the stream's queue, `roomBytes` at most, to the end of the output. */
+  #takeQueued(stream: Http2Stream, roomBytes: number): void {
+    const sizeBytes = Math.min(stream.queuedBytes(), roomBytes);
+    if (sizeBytes === 0) return;
+    const queue = stream.queue!;
+    this.out.raw(queue.bytes, stream.queueStart, stream.queueStart + sizeBytes);
+    stream.queueStart += sizeBytes;
+    this.queuedBytes -= sizeBytes;
+    if (stream.queueStart < queue.position) return;
+    queue.reset();
+    stream.queueStart = 0;
+  }
+
+  /**
+   * Has the frame at the end of the output filled up to `payloadEnd`, in place: a large answer is copied once, from where it is
+   * stored. What is too much, the end of a record, waits in the stream's queue, which is empty, for the next frame.
+   */
+  #pull(stream: Http2Stream, payloadEnd: number): void {
+    const { out } = this;
+    const before = out.position;
+    if (stream.producer!.pull(out, payloadEnd - before)) stream.producer = undefined;
+    assert(out.position > before, "a producer writes something each time");
+    if (out.position <= payloadEnd) return;
+    this.#queueOf(stream).raw(out.bytes, payloadEnd, out.position);
+    this.queuedBytes += out.position - payloadEnd;
+    out.position = payloadEnd;
   }
 }

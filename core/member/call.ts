@@ -29,6 +29,7 @@ export interface Call {
   metadata(name: string): string | undefined;
   beginMessage(): ByteWriter;
   endMessage(): void;
+  flush(): void;
   sendLarge(sizeBytes: number, producer: Producer): void;
   finish(): void;
   /** Ends with an error; a message that was begun and not ended is dropped. */

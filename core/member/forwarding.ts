@@ -152,6 +152,8 @@ class RemoteCall implements Call {
 
   endMessage(): void {}
 
+  flush(): void {}
+
   sendLarge(sizeBytes: number, producer: Producer): void {
     while (!producer.pull(this.#message, sizeBytes));
   }

@@ -114,6 +114,7 @@ class Life {
         metadata: () => undefined,
         beginMessage: () => reply,
         endMessage: () => undefined,
+        flush: () => undefined,
         sendLarge: () => undefined,
         finish: () => void (outcome = ""),
         fail: (status) => void (outcome = status.text),

@@ -29,6 +29,8 @@ export interface NetClientOptions {
   readonly userAgent?: string;
   /** Largest response, bytes; 2^31-1 by default, as etcd's own client. */
   readonly messageSizeBytesMax?: number;
+  /** Up to this size, bytes, the memory of a response is used again for later ones; 16 KiB by default. */
+  readonly messageKeptBytesMax?: number;
   /** For TCP, TLS and the server's SETTINGS together. */
   readonly dialTimeoutMs?: number;
   /** Ping after so much silence while calls run; Infinity by default. */
@@ -160,6 +162,9 @@ export class NetClient {
       authority: this.endpoint.authority,
       userAgent: options.userAgent ?? "holdfast",
       messageSizeBytesMax: options.messageSizeBytesMax ?? 0x7fffffff,
+      ...(options.messageKeptBytesMax === undefined
+        ? {}
+        : { messageKeptBytesMax: options.messageKeptBytesMax }),
       waitingCountMax: WAITING_COUNT_MAX,
       pingsWithoutCalls: options.pingsWithoutCalls ?? false,
       onOutput: (it) => (it.owner as ClientSocket | undefined)?.markDirty(),

@@ -80,6 +80,7 @@ export class NetServer {
   readonly #onTimer = (): void => this.#sweep();
   readonly #onOutput = (connection: GrpcServerConnection): void =>
     this.markDirty(connection.owner as ServerSocket);
+  readonly #onFlush = (connection: GrpcServerConnection): void => (connection.owner as ServerSocket).flush();
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -148,6 +149,7 @@ export class NetServer {
       peerAddress: addressOf(socket),
       peerCommonName,
       onOutput: this.#onOutput,
+      onFlush: this.#onFlush,
     });
     const served = new ServerSocket(this, socket, connection, this.#options);
     connection.owner = served;

@@ -222,6 +222,7 @@ function plainCall(method: Method, outcome: Outcome, metadata: Metadata): Call {
     metadata: (name) => metadata[name],
     beginMessage: () => writer,
     endMessage: () => undefined,
+    flush: () => undefined,
     sendLarge: (sizeBytes, producer) => {
       while (!producer.pull(writer, sizeBytes));
     },
