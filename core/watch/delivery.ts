@@ -18,6 +18,12 @@ import {
   WATCH_SELECTED,
 } from "./watchers.ts";
 
+/**
+ * A stream that is sent more than this gets it at once, while the next stream's messages are being written: the first clients then
+ * read beside the writing for the last, and not after it. Less than a system call's worth is not worth it.
+ */
+const FLUSH_SIZE_BYTES = 16 * 1024;
+
 export interface DeliveryOptions {
   readonly store: WatchSource;
   readonly watchers: Watchers;
@@ -39,6 +45,10 @@ export class Delivery {
   /** Watchers of the catch-up pass at hand. */
   readonly #selected: number[] = [];
   readonly #id = { hi: 0, lo: 0 };
+  /** Streams with groups in the batch that is being delivered. */
+  readonly #due: WatchStream[] = [];
+  /** In the middle of a batch: a stream that ends meanwhile keeps its watchers until the end of it. */
+  isDelivering = false;
   /** Watchers that are up to date have been told of every revision up to it. */
   #live: number;
   eventCount = 0;
@@ -270,13 +280,43 @@ export class Delivery {
 
   // Delivery of a batch.
 
-  /** Sends every group's events; `told` is the header's revision, 0 for that of the group's last event. */
+  /** Sends every group's events, stream by stream; `told` is the header's revision, 0 for that of the group's last event. */
   #deliver(told: number): void {
+    const due = this.#due;
+    this.#sortByStream();
+    this.isDelivering = true;
+    for (let i = 0; i < due.length; i++) {
+      const stream = due[i]!;
+      const sizeBytes = this.#deliverTo(stream, told);
+      if (sizeBytes >= FLUSH_SIZE_BYTES && i < due.length - 1) stream.call?.flush();
+    }
+    this.isDelivering = false;
+    due.length = 0;
+    this.eventCount += this.#batch.hitCount;
+  }
+
+  /** Links each stream's groups, in their order, and notes the streams in the order of their first ones. */
+  #sortByStream(): void {
     const batch = this.#batch;
     for (let group = 0; group < batch.groupCount; group++) {
       const slot = batch.watcherOf(group);
       this.#watchers.setGroup(slot, -1);
       const stream = this.#streams[this.#watchers.streamIndex(slot)]!;
+      if (stream.firstGroup >= 0) batch.linkGroup(stream.lastGroup, group);
+      else {
+        stream.firstGroup = group;
+        this.#due.push(stream);
+      }
+      stream.lastGroup = group;
+    }
+  }
+
+  /** Sends the groups of one stream; returns the bytes of their events. */
+  #deliverTo(stream: WatchStream, told: number): number {
+    const batch = this.#batch;
+    let sizeBytes = 0;
+    for (let group = stream.firstGroup; group >= 0; group = batch.nextGroup(group)) {
+      const slot = batch.watcherOf(group);
       if (!this.#takesEvents(stream)) {
         this.#postpone(stream, slot, batch.revisionOf(batch.firstHit(group)));
         for (let hit = batch.firstHit(group); hit !== -1; hit = batch.nextHit(hit)) this.eventCount--;
@@ -290,8 +330,10 @@ export class Delivery {
       else this.#messages.events(stream.call!, revision, this.#id, batch, group);
       this.#watchers.clearFlag(slot, WATCH_QUIET);
       this.messageCount++;
+      sizeBytes += batch.sizeOf(group);
     }
-    this.eventCount += batch.hitCount;
+    stream.firstGroup = stream.lastGroup = -1;
+    return sizeBytes;
   }
 
   #takesEvents(stream: WatchStream): boolean {

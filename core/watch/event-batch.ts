@@ -19,6 +19,7 @@ import type { WatchSource } from "./watch-call.ts";
 import { WATCH_PREV_KV, type Watchers } from "./watchers.ts";
 
 const TAG_EVENTS = 0x5a;
+const GROUP_FIELDS = 5;
 /** Kept from batch to batch; larger buffers and columns (a range of a million keys was deleted) are given back. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
@@ -38,8 +39,8 @@ export class EventBatch {
   /** Per hit: record * 2 + (1 with the previous value), next hit of the group or -1. */
   #hits = new Int32Array(1024 * 2);
   hitCount = 0;
-  /** Per group: watcher, first hit, last hit, bytes of events. */
-  #groups = new Int32Array(256 * 4);
+  /** Per group: watcher, first hit, last hit, bytes of events, next group of the same stream or -1. */
+  #groups = new Int32Array(256 * GROUP_FIELDS);
   groupCount = 0;
 
   constructor(source: () => WatchSource, watchers: Watchers) {
@@ -54,7 +55,7 @@ export class EventBatch {
   reset(): void {
     if (this.#events.bytes.length > KEPT_BYTES) this.#events = new ByteWriter(64 * 1024);
     if (this.#hits.byteLength > KEPT_BYTES) this.#hits = new Int32Array(1024 * 2);
-    if (this.#groups.byteLength > KEPT_BYTES) this.#groups = new Int32Array(256 * 4);
+    if (this.#groups.byteLength > KEPT_BYTES) this.#groups = new Int32Array(256 * GROUP_FIELDS);
     if (this.#places.byteLength > KEPT_BYTES) {
       this.#revisions = new Float64Array(256);
       this.#places = new Int32Array(256 * 4);
@@ -84,27 +85,37 @@ export class EventBatch {
     const group = this.#watchers.group(watcher);
     if (group < 0) this.#addGroup(watcher, hit, size);
     else {
-      this.#hits[this.#groups[group * 4 + 2]! * 2 + 1] = hit;
-      this.#groups[group * 4 + 2] = hit;
-      this.#groups[group * 4 + 3]! += size;
+      this.#hits[this.#groups[group * GROUP_FIELDS + 2]! * 2 + 1] = hit;
+      this.#groups[group * GROUP_FIELDS + 2] = hit;
+      this.#groups[group * GROUP_FIELDS + 3]! += size;
     }
   }
 
   watcherOf(group: number): number {
-    return this.#groups[group * 4]!;
+    return this.#groups[group * GROUP_FIELDS]!;
   }
 
   /** Bytes of all events of a group. */
   sizeOf(group: number): number {
-    return this.#groups[group * 4 + 3]!;
+    return this.#groups[group * GROUP_FIELDS + 3]!;
+  }
+
+  /** The group that was linked behind this one; -1 at the end. */
+  nextGroup(group: number): number {
+    return this.#groups[group * GROUP_FIELDS + 4]!;
+  }
+
+  /** Links a group behind another one. */
+  linkGroup(group: number, next: number): void {
+    this.#groups[group * GROUP_FIELDS + 4] = next;
   }
 
   firstHit(group: number): number {
-    return this.#groups[group * 4 + 1]!;
+    return this.#groups[group * GROUP_FIELDS + 1]!;
   }
 
   lastHit(group: number): number {
-    return this.#groups[group * 4 + 2]!;
+    return this.#groups[group * GROUP_FIELDS + 2]!;
   }
 
   /** The next hit of the same group, -1 at the end. */
@@ -152,11 +163,12 @@ export class EventBatch {
 
   #addGroup(watcher: number, hit: number, size: number): void {
     const group = this.groupCount++;
-    if (group * 4 === this.#groups.length) this.#groups = grownInts(this.#groups);
-    this.#groups[group * 4] = watcher;
-    this.#groups[group * 4 + 1] = hit;
-    this.#groups[group * 4 + 2] = hit;
-    this.#groups[group * 4 + 3] = size;
+    if (group * GROUP_FIELDS === this.#groups.length) this.#groups = grownInts(this.#groups);
+    this.#groups[group * GROUP_FIELDS] = watcher;
+    this.#groups[group * GROUP_FIELDS + 1] = hit;
+    this.#groups[group * GROUP_FIELDS + 2] = hit;
+    this.#groups[group * GROUP_FIELDS + 3] = size;
+    this.#groups[group * GROUP_FIELDS + 4] = -1;
     this.#watchers.setGroup(watcher, group);
   }
 

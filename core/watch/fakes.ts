@@ -134,6 +134,10 @@ export class FakeCall implements WatchCall {
   room = Infinity;
   /** Messages with events (fragments but the first left out) written while it was not writable. */
   overrunCount = 0;
+  /** How many messages were there at each flush(). */
+  readonly flushedCounts: number[] = [];
+  /** What happens within a flush(). */
+  onFlush: (() => void) | undefined = undefined;
   readonly #writer = new ByteWriter();
   #isWriting = false;
 
@@ -160,6 +164,11 @@ export class FakeCall implements WatchCall {
     const isContinued = length > 1 && this.responses[length - 2]!.fragment;
     if (!this.writable && !isContinued && this.responses[length - 1]!.events.length > 0) this.overrunCount++;
     if (--this.room <= 0) this.writable = false;
+  }
+
+  flush(): void {
+    this.flushedCounts.push(this.responses.length);
+    this.onFlush?.();
   }
 
   finish(): void {

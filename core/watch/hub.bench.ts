@@ -28,6 +28,7 @@ class SinkCall implements WatchCall {
   endMessage(): void {
     this.byteCount += this.#writer.position;
   }
+  flush(): void {}
   finish(): void {}
   fail(): void {
     throw new Error("a call of the benchmark failed");

@@ -442,7 +442,8 @@ export class WatchHub {
     this.#delivery.block(stream);
     this.#timers.remove(stream);
     this.#closing.push(stream);
-    if (this.#closing.length === 1 && stream.watcherCount <= 256) this.#removeClosing(256);
+    if (this.#closing.length > 1 || stream.watcherCount > 256 || this.#delivery.isDelivering) return;
+    this.#removeClosing(256);
   }
 
   #removeClosing(units: number): void {

@@ -15,6 +15,8 @@ export interface WatchCall {
   metadata(name: string): string | undefined;
   beginMessage(): ByteWriter;
   endMessage(): void;
+  /** What was written so far leaves at once, not at the end of the turn. */
+  flush(): void;
   finish(): void;
   fail(status: Status): void;
 }

@@ -15,6 +15,9 @@ export class WatchStream {
   lastLagging = 0;
   watcherCount = 0;
   laggingCount = 0;
+  /** First and last of the groups of a batch that is being delivered to it; -1 outside. */
+  firstGroup = -1;
+  lastGroup = -1;
   /** The next id to assign, when no other stands in the way. */
   nextIdHi = 0;
   nextIdLo = 0;
