@@ -2,7 +2,8 @@
 // work for a put. Field numbers are those of etcd's rpc.proto.
 
 import { type ByteWriter, varintSizeBytes } from "../../core/base/byte-writer.ts";
-import { ProtoReader } from "../../core/wire/reader.ts";
+import { assert } from "../../core/base/assert.ts";
+import { ProtoReader, WIRE_BYTES } from "../../core/wire/reader.ts";
 
 /** A key and a value inside larger arrays. */
 export interface Slice {
@@ -154,18 +155,42 @@ export function txnSucceeded(bytes: Uint8Array, start: number, end: number): boo
   return false;
 }
 
-/** What a RangeResponse held: keys (field 2), the first one's mod_revision (KeyValue 3), and the count (4). */
+/**
+ * What a RangeResponse holds: keys (field 2), the first one's mod_revision (KeyValue 3), and the count (4). It is read at once, or
+ * while it arrives: bytes that just came are in the cache, those of a large list as a whole are not.
+ */
 export class RangeAnswer {
   keys = 0;
   count = 0;
   firstModRevision = 0;
+  /** Bytes of the message that were read: whole fields. */
+  #readBytes = 0;
 
-  parse(bytes: Uint8Array, start: number, end: number): void {
+  /** Another message begins. */
+  reset(): void {
     this.keys = 0;
     this.count = 0;
     this.firstModRevision = 0;
-    reader.reset(bytes, start, end);
-    for (let number = reader.next(); number !== 0; number = reader.next()) {
+    this.#readBytes = 0;
+  }
+
+  /** A whole message. */
+  parse(bytes: Uint8Array, start: number, end: number): void {
+    this.reset();
+    this.finish(bytes, start, end);
+  }
+
+  /** What is left of a message that is there as a whole. */
+  finish(bytes: Uint8Array, start: number, end: number): void {
+    this.take(bytes, start, end);
+    assert(this.#readBytes === end - start, "a RangeResponse ends with a whole field");
+  }
+
+  /** The next fields of a message, as far as they are complete; so far it is `bytes[start, end)`. */
+  take(bytes: Uint8Array, start: number, end: number): void {
+    reader.reset(bytes, start + this.#readBytes, end);
+    while (isFieldComplete(bytes, reader.position, end)) {
+      const number = reader.next();
       if (number === 4) this.count = reader.int64();
       else if (number !== 2) reader.skip();
       else {
@@ -174,7 +199,20 @@ export class RangeAnswer {
         this.keys++;
       }
     }
+    this.#readBytes = reader.position - start;
   }
+}
+
+/** Whether the field that begins at `at` is there to its end; those of a RangeResponse have tags of one byte. */
+function isFieldComplete(bytes: Uint8Array, at: number, end: number): boolean {
+  const isChunk = at < end && (bytes[at]! & 7) === WIRE_BYTES;
+  let value = 0;
+  for (let scale = 1, next = at + 1; next < end; scale *= 128) {
+    const byte = bytes[next++]!;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) return !isChunk || value <= end - next;
+  }
+  return false;
 }
 
 function modRevisionOf(bytes: Uint8Array, start: number, end: number): number {

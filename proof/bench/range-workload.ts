@@ -25,7 +25,8 @@ export class RangeWorkload implements Workload, UnarySink {
   readonly #end = new Cursor();
   readonly #endBytes: Uint8Array;
   readonly #prefixEnd: Uint8Array;
-  readonly #answer = new RangeAnswer();
+  /** By slot: the answer that is on its way. */
+  readonly #answers: RangeAnswer[] = [];
   #page = 0;
   #keysRead = 0;
   #bytesRead = 0;
@@ -50,6 +51,7 @@ export class RangeWorkload implements Workload, UnarySink {
     const { keys } = this.#material;
     const options = this.#options;
     this.#message.reset();
+    (this.#answers[slot] ??= new RangeAnswer()).reset();
     if (options.mode === "list") {
       const start = keys.prefix.length === 0 ? ZERO : keys.prefix;
       this.#key.set(start, 0, start.length);
@@ -65,11 +67,16 @@ export class RangeWorkload implements Workload, UnarySink {
     this.#rpc.abandon(slot);
   }
 
+  onPart(slot: number, bytes: Uint8Array, start: number, end: number): void {
+    this.#answers[slot]!.take(bytes, start, end);
+  }
+
   onReply(slot: number, bytes: Uint8Array, start: number, end: number): void {
-    this.#answer.parse(bytes, start, end);
-    this.#keysRead += this.#options.countOnly ? 0 : this.#answer.keys;
+    const answer = this.#answers[slot]!;
+    answer.finish(bytes, start, end);
+    this.#keysRead += this.#options.countOnly ? 0 : answer.keys;
     this.#bytesRead += end - start;
-    this.#material.done(slot, this.#answer.count === 0 ? "no keys in the range" : undefined);
+    this.#material.done(slot, answer.count === 0 ? "no keys in the range" : undefined);
   }
 
   onFailure(slot: number, text: string): void {

@@ -6,6 +6,8 @@ import type { Method } from "../../core/wire/service.ts";
 
 /** Takes the ends of unary calls: exactly one of the two per call, never within `unary`. Bytes are valid during the call. */
 export interface UnarySink {
+  /** More of a reply that comes in pieces: it begins with `bytes[start, end)`. All of it follows with `onReply`. */
+  onPart?(slot: number, bytes: Uint8Array, start: number, end: number): void;
   onReply(slot: number, bytes: Uint8Array, start: number, end: number): void;
   onFailure(slot: number, text: string): void;
 }
