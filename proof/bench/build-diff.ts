@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { CompareOptions, Contender, RowContext } from "./contenders.ts";
-import { type DiffLine, diffResults } from "./diff.ts";
+import { describeDiff, type DiffLine, diffResults } from "./diff.ts";
 import { NO_TLS } from "./launch.ts";
 import { LOAD_ROWS, loadGroups, type LoadRow, runLoadGroup } from "./load-rows.ts";
 import { assertWritable, parseFlags, runDirectory, UsageError } from "./options.ts";
@@ -189,6 +189,17 @@ export async function diffBuilds(
     lines: diffResults(old, now),
     notes,
   };
+}
+
+/** Who the two are, and the lines. */
+export function describeBuildDiff(found: BuildDiff): string {
+  const head = [
+    `old ${found.old.version} (${found.old.program})`,
+    `new ${found.new.version} (${found.new.program})`,
+    `${found.rounds} rounds of ${found.sliceSeconds} s each, in turns`,
+    ...found.notes.map((note) => `note: ${note}`),
+  ];
+  return `${head.join("\n")}\n\n${describeDiff(found.lines)}`;
 }
 
 function writeLines(file: string, results: readonly RunResult[]): void {

@@ -9,7 +9,6 @@ import { Prng } from "../../core/base/prng.ts";
 import { formatFigure } from "./compare-print.ts";
 import { UsageError } from "./options.ts";
 import { divisions, holm, median, permutationP } from "./statistics.ts";
-import type { BuildDiff } from "./build-diff.ts";
 import type { CompareResult } from "./compare.ts";
 import type { Growth } from "./growth.ts";
 import type { Ladder } from "./ladder.ts";
@@ -256,17 +255,6 @@ export function describeDiff(lines: readonly DiffLine[]): string {
       .join("  ")
       .trimEnd();
   return `${[head, ...rows].map(print).join("\n")}\n${powerNote(lines)}`;
-}
-
-/** A diff of two builds: who they are, and the lines. */
-export function describeBuildDiff(found: BuildDiff): string {
-  const head = [
-    `old ${found.old.version} (${found.old.program})`,
-    `new ${found.new.version} (${found.new.program})`,
-    `${found.rounds} rounds of ${found.sliceSeconds} s each, in turns`,
-    ...found.notes.map((note) => `note: ${note}`),
-  ];
-  return `${head.join("\n")}\n\n${describeDiff(found.lines)}`;
 }
 
 /** What so few runs cannot tell, however large the difference. */

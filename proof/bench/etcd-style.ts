@@ -25,9 +25,9 @@ import {
 } from "./etcd-workloads.ts";
 import { Histogram } from "./histogram.ts";
 import { KeySpace } from "./keys.ts";
-import type { CommandIo } from "./main.ts";
 import { parseRun, type RunOptions, UsageError } from "./options.ts";
 import { PointWorkload } from "./point-workload.ts";
+import type { CommandIo } from "./print.ts";
 import { prefixEnd } from "./range-workload.ts";
 import type { RunResult } from "./result.ts";
 import { openRpc } from "./rpc-client.ts";

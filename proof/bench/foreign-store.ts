@@ -1,12 +1,8 @@
 // Stores of other protocols under the same point workloads.
 
 import * as http from "node:http";
-import type { KeyValueSink, KeyValueStore } from "./workload.ts";
+import type { ForeignStore, KeyValueSink } from "./workload.ts";
 import { openZooKeeper } from "./zookeeper-store.ts";
-
-export interface ForeignStore extends KeyValueStore {
-  readonly version: string;
-}
 
 export type ForeignKind = "zookeeper" | "zookeeper-npm" | "consul";
 

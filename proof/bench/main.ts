@@ -4,8 +4,8 @@ import * as fs from "node:fs";
 import { compileSoon } from "../../io/compile-soon.ts";
 import { compare, type CompareResult, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
-import { diffBuilds, parseDiff } from "./build-diff.ts";
-import { describeBuildDiff, describeDiff, diffFiles, isWorse } from "./diff.ts";
+import { describeBuildDiff, diffBuilds, parseDiff } from "./build-diff.ts";
+import { describeDiff, diffFiles, isWorse } from "./diff.ts";
 import { benchEtcdStyle } from "./etcd-style.ts";
 import { helpOf } from "./help.ts";
 import { describeGrowth, growth, growthPage, parseGrowth } from "./growth.ts";
@@ -17,7 +17,7 @@ import {
   type WorkloadName,
   WORKLOADS,
 } from "./options.ts";
-import { describeRun, Progress, type TextOut } from "./print.ts";
+import { type CommandIo, describeRun, Progress } from "./print.ts";
 import { comparePage } from "./report/compare-page.ts";
 import { ladderPage, runPage } from "./report/run-page.ts";
 import { writePage } from "./report/page.ts";
@@ -26,14 +26,6 @@ import type { Page } from "./report/sections.ts";
 import { climb, describeLadder } from "./ladder.ts";
 import type { RunResult } from "./result.ts";
 import { leaderOf, type RunHooks, runOnce } from "./run.ts";
-
-/** What a program gives to a command. */
-export interface CommandIo {
-  readonly stdout: TextOut;
-  readonly stderr: TextOut;
-  readonly stdin: unknown;
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
 
 /** Exit statuses: the objectives were broken, the command line is wrong, the client was the bottleneck. */
 const EXIT_BROKEN = 1;

@@ -10,6 +10,14 @@ export interface TextOut {
   readonly isTTY?: boolean;
 }
 
+/** What a program gives to a command. */
+export interface CommandIo {
+  readonly stdout: TextOut;
+  readonly stderr: TextOut;
+  readonly stdin: unknown;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
 /** A line that is overwritten each second on a terminal, and a line a second elsewhere. */
 export class Progress {
   readonly #out: TextOut;

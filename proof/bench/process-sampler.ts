@@ -2,8 +2,8 @@
 // /metrics (fsyncs, garbage collections, leader changes), sampled once a second.
 
 import * as fs from "node:fs";
-import type { Mark } from "./result.ts";
 import type { TlsFiles } from "./rpc.ts";
+import type { Mark } from "./series.ts";
 import { eventsBetween, loopLagBetween, readMetrics, type ServerMetrics } from "./server-metrics.ts";
 import { clockUs } from "./ticker.ts";
 

@@ -5,7 +5,7 @@ import { type Percentiles, percentilesOf, toPairs } from "./histogram.ts";
 import type { LoadResult } from "./load.ts";
 import type { RunOptions } from "./options.ts";
 import type { ProcessUse, Sample } from "./process-sampler.ts";
-import { type Second, spikes } from "./series.ts";
+import { type Mark, type Second, spikes } from "./series.ts";
 import { judge, type Verdict } from "./slo.ts";
 import { formatDuration } from "./units.ts";
 
@@ -15,12 +15,6 @@ export interface ClientUse {
   readonly cpuPercent: number;
   readonly loopUtilisation: number;
   readonly rssBytes: number;
-}
-
-export interface Mark {
-  readonly atSecond: number;
-  readonly kind: "fsync" | "gc" | "election" | "checkpoint" | "compaction" | "kill" | "stall";
-  readonly text: string;
 }
 
 export interface RunResult extends Percentiles {

@@ -17,6 +17,13 @@ export interface Second {
   readonly maxUs: number;
 }
 
+/** What happened beside the load, to be drawn over the seconds. */
+export interface Mark {
+  readonly atSecond: number;
+  readonly kind: "fsync" | "gc" | "election" | "checkpoint" | "compaction" | "kill" | "stall";
+  readonly text: string;
+}
+
 /** Two digits are enough for a second, and keep an hour's run in 40 MB. */
 const WINDOW_DIGITS = 2;
 

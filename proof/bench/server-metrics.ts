@@ -5,8 +5,8 @@
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Mark } from "./result.ts";
 import { isTls, type TlsFiles } from "./rpc.ts";
+import type { Mark } from "./series.ts";
 import { formatDuration } from "./units.ts";
 
 /** A histogram of the page, since the server's start. */

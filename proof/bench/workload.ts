@@ -47,6 +47,11 @@ export interface KeyValueStore {
   close(): Promise<void>;
 }
 
+/** One that does not speak etcd's API. */
+export interface ForeignStore extends KeyValueStore {
+  readonly version: string;
+}
+
 export interface KeyValueSink {
   onEnd(slot: number, failure: string | undefined): void;
 }

@@ -12,8 +12,7 @@
 import * as net from "node:net";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
 import { readBytes } from "../../io/net/read-bytes.ts";
-import type { ForeignStore } from "./foreign-store.ts";
-import type { KeyValueSink } from "./workload.ts";
+import type { ForeignStore, KeyValueSink } from "./workload.ts";
 
 const CREATE = 1;
 const GET_DATA = 4;

@@ -8,7 +8,7 @@ import * as path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { delaySyncs, type DiskLoad } from "../failure/slow-disk.ts";
 import { freePorts, ourCommand, ServerProcess } from "../peers/server-process.ts";
-import type { ProfileResult } from "../profile/main.ts";
+import type { ProfileResult } from "../profile/profiler.ts";
 import { bundleProgramWith } from "../simulator/planted.ts";
 import { DelayProxy } from "./delay-proxy.ts";
 import type { Plant, Trouble } from "./plant.ts";

@@ -13,7 +13,7 @@ import type { Plant } from "../bottlenecks/plant.ts";
 import { PLANTS } from "../bottlenecks/plants.ts";
 import { profilePlant } from "../bottlenecks/stage.ts";
 import { canDelaySyncs } from "../failure/slow-disk.ts";
-import type { ProfileResult } from "../profile/main.ts";
+import type { ProfileResult } from "../profile/profiler.ts";
 import { claim } from "./conversation.ts";
 
 const GATE_COUNT = 3;

@@ -3,7 +3,7 @@
 import type { Page, Section } from "../bench/report/sections.ts";
 import { formatBytes } from "../bench/units.ts";
 import type { Reading } from "./cpu-profile.ts";
-import { DELAY_SLOT_MS, type ProfileResult } from "./main.ts";
+import { DELAY_SLOT_MS, type ProfileResult } from "./profiler.ts";
 import { STALL_MS_MIN } from "./stalls.ts";
 
 export function pageOf(result: ProfileResult, reading: Reading): Page {

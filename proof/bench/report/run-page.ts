@@ -1,7 +1,8 @@
 // Pages of a run and of a ladder, and the sections that a comparison's page has in common with them.
 
 import { fromPairs, type Histogram } from "../histogram.ts";
-import type { Machine, Mark, RunResult } from "../result.ts";
+import type { Machine, RunResult } from "../result.ts";
+import type { Mark } from "../series.ts";
 import type { Second } from "../series.ts";
 import { formatBytes, formatCount, formatDuration } from "../units.ts";
 import type { LineData, MarkData, Page, Section } from "./sections.ts";
