@@ -11,11 +11,17 @@ import { assert } from "../base/assert.ts";
 import type { DiskFile } from "../base/ports.ts";
 import type { RecordRef } from "./record.ts";
 import { FLAG_DEAD, FLAG_TOMBSTONE, WORD_KEY_SIZE, WORD_PREVIOUS, modRevisionAt } from "./record.ts";
-import type { Segment } from "./slabs.ts";
 
 const TOMBSTONE = 1;
 const DEAD = 2;
 const UNIT_SHIFT = 2;
+
+/** What is read of a segment when its memory is given up. */
+export interface CoolingSegment {
+  readonly number: number;
+  readonly pieces: readonly number[];
+  readonly usedBytes: number;
+}
 
 export class ColdSegment {
   /** Names its file. */
@@ -35,7 +41,7 @@ export class ColdSegment {
   /** Open only for readers that outlive the segment: its name may be gone. */
   file: DiskFile | undefined = undefined;
 
-  constructor(segment: Segment, builder: ColdBuilder) {
+  constructor(segment: CoolingSegment, builder: ColdBuilder) {
     this.number = segment.number;
     this.pieces = segment.pieces;
     this.recordCount = builder.count;
@@ -117,10 +123,9 @@ export class ColdBuilder {
     this.lastRevision = 0;
   }
 
-  /** Notes the record at this offset of a segment; they come in their order. */
-  add(segment: Segment, offset: number): void {
+  /** Notes the record at this offset of a segment with these words; they come in their order. */
+  add(words: Uint32Array, offset: number): void {
     if (this.count === this.units.length) this.#grow();
-    const { words } = segment;
     const at = offset >>> 2;
     const flags = words[at + WORD_KEY_SIZE]!;
     const mod = modRevisionAt(words, at);

@@ -100,7 +100,7 @@ export class Cooling {
   /** Notes a record, and copies it when it is the newest of its key; true when it was copied. */
   #visit(segment: Segment, offset: number, sizeBytes: number): boolean {
     const { slabs, keys } = this.#store;
-    if (segment.kind !== "copies") this.#builder.add(segment, offset);
+    if (segment.kind !== "copies") this.#builder.add(segment.words, offset);
     const id = segment.words[(offset >>> 2) + WORD_KEY_ID]!;
     const ref = slabs.refAt(segment.slot, offset);
     if (id >= keys.idCount || keys.newest.get(id) !== ref) return false;
