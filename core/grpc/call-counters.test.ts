@@ -6,8 +6,7 @@ import { CODE, STATUS } from "../wire/status.ts";
 import { CallCounters } from "./call-counters.ts";
 import type { CallOptions, ClientCall, ClientHandler } from "./client-call.ts";
 import { Pair } from "./pair.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 
 /** Leaves every call open, for the test to end. */
 class KeepingHandler implements ServerHandler {

@@ -10,8 +10,7 @@ import type { CallOptions, ClientCall, ClientHandler } from "./client-call.ts";
 import { HealthService } from "./health.ts";
 import { Pair } from "./pair.ts";
 import { grpcFields, grpcMessage, type RawFields, RawPeer } from "./raw-peer.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 
 /** Notes what happens; tests answer by hand. */
 class NotingHandler implements ServerHandler {

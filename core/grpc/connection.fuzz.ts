@@ -14,8 +14,7 @@ import type { ClientCall } from "./client-call.ts";
 import { Pair } from "./pair.ts";
 import { decodePercent, encodePercent } from "./percent.ts";
 import { frameBytes, GET_FIELDS, grpcFields, grpcMessage, POST_FIELDS, RawPeer } from "./raw-peer.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 import { formatTimeout, parseTimeoutMs } from "./timeout.ts";
 
 const SEED = Number(process.env["HOLDFAST_SEED"] ?? 1);

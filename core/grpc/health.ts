@@ -10,8 +10,7 @@ import { WireError } from "../wire/reader.ts";
 import { decodeRequest, encode } from "../wire/schema.ts";
 import { METHOD } from "../wire/service.ts";
 import { CODE, malformedRequest, type Status } from "../wire/status.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = ServingStatus.values;
 

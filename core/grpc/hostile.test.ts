@@ -34,8 +34,7 @@ import {
   RawPeer,
   type RawPeerOptions,
 } from "./raw-peer.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 
 const PUT = grpcFields(METHOD.put.path);
 const WATCH = grpcFields(METHOD.watch.path);

@@ -14,8 +14,7 @@ import { METHOD } from "../wire/service.ts";
 import type { ClientCall } from "./client-call.ts";
 import { Pair, type PairOptions } from "./pair.ts";
 import { grpcFields, RawPeer } from "./raw-peer.ts";
-import type { ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerCall, ServerHandler } from "./server-call.ts";
 
 const nothing = (): void => undefined;
 

@@ -5,7 +5,7 @@ import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../http2/limits.
 import type { CallCounters } from "./call-counters.ts";
 import { ClientConnection } from "./client.ts";
 import { GrpcServerConnection } from "./server.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerHandler } from "./server-call.ts";
 
 export interface PairOptions {
   readonly handler: ServerHandler;

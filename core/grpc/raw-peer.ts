@@ -2,7 +2,7 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import type { ServerHandler } from "./server-call.ts";
 import { GrpcServerConnection, type GrpcServerOptions } from "./server.ts";
 import {
   FLAG_END_HEADERS,

@@ -1,5 +1,5 @@
 // The server's side of gRPC on one connection: a machine on top of `Http2Connection`. Read server-call.ts and
-// server-handler.ts first; plain HTTP requests are handed to `onHttp`.
+// server-call.ts first; plain HTTP requests are handed to `onHttp`.
 
 import { assert } from "../base/assert.ts";
 import type { ByteWriter } from "../base/byte-writer.ts";
@@ -26,8 +26,14 @@ import { HttpExchange, type HttpFields, type HttpHandler } from "./http-exchange
 import { MESSAGE_PREFIX_SIZE_BYTES, patchPrefix } from "./message-reader.ts";
 import { encodePercent } from "./percent.ts";
 import { type CallHead, requestHeadOf } from "./request-head.ts";
-import { type CallHost, OWNER_HANDLER, OWNER_NONE, OWNER_TRANSPORT, ServerCall } from "./server-call.ts";
-import type { ServerHandler } from "./server-handler.ts";
+import {
+  type CallHost,
+  OWNER_HANDLER,
+  OWNER_NONE,
+  OWNER_TRANSPORT,
+  ServerCall,
+  type ServerHandler,
+} from "./server-call.ts";
 
 export interface GrpcServerOptions {
   readonly handler: ServerHandler;

@@ -4,8 +4,7 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
 import { Metrics } from "../base/metrics.ts";
 import { RawPeer, grpcFields, grpcMessage } from "../grpc/raw-peer.ts";
-import type { ServerCall } from "../grpc/server-call.ts";
-import type { ServerHandler } from "../grpc/server-handler.ts";
+import type { ServerCall, ServerHandler } from "../grpc/server-call.ts";
 import {
   FLAG_END_HEADERS,
   FLAG_END_STREAM,

@@ -1,8 +1,7 @@
 // Answers with what it was sent: for tests and benchmarks of the transport, standing in for the member.
 
 import type { ByteWriter } from "../../core/base/byte-writer.ts";
-import type { ServerCall } from "../../core/grpc/server-call.ts";
-import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import type { ServerCall, ServerHandler } from "../../core/grpc/server-call.ts";
 
 /** Range echoes, Put fails, Txn is held until cancelled; streams echo; Snapshot sends as many bytes as it is told. */
 export class EchoHandler implements ServerHandler {

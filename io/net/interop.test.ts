@@ -11,8 +11,7 @@ import grpc from "@grpc/grpc-js";
 
 import { DEFAULT_LIMITS } from "../../core/base/limits.ts";
 import type { ClientCall } from "../../core/grpc/client-call.ts";
-import type { ServerCall } from "../../core/grpc/server-call.ts";
-import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import type { ServerCall, ServerHandler } from "../../core/grpc/server-call.ts";
 import { DEFAULT_TRANSPORT_LIMITS } from "../../core/http2/limits.ts";
 import { METHOD, type Method } from "../../core/wire/service.ts";
 import { systemClock } from "../clock.ts";

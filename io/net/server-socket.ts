@@ -6,13 +6,11 @@ import type { Limits } from "../../core/base/limits.ts";
 import type { Clock } from "../../core/base/ports.ts";
 import type { GrpcServerConnection } from "../../core/grpc/server.ts";
 import { readBytes } from "./read-bytes.ts";
-import type { NetServer } from "./server.ts";
 
 export class ServerSocket {
   readonly connection: GrpcServerConnection;
   /** It is in the server's list of connections to be written. */
   isDirty = false;
-  readonly #server: NetServer;
   readonly #socket: net.Socket;
   readonly #clock: Clock;
   readonly #limits: Limits;
@@ -23,12 +21,10 @@ export class ServerSocket {
   readonly #onWritten = (): void => this.#written();
 
   constructor(
-    server: NetServer,
     socket: net.Socket,
     connection: GrpcServerConnection,
     options: { clock: Clock; limits: Limits },
   ) {
-    this.#server = server;
     this.#socket = socket;
     this.connection = connection;
     this.#clock = options.clock;
@@ -40,10 +36,7 @@ export class ServerSocket {
     const { connection } = this;
     readBytes(this.#socket, (bytes, end) => this.#received(bytes, end));
     this.#socket.on("end", () => this.#socket.end());
-    this.#socket.on("close", () => {
-      this.#server.forget(this);
-      connection.close("the connection was closed");
-    });
+    this.#socket.on("close", () => connection.close("the connection was closed"));
     if (first.length > 0) this.#received(first, first.length);
     if (!this.#isPaused) this.#socket.resume();
   }

@@ -12,7 +12,7 @@ import type { Clock, Waker } from "../../core/base/ports.ts";
 import type { CallCounters } from "../../core/grpc/call-counters.ts";
 import { HealthService } from "../../core/grpc/health.ts";
 import type { HttpHandler } from "../../core/grpc/http-exchange.ts";
-import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import type { ServerHandler } from "../../core/grpc/server-call.ts";
 import { GrpcServerConnection } from "../../core/grpc/server.ts";
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from "../../core/http2/limits.ts";
 import { createHttp1Server } from "./http1.ts";
@@ -151,9 +151,10 @@ export class NetServer {
       onOutput: this.#onOutput,
       onFlush: this.#onFlush,
     });
-    const served = new ServerSocket(this, socket, connection, this.#options);
+    const served = new ServerSocket(socket, connection, this.#options);
     connection.owner = served;
     this.#sockets.add(served);
+    socket.once("close", () => this.#sockets.delete(served));
     served.start(first);
     this.markDirty(served); // our SETTINGS
     if (this.#isDraining) connection.drain();
@@ -174,10 +175,6 @@ export class NetServer {
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
     setImmediate(this.#onImmediate);
-  }
-
-  forget(socket: ServerSocket): void {
-    this.#sockets.delete(socket);
   }
 
   /** Writes every connection that has output, once. */

@@ -14,7 +14,7 @@ import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { DataDirectoryError, openMember, storedIdentity } from "../../core/member/recovery.ts";
 import { CallCounters } from "../../core/grpc/call-counters.ts";
-import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import type { ServerHandler } from "../../core/grpc/server-call.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
 import { collectLess } from "../../io/collect-less.ts";

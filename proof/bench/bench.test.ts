@@ -7,8 +7,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { after, before, test } from "node:test";
 import { DEFAULT_LIMITS } from "../../core/base/limits.ts";
-import type { ServerCall } from "../../core/grpc/server-call.ts";
-import type { ServerHandler } from "../../core/grpc/server-handler.ts";
+import type { ServerCall, ServerHandler } from "../../core/grpc/server-call.ts";
 import {
   PutRequest,
   RangeResponse,
