@@ -9,8 +9,9 @@ import {
   type RaftMessage,
 } from "../../core/raft/message.ts";
 import type { PowerLoss } from "./disk.ts";
+import type { Client } from "./client.ts";
 import type { SimulatedNode } from "./node.ts";
-import type { PeerNetwork } from "./peer-network.ts";
+import type { Operator } from "./operator.ts";
 import {
   describeFault,
   type Fault,
@@ -21,6 +22,7 @@ import {
   type Word,
 } from "./plan.ts";
 import { encodeTagged } from "./requests.ts";
+import type { WatchClient } from "./watch-client.ts";
 import type { World } from "./world.ts";
 
 type KillAfter = Extract<Fault, { kind: "killAfter" }>;
@@ -29,11 +31,16 @@ const EVENT = { node: -1, kind: "fault" } as const;
 /** What is left when everything is deleted and compacted: segments that are written to, and the newest revision's. */
 const QUOTA_BYTES_MIN = 6 * QUOTA_SEGMENT_BYTES;
 
+/** Who else acts in the world: faults strike clients, too, and the operator does some of them. */
+export interface Company {
+  readonly clients: readonly Client[];
+  readonly watchers: readonly WatchClient[];
+  readonly operator: Operator;
+}
+
 export class FaultInjector {
-  /** By kind: how many happened. */
-  readonly counts = new Map<string, number>();
   readonly #world: World;
-  readonly #peers: PeerNetwork;
+  readonly #company: Company;
   readonly #prng;
   /** What ends a fault that has not ended by itself. */
   readonly #undo = new Set<() => void>();
@@ -42,9 +49,9 @@ export class FaultInjector {
   #armed: KillAfter[] = [];
   #isHealed = false;
 
-  constructor(world: World, peers: PeerNetwork) {
+  constructor(world: World, company: Company) {
     this.#world = world;
-    this.#peers = peers;
+    this.#company = company;
     this.#prng = world.prng.split("faults");
   }
 
@@ -91,7 +98,7 @@ export class FaultInjector {
 
   #begin(fault: Fault): void {
     if (this.#isHealed) return;
-    this.happened(fault.kind);
+    this.#world.happened(fault.kind);
     this.#world.say(describeFault(fault));
     switch (fault.kind) {
       case "kill":
@@ -121,7 +128,7 @@ export class FaultInjector {
       case "slowWay":
         return this.#slowWay(this.#node(fault.target).place, fault);
       case "reset":
-        return this.#peers.reset(fault.from, fault.to);
+        return this.#world.peers.reset(fault.from, fault.to);
       case "clockRate":
         return this.#node(fault.target).clock.setRate(fault.rate);
       case "slowDisk":
@@ -138,21 +145,16 @@ export class FaultInjector {
       case "moveLeader":
         return this.#moveLeader();
       case "addMember":
-        return this.#world.operator.add(fault.asLearner, fault.startsAfterUs);
+        return this.#company.operator.add(fault.asLearner, fault.startsAfterUs);
       case "removeMember":
-        return this.#world.operator.remove(this.#node(fault.target));
+        return this.#company.operator.remove(this.#node(fault.target));
       case "moveMember":
-        return this.#world.operator.move(this.#node(fault.target));
+        return this.#company.operator.move(this.#node(fault.target));
       case "quota":
         return this.#limitSpace(fault);
       case "wipeDisk":
         return this.#wipe(this.#node(fault.target), fault.downUs);
     }
-  }
-
-  /** A fault, or what came of one. */
-  happened(kind: string): void {
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
   #node(target: Target): SimulatedNode {
@@ -196,12 +198,13 @@ export class FaultInjector {
       if (fault.direction !== "out") ways.push([node.place, place]);
     }
     this.#close(ways, fault.lastsUs);
-    if (fault.breaks) this.#peers.resetClosedWays();
+    if (fault.breaks) this.#world.peers.resetClosedWays();
   }
 
   /** Members and clients fall into two groups that do not reach each other. */
   #split(fault: Extract<Fault, { kind: "split" }>): void {
-    const { nodes, clients, watchers, clientPlace } = this.#world;
+    const { nodes, clientPlace } = this.#world;
+    const { clients, watchers } = this.#company;
     const places = [...nodes, ...clients, ...watchers].map((one) => one.place);
     const side = new Map(places.map((place) => [place, this.#prng.chance(0.5)]));
     const ways: [number, number][] = [];
@@ -211,7 +214,7 @@ export class FaultInjector {
           ways.push([from, to]);
     }
     this.#close(ways, fault.lastsUs);
-    if (fault.breaks) this.#peers.resetClosedWays();
+    if (fault.breaks) this.#world.peers.resetClosedWays();
   }
 
   #slowWay(place: number, fault: Extract<Fault, { kind: "slowWay" }>): void {
@@ -240,20 +243,20 @@ export class FaultInjector {
 
   /** All members' quota; the operator makes room when it is reached, and it stays, so that the room must suffice. */
   #limitSpace({ spareBytes, forUs }: Extract<Fault, { kind: "quota" }>): void {
-    const { nodes, limits, plan, operator, scheduler } = this.#world;
+    const { nodes, limits, plan, scheduler } = this.#world;
     const sizes = nodes.map((node) => node.member?.store.sizeBytes ?? 0);
     limits.quotaBytes = Math.max(QUOTA_BYTES_MIN, Math.max(...sizes) + spareBytes);
-    operator.makeRoomLater();
+    this.#company.operator.makeRoomLater();
     if (forUs === Number.POSITIVE_INFINITY) return;
     scheduler.after(forUs, EVENT, () => void (limits.quotaBytes = plan.limits.quotaBytes));
   }
 
   /** Its directory is lost, and it is started under its id, which must be refused. */
   #wipe(node: SimulatedNode, downUs: number): void {
-    const { operator } = this.#world;
+    const { operator } = this.#company;
     if (!operator.mayLose(node)) return;
     operator.lost(node);
-    this.happened("wiped");
+    this.#world.happened("wiped");
     node.crash({ prng: this.#prng, survivors: "none", tear: "sector" });
     node.wipe();
     this.#startLater(node, downUs);
@@ -270,7 +273,7 @@ export class FaultInjector {
     if (leader === undefined || others.length === 0) return;
     const target = this.#prng.pick(others);
     const request = encodeTagged(METHOD.moveLeader, { targetID: id64ToBigInt(target.id) }, 0);
-    const { place } = this.#world.clients[0]!;
+    const { place } = this.#company.clients[0]!;
     const link = this.#world.connect(place, leader, this.#prng.split("link"), () => undefined);
     const call = link.call(
       METHOD.moveLeader,
@@ -278,7 +281,7 @@ export class FaultInjector {
         onMessage: () => undefined,
         onEnd: (_call, code, text) => {
           this.#world.say(`leadership to member ${target.place}: ${code === 0 ? "moved" : text}`);
-          if (code === 0) this.happened("moved");
+          if (code === 0) this.#world.happened("moved");
           link.close();
         },
       },

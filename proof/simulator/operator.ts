@@ -92,7 +92,7 @@ export class Operator {
   /** A member that lost its disk was refused: it is removed, and another one added in its place. */
   replace(node: SimulatedNode): void {
     if (!this.#isMember(id64Hex(node.id))) {
-      this.#world.faults.happened("replaced");
+      this.#world.happened("replaced");
       return this.add(this.#prng.chance(0.5), 0);
     }
     this.#ask(METHOD.memberRemove, { ID: id64ToBigInt(node.id) });
@@ -126,7 +126,7 @@ export class Operator {
   #makeRoom(): void {
     const { truth, nodes, scheduler, plan } = this.#world;
     this.#world.say("the operator makes room");
-    this.#world.faults.happened("madeRoom");
+    this.#world.happened("madeRoom");
     const first = this.#prng.below(plan.keyspace.keyCount);
     this.#ask(METHOD.deleteRange, { key: bytesOf(keyName(first)), range_end: bytesOf("l"), prev_kv: false });
     scheduler.after(MAKE_ROOM_STEP_US, EVENT, () => {

@@ -13,6 +13,9 @@ import { type Answer, type Operation } from "./history.ts";
 import type { SimulatedNode } from "./node.ts";
 import { encodeTagged } from "./requests.ts";
 import { promise } from "./violation.ts";
+import type { Client } from "./client.ts";
+import type { Operator } from "./operator.ts";
+import type { WatchClient } from "./watch-client.ts";
 import type { World } from "./world.ts";
 
 /** From the end of all faults to the first write. Elections take some rounds of at most twice their timeout. */
@@ -40,12 +43,21 @@ const RANGE_OF_ALL = {
   max_create_revision: 0,
 };
 
+/** Of whom the end demands something, and who knows which members are left. */
+export interface Guests {
+  readonly clients: readonly Client[];
+  readonly watchers: readonly WatchClient[];
+  readonly operator: Operator;
+}
+
 export class QuietEnd {
   readonly #world: World;
+  readonly #guests: Guests;
   readonly #place: number;
 
-  constructor(world: World) {
+  constructor(world: World, guests: Guests) {
     this.#world = world;
+    this.#guests = guests;
     this.#place = world.operatorPlace;
   }
 
@@ -57,7 +69,7 @@ export class QuietEnd {
     const writtenUs = scheduler.nowUs;
     world.say("every member has taken a write");
     this.#runAndCheckLeases(writtenUs, writtenUs + SETTLE_US);
-    for (const client of world.clients) {
+    for (const client of this.#guests.clients) {
       promise(
         client.pendingCount === 0,
         "stuck-call",
@@ -74,7 +86,7 @@ export class QuietEnd {
     );
     this.#checkMembers();
     this.#checkRemoved();
-    for (const watcher of world.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
+    for (const watcher of this.#guests.watchers) for (const oracle of watcher.oracles) oracle.checkComplete();
   }
 
   #runAndCheckLeases(quietSinceUs: number, untilUs: number): void {
@@ -86,13 +98,13 @@ export class QuietEnd {
   }
 
   get #members(): SimulatedNode[] {
-    return this.#world.nodes.filter((node) => this.#world.operator.isWanted(node));
+    return this.#world.nodes.filter((node) => this.#guests.operator.isWanted(node));
   }
 
   #firstWrite(node: SimulatedNode, healedUs: number): void {
     const world = this.#world;
     // Somebody may still be removed: the request was under way.
-    while (world.operator.isWanted(node)) {
+    while (this.#guests.operator.isWanted(node)) {
       for (const memberID of world.truth.model.noSpace) {
         this.#ask(node, METHOD.alarm, { request: { action: 2, memberID, alarm: 1 }, tag: 0 });
       }
@@ -123,8 +135,8 @@ export class QuietEnd {
 
   /** What an operator does whose store is full: it must help, since the quota may be still what it was. */
   #makeRoom(node: SimulatedNode): void {
-    const { truth, faults } = this.#world;
-    faults.happened("madeRoom");
+    const { truth } = this.#world;
+    this.#world.happened("madeRoom");
     this.#ask(node, METHOD.deleteRange, {
       request: { ...EVERYTHING, prev_kv: false },
       tag: this.#world.nextTag(),
@@ -174,7 +186,7 @@ export class QuietEnd {
   #checkRemoved(): void {
     const members = this.#members;
     for (const node of this.#world.nodes) {
-      if (this.#world.operator.isWanted(node) || !node.isUp) continue;
+      if (this.#guests.operator.isWanted(node) || !node.isUp) continue;
       promise(
         !members.some((member) => node.dials(member)),
         "removed-stops",

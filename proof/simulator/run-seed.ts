@@ -1,9 +1,10 @@
 // One seed, from its plan to its verdict.
 
 import { drawPlan, type Plan } from "./plan.ts";
+import { Simulation } from "./simulation.ts";
 import { armTripwires } from "./tripwires.ts";
 import { Violation } from "./violation.ts";
-import { World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export interface SeedResult {
   readonly seed: number;
@@ -37,17 +38,18 @@ export function runSeed(seed: number, profile = "swarm"): SeedResult {
 }
 
 export function runPlan(plan: Plan): SeedResult {
-  const world = new World(plan);
+  const simulation = new Simulation(plan);
+  const { world } = simulation;
   const disarm = armTripwires();
   let violation: FoundViolation | undefined;
   try {
-    world.run();
+    simulation.run();
   } catch (error) {
     violation = foundViolation(world, error);
   } finally {
     disarm();
   }
-  const { history, scheduler, truth, raft, leases, faults } = world;
+  const { history, scheduler, truth, raft, leases, happenings } = world;
   return {
     seed: plan.seed,
     profile: plan.profile,
@@ -60,7 +62,7 @@ export function runPlan(plan: Plan): SeedResult {
     entries: truth.committedIndex,
     elections: raft.electionCount,
     expiredLeases: leases.expiredCount,
-    faults: Object.fromEntries([...faults.counts].sort(([a], [b]) => (a < b ? -1 : 1))),
+    faults: Object.fromEntries([...happenings].sort(([a], [b]) => (a < b ? -1 : 1))),
     violation,
   };
 }

@@ -1,5 +1,5 @@
-// One simulation: members, network, clients, faults and oracles around one virtual time. `run` plays the plan, then
-// heals everything and demands that the cluster comes to rest, whole.
+// Where a simulation takes place: members, their network and the oracles around one virtual time. Clients, the operator and
+// the faults act in it; simulation.ts brings them in.
 
 import { ID64_ZERO, type Id64, id64Equal } from "../../core/base/ids.ts";
 import type { Limits } from "../../core/base/limits.ts";
@@ -9,10 +9,9 @@ import { FORMAT_VERSION } from "../../core/member/format.ts";
 import type { Member } from "../../core/member/member.ts";
 import type { MemberInfo } from "../../core/member/membership.ts";
 import { membersWithPublished } from "../../core/member/published.ts";
+import type { RaftMessage } from "../../core/raft/message.ts";
 import { CODE } from "../../core/wire/status.ts";
-import { Client } from "./client.ts";
 import { ClientLink } from "./client-link.ts";
-import { FaultInjector } from "./faults.ts";
 import { GroundTruth } from "./ground-truth.ts";
 import { type Answer, History, type Operation } from "./history.ts";
 import { Leadership } from "./leadership.ts";
@@ -20,19 +19,28 @@ import { LeaseOracle } from "./lease-oracle.ts";
 import { Network } from "./network.ts";
 import { type NodeOptions, SimulatedNode } from "./node.ts";
 import { PeerNetwork } from "./peer-network.ts";
-import { Operator } from "./operator.ts";
 import { ADDED_MEMBER_COUNT_MAX, DRIFT_MAX, type Plan, strayUsOf } from "./plan.ts";
-import { QuietEnd } from "./quiet-end.ts";
 import { RaftOracle } from "./raft-oracle.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Trace } from "./trace.ts";
 import { promise, Violation } from "./violation.ts";
-import { WatchClient } from "./watch-client.ts";
 
 const SWEEP_US = 1_000_000;
 const NARRATIVE_LINES_MAX = 400;
 /** A simulation that makes so many events without an end has lost itself. */
 const EVENT_COUNT_MAX = 5_000_000;
+
+/** What the world tells those who act in it. */
+export interface WorldHooks {
+  /** A member sent a Raft message. */
+  said(place: number, message: RaftMessage): void;
+  /** A member ended by itself, because of a fault of its disk. */
+  died(node: SimulatedNode, reason: string): void;
+  /** The others did not take a member back that had lost its disk. */
+  refused(node: SimulatedNode): void;
+  /** Whether this member belongs to the cluster, and so may not stop by itself. */
+  isWanted(node: SimulatedNode): boolean;
+}
 
 export class World {
   readonly plan: Plan;
@@ -48,25 +56,25 @@ export class World {
   readonly raft: RaftOracle;
   readonly network: Network;
   readonly nodes: SimulatedNode[] = [];
-  readonly clients: Client[] = [];
-  readonly watchers: WatchClient[] = [];
-  readonly faults: FaultInjector;
+  readonly peers: PeerNetwork;
+  /** Faults that happened, and what came of them, by kind: how many. */
+  readonly happenings = new Map<string, number>();
   /** What happened lately, for the report of a violation. */
   readonly narrative: string[] = [];
   watchMessageCount = 0;
-  readonly operator: Operator;
   /** The first place that is a client's: those before it are members', also of those to be added. */
   readonly clientPlace: number;
   /** Also of the client that looks at the end. */
   readonly operatorPlace: number;
-  readonly #peers: PeerNetwork;
+  readonly #hooks: WorldHooks;
   #clusterId: Id64 = ID64_ZERO;
   /** Clients ask nothing any more. */
   isQuiet = false;
   #tag = 0;
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, hooks: WorldHooks) {
     this.plan = plan;
+    this.#hooks = hooks;
     this.limits = { ...plan.limits };
     this.prng = new Prng(plan.seed).split("world");
     this.leases = new LeaseOracle({
@@ -88,14 +96,12 @@ export class World {
       now: () => this.scheduler.nowUs,
       say: (text) => this.say(text),
     });
-    this.#peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
+    this.peers = new PeerNetwork(this.network, this.nodes, (from, message) => {
       this.raft.sent(from, message);
-      this.faults.said(from.place, message);
+      hooks.said(from.place, message);
       this.leadership.said(from.place, message, this.#placeOf({ hi: message.toHi, lo: message.toLo }));
     });
-    for (const node of this.nodes) node.peers = this.#peers;
-    this.faults = new FaultInjector(this, this.#peers);
-    this.operator = new Operator(this);
+    for (const node of this.nodes) node.peers = this.peers;
   }
 
   nextTag(): number {
@@ -105,6 +111,11 @@ export class World {
   say(text: string): void {
     this.narrative.push(`${(this.scheduler.nowUs / 1000).toFixed(3).padStart(10)} ms  ${text}`);
     if (this.narrative.length > NARRATIVE_LINES_MAX) this.narrative.shift();
+  }
+
+  /** A fault, or what came of one. */
+  happened(kind: string): void {
+    this.happenings.set(kind, (this.happenings.get(kind) ?? 0) + 1);
   }
 
   get leader(): SimulatedNode | undefined {
@@ -139,23 +150,6 @@ export class World {
     const committed = operation.tag === 0 ? undefined : this.truth.operation(operation.tag);
     if (committed === undefined || answer.code !== CODE.ok) return;
     this.leadership.written(this.truth.entries[committed.index]!.term, operation.calledUs);
-  }
-
-  /** Plays everything. Throws a Violation. */
-  run(): void {
-    const { activeUs, clientCount, watcherCount } = this.plan;
-    for (const node of this.nodes) node.start();
-    for (let i = 0; i < clientCount; i++) this.clients.push(new Client(this, i));
-    for (let i = 0; i < watcherCount; i++) this.watchers.push(new WatchClient(this, clientCount + i));
-    this.faults.schedule(this.plan.faults);
-    this.operator.promoteLater();
-    this.#sweepLater();
-    this.runUntil(activeUs);
-    this.isQuiet = true;
-    for (const client of this.clients) client.stop();
-    this.faults.heal();
-    new QuietEnd(this).run();
-    this.trace.fold(this.history.checkedCount);
   }
 
   runUntil(timeUs: number): void {
@@ -216,7 +210,7 @@ export class World {
         stopped: (stopped, reason) => {
           if (stopped.isWiped) return this.#refused(stopped, reason);
           promise(
-            !this.operator.isWanted(stopped),
+            !this.#hooks.isWanted(stopped),
             "crash",
             () => `member ${place} stopped by itself: ${reason}`,
           );
@@ -225,17 +219,17 @@ export class World {
           const other = this.nodes.find((one) => id64Equal(one.id, id))?.member;
           return other === undefined ? undefined : membersWithPublished(other);
         },
-        died: (died, reason) => this.faults.died(died, reason),
+        died: (died, reason) => this.#hooks.died(died, reason),
       },
     });
     this.nodes.push(node);
-    node.peers = this.#peers;
+    node.peers = this.peers;
     return node;
   }
 
   #refused(node: SimulatedNode, reason: string): void {
     this.say(`member ${node.place} is refused: ${reason}`);
-    this.operator.replace(node);
+    this.#hooks.refused(node);
   }
 
   #ruled(place: number, { raft }: Member): void {
@@ -247,10 +241,11 @@ export class World {
     return this.nodes.find((node) => id64Equal(node.id, id))?.place ?? -1;
   }
 
-  #sweepLater(): void {
+  /** The Raft oracle looks at every member as a whole, from time to time. */
+  sweepLater(): void {
     this.scheduler.after(SWEEP_US, { node: -1, kind: "sweep" }, () => {
       for (const node of this.nodes) if (node.member !== undefined) this.raft.sweep(node.place, node.member);
-      this.#sweepLater();
+      this.sweepLater();
     });
   }
 }
