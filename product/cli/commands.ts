@@ -29,7 +29,7 @@ export const COMMANDS: readonly Command[] = [
   ...alarmCommands,
   defragCommand,
   ...checkCommands,
-  completionCommand,
+  completionCommand(() => COMMANDS),
   versionCommand,
   ...notBuiltCommands,
 ];

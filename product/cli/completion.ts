@@ -7,35 +7,36 @@ import { SERVER_FLAGS } from "../server/flag-table.ts";
 import { type Flag, intFlag } from "./flags.ts";
 import { CommandError, EXIT } from "./io.ts";
 
-export const completionCommand: Command = {
-  name: "completion",
-  usage: "bash|zsh|fish",
-  summary: "Prints a completion script for a shell",
-  details:
-    "bash: source <(holdfast completion bash)\n" +
-    "zsh:  holdfast completion zsh > a folder of $fpath, as _holdfast\n" +
-    "fish: holdfast completion fish | source",
-  flags: [],
-  async run(context) {
-    const [shell, ...others] = context.args;
-    if (shell === undefined || others.length > 0) {
-      throw new CommandError(EXIT.error, `accepts 1 arg(s), received ${context.args.length}`);
-    }
-    const script = completionScript(shell, context.program, await completedCommands());
-    if (script === undefined)
-      throw new CommandError(EXIT.error, `invalid argument "${shell}" for "${context.program} completion"`);
-    context.io.stdout.write(script);
-    return EXIT.success;
-  },
-};
+/** The command itself is one of those that it completes, so it asks for them when it runs. */
+export function completionCommand(commands: () => readonly Command[]): Command {
+  return {
+    name: "completion",
+    usage: "bash|zsh|fish",
+    summary: "Prints a completion script for a shell",
+    details:
+      "bash: source <(holdfast completion bash)\n" +
+      "zsh:  holdfast completion zsh > a folder of $fpath, as _holdfast\n" +
+      "fish: holdfast completion fish | source",
+    flags: [],
+    async run(context) {
+      const [shell, ...others] = context.args;
+      if (shell === undefined || others.length > 0) {
+        throw new CommandError(EXIT.error, `accepts 1 arg(s), received ${context.args.length}`);
+      }
+      const script = completionScript(shell, context.program, completedCommands(commands()));
+      if (script === undefined)
+        throw new CommandError(EXIT.error, `invalid argument "${shell}" for "${context.program} completion"`);
+      context.io.stdout.write(script);
+      return EXIT.success;
+    },
+  };
+}
 
 /** What completion knows of a command. */
 export type Completed = Pick<Command, "name" | "summary" | "flags">;
 
 /** All commands of the program: of the ones that run members with the server's flags, of other parts the name alone. */
-export async function completedCommands(): Promise<Completed[]> {
-  // Loaded late: the table holds this command.
-  const { COMMANDS } = await import("./commands.ts");
+export function completedCommands(commands: readonly Command[]): Completed[] {
   const serverFlags = SERVER_FLAGS.filter((it) => it.state !== "refused").map((it): Flag => ({
     name: it.name,
     kind: it.type === "boolean" ? "bool" : "string",
@@ -48,7 +49,7 @@ export async function completedCommands(): Promise<Completed[]> {
     const isStarter = name === "start" || name === "up";
     return { name, summary, flags: isStarter ? [members, ...serverFlags] : [] };
   });
-  return [...parts, ...COMMANDS];
+  return [...parts, ...commands];
 }
 
 /** Undefined for a shell that we do not know. */
