@@ -161,6 +161,62 @@ function checkPackage(file: string, target: string, add: Add): void {
   }
 }
 
+/**
+ * Files that import each other in a circle, types included: to understand one of them a reader has to open them all. Tests
+ * are left out. A finding lies at the first file of a circle and names the others in order.
+ */
+export function checkCircles(texts: ReadonlyMap<string, string>): Finding[] {
+  const graph = new Map<string, Import[]>();
+  for (const [file, text] of texts) {
+    if (isTestFile(file)) continue;
+    const own = importsOf(text).filter(({ target }) => target.startsWith("."));
+    graph.set(
+      file,
+      own.map(({ target, line }) => ({ target: resolve(file, target), line })),
+    );
+  }
+  return circlesOf(graph).map(([file, ...others]) => {
+    const next = graph.get(file!)!.find(({ target }) => others.includes(target));
+    return {
+      rule: "circles",
+      file: file!,
+      line: next?.line ?? 1,
+      name: others.join(" "),
+      message:
+        `is in a circle of imports with ${others.join(", ")}; move what they share into the lower file, ` +
+        "or let a part say in an interface of its own what it needs",
+    };
+  });
+}
+
+/** The strongly connected components of more than one file, each sorted, by Tarjan's algorithm. */
+function circlesOf(graph: ReadonlyMap<string, readonly Import[]>): string[][] {
+  const circles: string[][] = [];
+  const order = new Map<string, number>();
+  const stack: string[] = [];
+  const isOpen = new Set<string>();
+  /** Returns the earliest file on the stack that this one leads back to, as its number. */
+  const visit = (file: string): number => {
+    const number = order.size;
+    order.set(file, number);
+    stack.push(file);
+    isOpen.add(file);
+    let earliest = number;
+    for (const { target } of graph.get(file) ?? []) {
+      if (!graph.has(target)) continue;
+      if (!order.has(target)) earliest = Math.min(earliest, visit(target));
+      else if (isOpen.has(target)) earliest = Math.min(earliest, order.get(target)!);
+    }
+    if (earliest < number) return earliest;
+    const circle = stack.splice(stack.indexOf(file));
+    for (const one of circle) isOpen.delete(one);
+    if (circle.length > 1) circles.push(circle.sort());
+    return earliest;
+  };
+  for (const file of graph.keys()) if (!order.has(file)) visit(file);
+  return circles;
+}
+
 const impurities: readonly (readonly [RegExp, string])[] = [
   [/\bMath\.random\b/g, "Math.random; take a Prng"],
   [/\bDate\b/g, "Date; take a Clock or a time as a parameter"],

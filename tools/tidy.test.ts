@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blank, checkImports, checkName, checkPurity, checkText, countParameters } from "./tidy-rules.ts";
+import {
+  blank,
+  checkCircles,
+  checkImports,
+  checkName,
+  checkPurity,
+  checkText,
+  countParameters,
+} from "./tidy-rules.ts";
 import { applyExceptions, parseSizes } from "./tidy.ts";
 
 function rulesOf(findings: readonly { readonly rule: string }[]): string[] {
@@ -23,6 +31,45 @@ test("tidy refuses an import from below, also inside core and as a dynamic impor
   ]);
   assert.deepEqual(rulesOf(checkImports("product/a.ts", 'import "../proof/b.ts";')), ["layers"]);
   assert.deepEqual(rulesOf(checkImports("product/a.ts", 'import "../elsewhere/b.ts";')), ["layers"]);
+});
+
+test("tidy refuses files that import each other in a circle, types included", () => {
+  const circles = (texts: Readonly<Record<string, string>>): string[][] =>
+    checkCircles(new Map(Object.entries(texts))).map(({ file, line, name, rule }) => [
+      rule,
+      file,
+      `${line}`,
+      name,
+    ]);
+  const pair = {
+    "core/raft/b.ts": 'import type { A } from "./a.ts";',
+    "core/raft/a.ts": 'import { z } from "../base/z.ts";\nimport type { B } from "./b.ts";',
+    "core/base/z.ts": "export const z = 1;",
+  };
+  assert.deepEqual(circles(pair), [["circles", "core/raft/a.ts", "2", "core/raft/b.ts"]]);
+  const far = {
+    "io/a.ts": 'export { b } from "./net/b.ts";',
+    "io/net/b.ts": 'const c = await import("./c.ts");\nimport "./d.ts";',
+    "io/net/c.ts": 'import type { A } from "../a.ts";',
+    "io/net/d.ts": 'import "./e.ts";',
+    "io/net/e.ts": 'import "./d.ts";',
+  };
+  assert.deepEqual(circles(far).sort(), [
+    ["circles", "io/a.ts", "1", "io/net/b.ts io/net/c.ts"],
+    ["circles", "io/net/d.ts", "1", "io/net/e.ts"],
+  ]);
+});
+
+test("tidy finds no circle where ways only meet again, nor through a test", () => {
+  const texts = {
+    "io/a.ts": 'import "./b.ts";\nimport "./c.ts";',
+    "io/b.ts": 'import "./d.ts";',
+    "io/c.ts": 'import "./d.ts";\nimport "node:fs";',
+    "io/d.ts": '// import "./a.ts";',
+    "io/d.test.ts": 'import "./d.ts";\nimport "./e.test.ts";',
+    "io/e.test.ts": 'import "./d.test.ts";',
+  };
+  assert.deepEqual(checkCircles(new Map(Object.entries(texts))), []);
 });
 
 test("tidy lets tests reach for the simulator, wherever they are", () => {

@@ -1,5 +1,5 @@
 /**
- * Our own rules as a check: the direction of imports, a pure core, sizes, names. `npm run check` runs it.
+ * Our own rules as a check: the direction of imports and their circles, a pure core, sizes, names. `npm run check` runs it.
  *
  * An exception needs an entry with a reason in tidy-exceptions.json; an entry that excuses nothing any more is itself
  * a finding, so that the list only shrinks.
@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { sourceFiles } from "./source-files.ts";
 import type { Finding } from "./tidy-rules.ts";
 import {
+  checkCircles,
   checkImports,
   checkName,
   checkPurity,
@@ -145,11 +146,11 @@ export function tidy(): string[] {
   for (const file of repositoryFiles()) {
     findings.push(...checkText(file, read(file)));
   }
-  for (const file of sources) {
-    const text = read(file);
+  const texts = new Map(sources.map((file) => [file, read(file)]));
+  for (const [file, text] of texts) {
     findings.push(...checkName(file), ...checkImports(file, text), ...checkPurity(file, text));
   }
-  findings.push(...checkSizes(sources));
+  findings.push(...checkCircles(texts), ...checkSizes(sources));
   const exceptions = JSON.parse(read("tools/tidy-exceptions.json")) as TidyException[];
   const { standing, unused } = applyExceptions(findings, exceptions);
   return [
