@@ -6,20 +6,20 @@ import { id64ToBigInt } from "../base/ids.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
 import { encode } from "../wire/schema.ts";
-import type { Member } from "./member.ts";
+import type { Proposer } from "./proposals.ts";
 
 /** The minor version that this program's entries and answers are those of. */
 const CLUSTER_VERSION = "3.6.0";
 
 export class Announcements {
-  readonly #member: Member;
+  readonly #member: Proposer;
   #attributesProposedMs = Number.NEGATIVE_INFINITY;
   /** The log says what this member is; looked at again when the membership has changed. */
   #isPublished = false;
   /** The term in which this leader proposed a cluster version. */
   #versionProposedTerm = 0;
 
-  constructor(member: Member) {
+  constructor(member: Proposer) {
     this.#member = member;
   }
 

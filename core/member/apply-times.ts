@@ -7,7 +7,7 @@
 import { exponentialBounds, type Histogram, type Metrics } from "../base/metrics.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { PRIVATE_KIND } from "./format.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 
 const BOUNDS = exponentialBounds(0.0001, 2, 20);
 
@@ -31,8 +31,13 @@ const OP_NAMES: ReadonlyMap<number, string> = new Map<number, string>([
 /** A put takes some microseconds, in cold code ten times as much. */
 const PUT_MS_MAX = 0.02;
 
+export interface ApplyTimesHost extends MemberState {
+  /** An entry that takes longer to be applied is counted as slow, and logged. */
+  readonly warningApplyMs: number;
+}
+
 export class ApplyTimes {
-  readonly #member: Member;
+  readonly #member: ApplyTimesHost;
   readonly #metrics: Metrics;
   /** By kind, for those that were applied and those that were refused. */
   readonly #applied = new Map<number, Histogram>();
@@ -42,7 +47,7 @@ export class ApplyTimes {
   #putsRefused = 0;
   #lookedMs = 0;
 
-  constructor(member: Member, metrics: Metrics) {
+  constructor(member: ApplyTimesHost, metrics: Metrics) {
     this.#member = member;
     this.#metrics = metrics;
   }

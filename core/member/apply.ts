@@ -4,6 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64FromBigInt, id64Hex } from "../base/ids.ts";
+import type { Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
 import { ADD_VOTER, type ConfChange, REMOVE_MEMBER } from "../raft/conf-change.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { CompactFields } from "../wire/hot.ts";
@@ -12,25 +13,41 @@ import { REQUEST_KIND, RequestEnvelope } from "../wire/raft-request.ts";
 import { ClusterMemberAttrSetRequest, ClusterVersionSetRequest } from "../wire/raft-messages.ts";
 import { decode, encode } from "../wire/schema.ts";
 import { OK, STATUS, type Status } from "../wire/status.ts";
+import type { ApplyTimes } from "./apply-times.ts";
 import type { Call } from "./call.ts";
 import { answerConfChange } from "./cluster-api.ts";
+import type { Divergence } from "./divergence.ts";
 import {
   FORMAT_WITH_CHECKED_CHANGES,
   FORMAT_WITH_EFFECT_HASH,
+  type Formats,
   formatVersionOf,
   PRIVATE_KIND,
 } from "./format.ts";
-import { applyAlarm, applyDivergenceAlarm } from "./maintenance-api.ts";
-import type { Member } from "./member.ts";
+import { type AlarmHost, applyAlarm, applyDivergenceAlarm } from "./maintenance-api.ts";
 import { applyChange, assertSameMembers, refusalOfChange } from "./membership-change.ts";
+import type { Proposals } from "./proposals.ts";
+
+export interface ApplyHost extends AlarmHost {
+  clusterVersion: string;
+  formatVersion: number;
+  readonly applyTimes: ApplyTimes;
+  readonly divergence: Divergence;
+  readonly formats: Formats;
+  readonly housekeeping: AlarmHost["housekeeping"] & { readonly past: PastHousekeeping };
+  readonly proposals: Proposals;
+  /** Hands the status on when who waits for an entry about leases was called. */
+  afterLeaseEntry(status: Status): Status;
+  onMembershipChanged(): void;
+}
 
 export class Applier {
-  readonly #member: Member;
+  readonly #member: ApplyHost;
   readonly #envelope = new RequestEnvelope();
   readonly #reply = new ByteWriter(4096);
   readonly #compact = new CompactFields();
 
-  constructor(member: Member) {
+  constructor(member: ApplyHost) {
     this.#member = member;
   }
 

@@ -5,20 +5,20 @@
 
 import { ByteWriter } from "../base/byte-writer.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
-import type { Member } from "./member.ts";
+import type { Proposer } from "./proposals.ts";
 
 const HOUR_MS = 3_600_000;
 const REVISION_INTERVAL_MS = 300_000;
 const SAMPLES_A_PERIOD = 10;
 
 export class AutoCompaction {
-  readonly #member: Member;
+  readonly #member: Proposer;
   #nextMs: number;
   /** Revisions at past samples, oldest first. */
   readonly #samples: { readonly atMs: number; readonly revision: number }[] = [];
   #lastCompactedMs: number;
 
-  constructor(member: Member) {
+  constructor(member: Proposer) {
     this.#member = member;
     this.#nextMs = this.#isOn ? member.nowMs : Number.POSITIVE_INFINITY;
     this.#lastCompactedMs = member.nowMs;

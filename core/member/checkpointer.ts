@@ -4,12 +4,14 @@
 import type { DiskError } from "../base/ports.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { id64ToBigInt, type Id64 } from "../base/ids.ts";
+import type { Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
 import type { ConfState } from "../raft/configuration.ts";
 import type { SnapshotMeta } from "../raft/output.ts";
 import { encode } from "../wire/schema.ts";
 import { ConfState as ConfStateMessage } from "../wire/raft-messages.ts";
 import { encodeHead, joinExtra } from "./checkpoint-state.ts";
-import type { Member } from "./member.ts";
+import type { Divergence } from "./divergence.ts";
+import type { MemberState } from "./member-state.ts";
 
 /** After a full disk, the next attempt; and when the log has given something up for it. */
 const RETRY_MS = 5_000;
@@ -30,8 +32,17 @@ const SHARE_PERCENT_MIN = 30;
 
 const IDLE: State = { kind: "idle" };
 
+export interface CheckpointerHost extends MemberState {
+  readonly divergence: Divergence;
+  readonly housekeeping: {
+    readonly past: PastHousekeeping;
+    readonly sender: { readonly logNeededFrom: number };
+    raiseNoSpace(): void;
+  };
+}
+
 export class Checkpointer {
-  readonly #member: Member;
+  readonly #member: CheckpointerHost;
   #state: State = IDLE;
   /** What the last checkpoint covers; undefined without one. */
   latest: SnapshotMeta | undefined;
@@ -51,7 +62,7 @@ export class Checkpointer {
    */
   #intervalShare: number;
 
-  constructor(member: Member) {
+  constructor(member: CheckpointerHost) {
     this.#member = member;
     this.#intervalShare = member.options.prng.between(SHARE_PERCENT_MIN, 100) / 100;
     const { appliedIndex, appliedTerm } = member;

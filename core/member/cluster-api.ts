@@ -9,8 +9,14 @@ import { STATUS, type Status } from "../wire/status.ts";
 import { type Call, respond } from "./call.ts";
 import { addedMemberId } from "./identity.ts";
 import { FORMAT_WITH_CHECKED_CHANGES } from "./format.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
+import type { Proposer } from "./proposals.ts";
 import { arePeerUrls, type MemberInfo, memberContextJson } from "./membership.ts";
+
+export interface ClusterApiHost extends Proposer {
+  forwardToLeader(call: Call, bytes: Uint8Array, start: number, end: number): void;
+  matchIndexOf(peer: Id64): number;
+}
 
 /** Numbers of raftpb.ConfChangeType. */
 export const CONF_ADD_NODE = 0;
@@ -25,7 +31,7 @@ const PROMOTE_SHARE_MIN = 0.9;
 
 type MemberMessage = Input<MessageOf<typeof m.Member>>;
 
-export function memberMessages(member: Member): MemberMessage[] {
+export function memberMessages(member: MemberState): MemberMessage[] {
   return member.membership.list().map(memberMessage);
 }
 
@@ -39,11 +45,17 @@ function memberMessage(info: MemberInfo): MemberMessage {
   };
 }
 
-export function memberList(member: Member, call: Call): void {
+export function memberList(member: MemberState, call: Call): void {
   respond(call, m.MemberListResponse, { header: member.clusterHeader(), members: memberMessages(member) });
 }
 
-export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function memberAdd(
+  member: ClusterApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const request = decodeRequest(m.MemberAddRequest, bytes, start, end);
   if (!arePeerUrls(request.peerURLs)) return call.fail(STATUS.memberBadUrls);
   const { membership } = member;
@@ -71,7 +83,7 @@ export function memberAdd(member: Member, call: Call, bytes: Uint8Array, start: 
 }
 
 export function memberRemove(
-  member: Member,
+  member: ClusterApiHost,
   call: Call,
   bytes: Uint8Array,
   start: number,
@@ -86,7 +98,7 @@ export function memberRemove(
 }
 
 export function memberUpdate(
-  member: Member,
+  member: ClusterApiHost,
   call: Call,
   bytes: Uint8Array,
   start: number,
@@ -104,7 +116,7 @@ export function memberUpdate(
 
 /** Only the leader knows how far a learner is; other members forward the call to it. */
 export function memberPromote(
-  member: Member,
+  member: ClusterApiHost,
   call: Call,
   bytes: Uint8Array,
   start: number,
@@ -130,7 +142,7 @@ const RESPONSE_OF: Readonly<Record<string, Schema<{ members: unknown[] }>>> = {
 };
 
 /** Answers the call whose configuration change was applied. */
-export function answerConfChange(member: Member, call: Call, changed: Id64): void {
+export function answerConfChange(member: MemberState, call: Call, changed: Id64): void {
   const header = member.clusterHeader();
   const members = memberMessages(member);
   if (call.method.name === "MemberAdd") {
@@ -144,7 +156,7 @@ export function answerConfChange(member: Member, call: Call, changed: Id64): voi
 
 // A voter that is added counts for the quorum at once, before it has started. A learner counts for nothing, but a cluster that
 // is not whole is to be mended first.
-function refusalToAdd(member: Member, asLearner: boolean): Status | undefined {
+function refusalToAdd(member: MemberState, asLearner: boolean): Status | undefined {
   if (!member.options.strictReconfigCheck) return undefined;
   const voters = member.membership.list().filter((info) => !info.isLearner);
   if (!asLearner && !isReadyToAddVoter(voters)) return STATUS.notEnoughStartedMembers;
@@ -158,14 +170,14 @@ function isReadyToAddVoter(voters: readonly MemberInfo[]): boolean {
 }
 
 // A learner that is in sync has started. As in etcd nobody need be connected for long.
-function refusalToPromote(member: Member): Status | undefined {
+function refusalToPromote(member: MemberState): Status | undefined {
   if (!member.options.strictReconfigCheck) return undefined;
   const voters = member.membership.list().filter((info) => !info.isLearner);
   const isReady = startedCount(voters) + 1 >= quorumOf(voters.length + 1);
   return isReady ? undefined : STATUS.notEnoughStartedMembers;
 }
 
-function refusalToRemove(member: Member, removed: Id64): Status | undefined {
+function refusalToRemove(member: MemberState, removed: Id64): Status | undefined {
   if (!member.options.strictReconfigCheck) return undefined;
   const voters = member.membership.list().filter((info) => !info.isLearner);
   const rest = voters.filter((info) => !id64Equal(info.id, removed));
@@ -182,14 +194,14 @@ function startedCount(members: readonly MemberInfo[]): number {
   return members.filter((info) => info.name !== "").length;
 }
 
-function isHealthy(member: Member, voters: readonly MemberInfo[]): boolean {
+function isHealthy(member: MemberState, voters: readonly MemberInfo[]): boolean {
   return voters.every(
     (info) =>
       id64Equal(info.id, member.options.memberId) || member.connectedForMs(info.id) >= HEALTHY_AFTER_MS,
   );
 }
 
-function isActiveMember(member: Member, id: Id64): boolean {
+function isActiveMember(member: MemberState, id: Id64): boolean {
   return id64Equal(id, member.options.memberId) || member.connectedForMs(id) > 0;
 }
 

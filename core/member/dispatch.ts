@@ -5,13 +5,20 @@ import { WireError } from "../wire/reader.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { METHOD, METHODS } from "../wire/service.ts";
 import { CODE, malformedRequest, STATUS, type Status } from "../wire/status.ts";
+import type { Admission } from "./admission.ts";
 import type { Call } from "./call.ts";
 import * as cluster from "./cluster-api.ts";
 import * as leases from "./lease-api.ts";
 import * as maintenance from "./maintenance-api.ts";
-import type { Member } from "./member.ts";
 
-type UnaryHandler = (member: Member, call: Call, bytes: Uint8Array, start: number, end: number) => void;
+export interface DispatchHost
+  extends cluster.ClusterApiHost, leases.LeaseApiHost, maintenance.MaintenanceApiHost {
+  readonly admission: Admission;
+  readonly rejoin: { readonly isActive: boolean };
+  readonly isStopping: boolean;
+}
+
+type UnaryHandler = (member: DispatchHost, call: Call, bytes: Uint8Array, start: number, end: number) => void;
 
 const UNARY: (UnaryHandler | undefined)[] = METHODS.map(() => undefined);
 
@@ -61,7 +68,13 @@ unary(METHOD.moveLeader, maintenance.moveLeader);
 // A keep-alive that a member forwarded to its leader: one question, one answer.
 unary(METHOD.leaseKeepAlive, leases.leaseKeepAliveOnce);
 
-export function onUnary(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function onUnary(
+  member: DispatchHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const handler = UNARY[call.method.id];
   if (handler === undefined) return call.fail(notBuilt(call));
   const refusal = refusalOf(member, call);
@@ -75,7 +88,7 @@ export function onUnary(member: Member, call: Call, bytes: Uint8Array, start: nu
 }
 
 /** What a member in this state refuses of anybody, unary or stream. */
-export function refusalOf(member: Member, call: Call): Status | undefined {
+export function refusalOf(member: DispatchHost, call: Call): Status | undefined {
   if (member.isStopping) return STATUS.stopped;
   if (member.rejoin.isActive && call.method !== METHOD.status) return STATUS.stateDiverged;
   if (!member.hasLeader && call.metadata("hasleader") === "true") return STATUS.noLeader;
@@ -96,13 +109,13 @@ export function notBuilt(call: Call): Status {
 }
 
 // Before anything is looked at: a refusal has to cost a fraction of the work. What keeps leases and the cluster alive is always admitted.
-function admits(member: Member): boolean {
+function admits(member: DispatchHost): boolean {
   if (member.admission.hasRoom(member.pending.count)) return true;
   member.counters.refused.add(1);
   return false;
 }
 
-function txn(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+function txn(member: DispatchHost, call: Call, bytes: Uint8Array, start: number, end: number): void {
   if (!admits(member)) return call.fail(STATUS.tooManyRequests);
   const { kv } = member;
   const refusal = kv.checkTxn(bytes, start, end);

@@ -17,7 +17,7 @@ import { ALARM_CORRUPT } from "./alarms.ts";
 import { EffectHash } from "./effect-hash.ts";
 import { EffectSamples } from "./effect-samples.ts";
 import { allowsKind, PRIVATE_KIND } from "./format.ts";
-import type { Member } from "./member.ts";
+import type { Proposer } from "./proposals.ts";
 import { sendHash } from "./state-frames.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
@@ -43,8 +43,12 @@ interface Round {
   settled: boolean;
 }
 
+export interface DivergenceHost extends Proposer {
+  readonly rejoin: { readonly isActive: boolean; begin(): void };
+}
+
 export class Divergence {
-  readonly #member: Member;
+  readonly #member: DivergenceHost;
   effects: EffectHash;
   readonly #samples = new EffectSamples();
   /** By index, in the order in which they were heard of. */
@@ -60,7 +64,7 @@ export class Divergence {
   /** In how many rounds each member with an alarm has agreed since it last differed. */
   readonly #agreedCounts = new Map<string, number>();
 
-  constructor(member: Member, effectHash: number | undefined) {
+  constructor(member: DivergenceHost, effectHash: number | undefined) {
     this.#member = member;
     this.#ownHex = id64Hex(member.options.memberId);
     this.effects = new EffectHash(effectHash, member.store);

@@ -10,7 +10,7 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { ProtoReader } from "../wire/reader.ts";
-import type { Member } from "./member.ts";
+import type { Proposer } from "./proposals.ts";
 
 /** The newest format that this program knows. */
 export const FORMAT_VERSION = 3;
@@ -50,14 +50,14 @@ export function allowsKind(formatVersion: number, kind: number): boolean {
 }
 
 export class Formats {
-  readonly #member: Member;
+  readonly #member: Proposer;
   /** The newest format that each other member knows, by hexadecimal id, as it said last. */
   readonly #announced = new Map<string, number>();
   /** What this member knows. */
   readonly own: number;
   #proposedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(member: Member) {
+  constructor(member: Proposer) {
     this.#member = member;
     this.own = member.options.formatVersion ?? FORMAT_VERSION;
   }

@@ -3,10 +3,15 @@
 import { id64Equal, id64Hex, type Id64 } from "../base/ids.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { ALARM_NAMES } from "./alarms.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
+import type { Housekeeping } from "./housekeeping.ts";
+
+export interface GaugesHost extends MemberState {
+  readonly housekeeping: Housekeeping;
+}
 
 /** Metrics that are the member's state, read when somebody asks. */
-export function registerGauges(member: Member, metrics: Metrics): void {
+export function registerGauges(member: GaugesHost, metrics: Metrics): void {
   const gauge: RegisterGauge = (name, help, read, labels) =>
     metrics.gauge(`etcd_${name}`, help, read, labels);
   registerServerGauges(member, gauge);
@@ -25,7 +30,7 @@ type RegisterGauge = (
   labels?: Record<string, string>,
 ) => void;
 
-function registerServerGauges(member: Member, gauge: RegisterGauge): void {
+function registerServerGauges(member: GaugesHost, gauge: RegisterGauge): void {
   gauge("server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", () =>
     Number(member.hasLeader),
   );
@@ -63,7 +68,7 @@ function registerServerGauges(member: Member, gauge: RegisterGauge): void {
   );
 }
 
-function registerProposalGauges(member: Member, gauge: RegisterGauge): void {
+function registerProposalGauges(member: GaugesHost, gauge: RegisterGauge): void {
   const { raft } = member;
   gauge(
     "server_proposals_committed_total",
@@ -82,7 +87,7 @@ function registerProposalGauges(member: Member, gauge: RegisterGauge): void {
   );
 }
 
-function registerStoreGauges(member: Member, gauge: RegisterGauge): void {
+function registerStoreGauges(member: GaugesHost, gauge: RegisterGauge): void {
   gauge(
     "mvcc_db_total_size_in_bytes",
     "Total size of the data in bytes, superseded versions included.",
@@ -124,7 +129,7 @@ function registerStoreGauges(member: Member, gauge: RegisterGauge): void {
   );
 }
 
-function registerAlarmGauges(member: Member, gauge: RegisterGauge): void {
+function registerAlarmGauges(member: GaugesHost, gauge: RegisterGauge): void {
   for (const [type, name] of ALARM_NAMES.entries()) {
     if (type === 0) continue;
     const labels = { server_id: id64Hex(member.options.memberId), alarm_type: name };
@@ -137,7 +142,7 @@ function registerAlarmGauges(member: Member, gauge: RegisterGauge): void {
   }
 }
 
-function registerStoreCounters(member: Member, metrics: Metrics): void {
+function registerStoreCounters(member: GaugesHost, metrics: Metrics): void {
   const { kvCounts, counters } = member;
   const counter = (name: string, help: string, read: () => number): void =>
     metrics.counterOf(`etcd_${name}`, help, read);
@@ -168,7 +173,7 @@ function registerStoreCounters(member: Member, metrics: Metrics): void {
 }
 
 /** What runs beside the requests, so that a benchmark can mark it. */
-function registerWork(member: Member, metrics: Metrics): void {
+function registerWork(member: GaugesHost, metrics: Metrics): void {
   const { housekeeping } = member;
   metrics.gauge("holdfast_checkpoint_running", "1 while a checkpoint is taken.", () =>
     Number(housekeeping.past.isCheckpointing),
@@ -184,7 +189,7 @@ function registerWork(member: Member, metrics: Metrics): void {
   });
 }
 
-function registerPeers(member: Member, metrics: Metrics): void {
+function registerPeers(member: GaugesHost, metrics: Metrics): void {
   const self = id64Hex(member.options.memberId);
   const pair = (id: Id64): Record<string, string> => ({ Local: self, Remote: id64Hex(id) });
   const others = (): Id64[] =>

@@ -12,24 +12,38 @@ import { STATUS, type Status } from "../wire/status.ts";
 import { ALARM_NOSPACE } from "./alarms.ts";
 import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
-import { Checkpointer } from "./checkpointer.ts";
+import { Checkpointer, type CheckpointerHost } from "./checkpointer.ts";
+import type { Divergence } from "./divergence.ts";
+import type { Formats } from "./format.ts";
 import type { ForwardDone } from "./forwarding.ts";
 import { LargeAnswers } from "./large-answers.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
-import type { Member } from "./member.ts";
 import { Parking } from "./parking.ts";
+import type { PastLives } from "./past-lives.ts";
 import { PastTimes } from "./past-times.ts";
 import { FRAME_BARE_PIECE, FRAME_SNAPSHOT, FRAME_SNAPSHOT_ACK, FRAME_STATE } from "./peer-frames.ts";
-import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import type { PeerList } from "./peer-list.ts";
+import type { Proposer } from "./proposals.ts";
+import { type ReceiverHost, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 import { readStateFrame, type StateFrame } from "./state-frames.ts";
 import type { SnapshotMeta } from "../raft/output.ts";
+
+export interface HousekeepingHost extends CheckpointerHost, Proposer, ReceiverHost {
+  readonly housekeeping: Housekeeping;
+  readonly divergence: Divergence;
+  readonly formats: Formats;
+  readonly pastLives: PastLives;
+  readonly peerList: PeerList;
+  /** Leases end only at a leader that has applied everything of the leaders before it. */
+  promoteLessorWhenReady(): void;
+}
 
 /** A NOSPACE alarm that was proposed is not proposed again for so long. */
 const ALARM_RETRY_MS = 1_000;
 
 export class Housekeeping {
-  readonly #member: Member;
+  readonly #member: HousekeepingHost;
   readonly #announcements: Announcements;
   readonly leases: LeaseKeeper;
   readonly #autoCompaction: AutoCompaction;
@@ -43,7 +57,7 @@ export class Housekeeping {
   readonly #parking: Parking;
   #alarmProposedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(member: Member) {
+  constructor(member: HousekeepingHost) {
     this.#member = member;
     this.#announcements = new Announcements(member);
     this.leases = new LeaseKeeper(member);

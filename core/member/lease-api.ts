@@ -9,12 +9,31 @@ import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { Call } from "./call.ts";
-import type { Member } from "./member.ts";
+import type { ForwardDone } from "./forwarding.ts";
+import type { Proposer } from "./proposals.ts";
+import type { Reading } from "./reading.ts";
+import type { ReadProbe } from "./reads.ts";
+
+export interface LeaseApiHost extends Proposer {
+  readonly reading: Reading;
+  readonly keepAliveStreams: Set<KeepAliveStream>;
+  refusalToGrow(costBytes: number): Status | undefined;
+  forwardToLeader(call: Call, bytes: Uint8Array, start: number, end: number): void;
+  askLeader(methodId: number, request: Uint8Array, done: ForwardDone): void;
+  /** Calls back when the next entry that concerns leases is applied. */
+  afterLeaseChange(probe: ReadProbe): void;
+}
 
 const fields = new LeaseIdFields();
 const scratch = new ByteWriter(64);
 
-export function leaseGrant(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function leaseGrant(
+  member: LeaseApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   scratch.reset();
   const refusal =
     member.leases.prepareGrant(bytes, start, end, scratch, member.options.prng) ?? member.refusalToGrow(64);
@@ -23,7 +42,7 @@ export function leaseGrant(member: Member, call: Call, bytes: Uint8Array, start:
 }
 
 export function leaseTimeToLive(
-  member: Member,
+  member: LeaseApiHost,
   call: Call,
   bytes: Uint8Array,
   start: number,
@@ -41,14 +60,20 @@ export function leaseTimeToLive(
   });
 }
 
-function answerTimeToLive(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+function answerTimeToLive(
+  member: LeaseApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   member.leases.timeToLive(bytes, start, end, member.nowMs, call.beginMessage());
   call.endMessage();
   call.finish();
 }
 
 /** Local and without a leader, as etcd has it. */
-export function leaseLeases(member: Member, call: Call): void {
+export function leaseLeases(member: LeaseApiHost, call: Call): void {
   member.reading.afterPast((failure) => {
     if (failure !== undefined) return call.fail(failure);
     member.leases.leases(member.nowMs, call.beginMessage());
@@ -59,7 +84,7 @@ export function leaseLeases(member: Member, call: Call): void {
 
 /** A keep-alive that another member forwarded. */
 export function leaseKeepAliveOnce(
-  member: Member,
+  member: LeaseApiHost,
   call: Call,
   bytes: Uint8Array,
   start: number,
@@ -78,7 +103,7 @@ type KeepAliveDone = (failure: Status | undefined, hi: number, lo: number, ttlSe
 
 /** One keep-alive stream: answers come in the order of the requests. */
 export class KeepAliveStream {
-  readonly #member: Member;
+  readonly #member: LeaseApiHost;
   readonly #call: Call;
   /** Answers that are not due yet because an earlier one is outstanding; undefined: not known yet. */
   readonly #answers: ({ hi: number; lo: number; ttlSeconds: number } | undefined)[] = [];
@@ -90,7 +115,7 @@ export class KeepAliveStream {
   #halfClosed = false;
   #ended = false;
 
-  constructor(member: Member, call: Call) {
+  constructor(member: LeaseApiHost, call: Call) {
     this.#member = member;
     this.#call = call;
     this.needsLeader = call.metadata("hasleader") === "true";
@@ -156,12 +181,18 @@ export class KeepAliveStream {
 }
 
 /** Renews at the leader; asks again when a log entry must be applied first. */
-function keepAlive(member: Member, bytes: Uint8Array, start: number, end: number, done: KeepAliveDone): void {
+function keepAlive(
+  member: LeaseApiHost,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  done: KeepAliveDone,
+): void {
   fields.parse(bytes, start, end);
   renew(member, fields.leaseHi, fields.leaseLo, done);
 }
 
-function renew(member: Member, hi: number, lo: number, done: KeepAliveDone): void {
+function renew(member: LeaseApiHost, hi: number, lo: number, done: KeepAliveDone): void {
   // Not the time of the turn, which a pause makes old: a renewal counts from when it was read, or later.
   const renewal = member.lessor.renew(hi, lo, member.clock.now());
   switch (renewal) {

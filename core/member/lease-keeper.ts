@@ -6,7 +6,7 @@ import { writeCheckpoint, writeRevoke, writeRevokeBatch } from "../lease/lease-r
 import { DEFAULT_LESSOR_OPTIONS, LeaseIds, Lessor } from "../lease/lessor.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { allowsKind, PRIVATE_KIND } from "./format.ts";
-import type { Member } from "./member.ts";
+import type { Proposer } from "./proposals.ts";
 import type { MemberOptions } from "./options.ts";
 
 /** Leases in one entry. Small, because applying an entry is not interrupted: about 1 ms of work with a key each. */
@@ -30,7 +30,7 @@ export function makeLessor({ electionMs, limits, prng }: MemberOptions): Lessor 
 }
 
 export class LeaseKeeper {
-  readonly #member: Member;
+  readonly #member: Proposer;
   readonly #ids = new LeaseIds(PORTION_COUNT);
   readonly #scratch = new ByteWriter(16 * 1024);
   #retryAtMs = 0;
@@ -40,7 +40,7 @@ export class LeaseKeeper {
   /** Set when a renewal waits for an entry that clears a remainder. */
   clearsWanted = false;
 
-  constructor(member: Member) {
+  constructor(member: Proposer) {
     this.#member = member;
   }
 

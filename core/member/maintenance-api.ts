@@ -1,18 +1,36 @@
 // The Maintenance service: status, alarms, hashes, defragmentation, leadership.
 
-import { id64FromBigInt, id64ToBigInt, id64Equal } from "../base/ids.ts";
+import { type Id64, id64FromBigInt, id64ToBigInt, id64Equal } from "../base/ids.ts";
+import type { HashDone } from "../mvcc/housekeeping.ts";
 import * as m from "../wire/messages.ts";
 import { REQUEST_KIND } from "../wire/raft-request.ts";
 import { decodeRequest, type Input, type MessageOf } from "../wire/schema.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import { type Alarm, ALARM_NONE, ALARM_NOSPACE } from "./alarms.ts";
 import { type Call, respond } from "./call.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
+import type { Proposer } from "./proposals.ts";
+import type { Reading } from "./reading.ts";
+
+/** What an entry about alarms needs of the member. */
+export interface AlarmHost extends MemberState {
+  /** There may be room on the disk again. */
+  readonly housekeeping: { lookForRoom(): void };
+}
+
+export interface MaintenanceApiHost extends Proposer {
+  readonly reading: Reading;
+  readonly storageVersion: string;
+  startHash(revision: number, done: HashDone): void;
+  /** A Status: there is no room to wait, and `done` never comes. */
+  startDefragmentation(done: () => void): Status | undefined;
+  transferLeadership(target: Id64, done: (failure: Status | undefined) => void): void;
+}
 
 const ACTION_GET = 0;
 const ACTION_ACTIVATE = 1;
 
-export function status(member: Member, call: Call): void {
+export function status(member: MaintenanceApiHost, call: Call): void {
   const leader = member.raft.leader;
   const errors = member.alarms.statusLines();
   if (leader.hi === 0 && leader.lo === 0) errors.unshift(STATUS.noLeader.text);
@@ -38,12 +56,18 @@ export function status(member: Member, call: Call): void {
 }
 
 /** Also GET goes through the log, as etcd has it: the answer is linearizable. */
-export function alarm(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function alarm(
+  member: MaintenanceApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   member.proposals.propose(call, REQUEST_KIND.alarm, bytes, start, end);
 }
 
 export function applyAlarm(
-  member: Member,
+  member: AlarmHost,
   bytes: Uint8Array,
   start: number,
   end: number,
@@ -68,7 +92,12 @@ export function applyAlarm(
 }
 
 /** Raised or taken back by the members themselves (divergence.ts). */
-export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: number, end: number): void {
+export function applyDivergenceAlarm(
+  member: MemberState,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const request = decodeRequest(m.AlarmRequest, bytes, start, end);
   const memberId = id64FromBigInt(request.memberID);
   if (request.action === ACTION_ACTIVATE) member.alarms.activateDivergence(memberId);
@@ -76,7 +105,13 @@ export function applyDivergenceAlarm(member: Member, bytes: Uint8Array, start: n
 }
 
 /** The hash of the history at a revision; its rows are read in slices, so the answer comes when they are done. */
-export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function hashKv(
+  member: MaintenanceApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const { revision } = decodeRequest(m.HashKVRequest, bytes, start, end);
   member.reading.afterPast((unconfirmed) => {
     if (unconfirmed !== undefined) return call.fail(unconfirmed);
@@ -93,12 +128,18 @@ export function hashKv(member: Member, call: Call, bytes: Uint8Array, start: num
 }
 
 /** Cleans segments and answers when done: what an operator's compact, defrag, disarm relies on. The answer has no header. */
-export function defragment(member: Member, call: Call): void {
+export function defragment(member: MaintenanceApiHost, call: Call): void {
   const refusal = member.startDefragmentation(() => respond(call, m.DefragmentResponse, {}));
   if (refusal !== undefined) call.fail(refusal);
 }
 
-export function moveLeader(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
+export function moveLeader(
+  member: MaintenanceApiHost,
+  call: Call,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const target = id64FromBigInt(decodeRequest(m.MoveLeaderRequest, bytes, start, end).targetID);
   if (!member.isLeader) return call.fail(STATUS.notLeader);
   const info = member.membership.get(target);

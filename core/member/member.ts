@@ -3,8 +3,9 @@
 //
 //   onUnary/onStream…, onPeerFrame ──> turn() ──> log batch ──durable──> apply ──> replies ──> background(): watchers, checkpoints
 //
-// The state is here, as fields that the files of this folder share; what they do with it is in dispatch.ts (requests),
-// apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody waits for).
+// The state is here, as fields that the files of this folder share (member-state.ts); what they do with it is in dispatch.ts
+// (requests), apply.ts (committed entries), the *-api.ts files (services), checkpointer.ts and housekeeping.ts (what nobody
+// waits for). This file puts them together, and none of them imports it.
 
 import { assert } from "../base/assert.ts";
 import { ID64_ZERO, type Id64, id64Equal, id64Hex, id64ToBigInt } from "../base/ids.ts";
@@ -41,6 +42,7 @@ import type { CheckpointState } from "./checkpoint-state.ts";
 import { notBuilt, onUnary, refusalOf } from "./dispatch.ts";
 import { type ForwardDone, Forwarding } from "./forwarding.ts";
 import { KeepAliveStream } from "./lease-api.ts";
+import type { MemberState } from "./member-state.ts";
 import type { MemberInfo, Membership } from "./membership.ts";
 import { refusalOfChange } from "./membership-change.ts";
 import { ApplyTimes } from "./apply-times.ts";
@@ -87,7 +89,7 @@ export interface MemberParts {
 /** As in etcd. */
 const WARNING_APPLY_MS = 100;
 
-export class Member {
+export class Member implements MemberState {
   readonly options: MemberOptions;
   readonly limits: Limits;
   readonly clock: Clock;
@@ -116,18 +118,12 @@ export class Member {
   readonly pastLives: PastLives;
   readonly peerList: PeerList;
   readonly removal: Removal;
-  /** Of the checkpoint, relative to the data directory. */
   dataDirectory: string;
-  /** Empty until the cluster has agreed on one. */
   clusterVersion: string;
-  /** Which kinds of entries may be proposed: format.ts. */
   formatVersion: number;
-  /** Entries up to here may be applied: committed, and durable here. */
   applicableIndex: number;
-  /** Entries up to here are in the state. */
   appliedIndex: number;
   appliedTerm: number;
-  /** The clock, read once or twice a turn. */
   nowMs: number;
   #clockIsRead = false;
   isStopping = false;
@@ -153,7 +149,6 @@ export class Member {
   #wasLeader = false;
   /** 0:0 while there is none. */
   #knownLeader: Id64 = ID64_ZERO;
-  /** As the log says; every request asks. */
   isLearner = false;
   /** The log could not be written; the next turn throws it. */
   #fault: Error | undefined;
@@ -227,7 +222,6 @@ export class Member {
     return this.raft.isLeader;
   }
 
-  /** Nobody else's vote counts. */
   get isSoleVoter(): boolean {
     const { voters, votersOutgoing } = this.raft.confState;
     return voters.length === 1 && votersOutgoing.length === 0;
@@ -257,7 +251,6 @@ export class Member {
     return this.options.warningApplyMs ?? WARNING_APPLY_MS;
   }
 
-  /** How long a client's request may take, as etcd has it: 5 s and two election timeouts. */
   get requestTimeoutMs(): number {
     return 5_000 + 2 * this.options.electionMs;
   }
@@ -266,7 +259,6 @@ export class Member {
     return { ...this.clusterHeader(), revision: this.store.revision };
   }
 
-  /** The Cluster service's headers carry no revision. */
   clusterHeader(): Input<MessageOf<typeof m.ResponseHeader>> {
     return {
       cluster_id: id64ToBigInt(this.options.clusterId),
@@ -373,7 +365,6 @@ export class Member {
     this.options.waker.wake();
   }
 
-  /** How long this peer has been connected, 0 when it is not. */
   connectedForMs(peer: Id64): number {
     const sinceMs = this.#connectedSinceMs.get(id64Hex(peer));
     return sinceMs === undefined ? 0 : Math.max(1, this.clock.now() - sinceMs);
@@ -760,7 +751,6 @@ export class Member {
     return best;
   }
 
-  /** The disk failed: the next turn throws, and the process ends. */
   fail(error: Error): void {
     this.#fault = error;
     this.options.waker.wake();

@@ -22,7 +22,7 @@ import {
   type RaftMessage,
 } from "../raft/message.ts";
 import { LogLostError } from "../raft/state.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import { readSmallFile, writeSmallFile } from "./small-file.ts";
 import { type Life, type Past, type Promises, sendLife, sendPast } from "./state-frames.ts";
 
@@ -73,14 +73,14 @@ export function isContradiction(found: Found, promised: Promises): boolean {
 }
 
 export class PastLives {
-  readonly #member: Member;
+  readonly #member: MemberState;
   readonly #found: Found;
   readonly #startMs: number;
   readonly #heard: Heard[] = [];
   /** Connected, and not heard of our past from yet. */
   #silent: Id64[] = [];
 
-  constructor(member: Member, boot: number) {
+  constructor(member: MemberState, boot: number) {
     this.#member = member;
     const { raft, options } = member;
     const nonce = options.prng.split("life").uint32();

@@ -1,14 +1,14 @@
 // How long what housekeeping does in slices takes, whole and by slice. Nothing is measured while there is nothing to do.
 
 import type { Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 
 export class PastTimes {
-  readonly #member: Member;
+  readonly #member: MemberState;
   /** When the compaction that runs began. */
   #compactionSinceMs = 0;
 
-  constructor(member: Member) {
+  constructor(member: MemberState) {
     this.#member = member;
   }
 

@@ -7,7 +7,7 @@
 
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { PeerAddress } from "../base/ports.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import { arePeerUrls } from "./membership.ts";
 import { sendAddress } from "./state-frames.ts";
 
@@ -15,12 +15,12 @@ import { sendAddress } from "./state-frames.ts";
 const STRANGER_COUNT_MAX = 32;
 
 export class PeerList {
-  readonly #member: Member;
+  readonly #member: MemberState;
   /** Members that the log has not named here yet, by hexadecimal id. */
   readonly #strangers = new Map<string, PeerAddress>();
   #isStale = false;
 
-  constructor(member: Member) {
+  constructor(member: MemberState) {
     this.#member = member;
     for (const { id, peerUrls } of member.options.initialMembers) this.#add({ id, urls: peerUrls });
     this.#update();

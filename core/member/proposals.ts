@@ -10,7 +10,7 @@ import { ENTRY_NORMAL } from "../raft/log.ts";
 import { beginRequest, RequestEnvelope, writeRequestBody } from "../wire/raft-request.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import type { Call } from "./call.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import type { PendingCalls } from "./pending.ts";
 
 /**
@@ -26,14 +26,26 @@ export function requestAuthor(memberId: Id64, bootCounter: number): number {
   return crc32c(writer.bytes, 0, writer.position);
 }
 
+export interface ProposalsHost extends MemberState {
+  readonly housekeeping: {
+    /** Keeps what nobody takes yet; false when there is no room. */
+    park(bytes: Uint8Array, sizeBytes: number): boolean;
+  };
+}
+
+/** A member, for the parts that propose. */
+export interface Proposer extends MemberState {
+  readonly proposals: Proposals;
+}
+
 export class Proposals {
-  readonly #member: Member;
+  readonly #member: ProposalsHost;
   readonly #pending: PendingCalls;
   readonly #scratch = new ByteWriter(4096);
   readonly #envelope = new RequestEnvelope();
   readonly #requestIdHi: number;
 
-  constructor(member: Member, pending: PendingCalls, bootCounter: number) {
+  constructor(member: ProposalsHost, pending: PendingCalls, bootCounter: number) {
     this.#member = member;
     this.#pending = pending;
     this.#requestIdHi = requestAuthor(member.options.memberId, bootCounter);

@@ -6,14 +6,14 @@ import { id64Equal, id64FromBigInt } from "../base/ids.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
 import { ClusterMemberAttrSetRequest } from "../wire/raft-messages.ts";
 import { REQUEST_KIND, RequestEnvelope } from "../wire/raft-request.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import type { MemberInfo } from "./membership.ts";
 
 /**
  * The members, with client URLs also of those that have published them in an entry that is not applied yet. Who publishes has
  * taken part, whether or not the entry will be committed: asked for that, not for where clients are served.
  */
-export function membersWithPublished(member: Member): MemberInfo[] {
+export function membersWithPublished(member: MemberState): MemberInfo[] {
   const members = member.membership.list();
   if (members.every((info) => info.clientUrls.length > 0)) return members;
   const { log } = member.raft;

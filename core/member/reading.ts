@@ -11,14 +11,20 @@ import { METHOD } from "../wire/service.ts";
 import { STATUS, type Status } from "../wire/status.ts";
 import type { Call, Producer } from "./call.ts";
 import { memberList as answerMemberList } from "./cluster-api.ts";
-import { PulledRange, StreamedRange } from "./large-answers.ts";
-import type { Member } from "./member.ts";
+import { type LargeAnswers, PulledRange, StreamedRange } from "./large-answers.ts";
+import type { MemberState } from "./member-state.ts";
+import type { RangeTimes } from "./range-times.ts";
 import type { ReadProbe, ReadQueue } from "./reads.ts";
 
 const RANGE_STREAM_ASKED = Symbol("range stream asked");
 
+export interface ReadingHost extends MemberState {
+  readonly rangeTimes: RangeTimes;
+  readonly housekeeping: { readonly largeAnswers: LargeAnswers };
+}
+
 export class Reading {
-  readonly #member: Member;
+  readonly #member: ReadingHost;
   readonly #queue: ReadQueue;
   readonly #rangeFields = new RangeFields();
   readonly #scratch = new ByteWriter(4096);
@@ -27,7 +33,7 @@ export class Reading {
   readonly #pastIndex: number;
   #isPastApplied = false;
 
-  constructor(member: Member, queue: ReadQueue) {
+  constructor(member: ReadingHost, queue: ReadQueue) {
     this.#member = member;
     this.#queue = queue;
     this.#pastIndex = member.raft.lastIndex;
@@ -162,11 +168,11 @@ export class Reading {
 
 /** Where the answer of a Range goes: a small one to the call at once, a large one while its reader takes it. Reused. */
 class AnswerSink implements RangeSink {
-  readonly #member: Member;
+  readonly #member: ReadingHost;
   call: Call | undefined = undefined;
   isLarge = false;
 
-  constructor(member: Member) {
+  constructor(member: ReadingHost) {
     this.#member = member;
   }
 

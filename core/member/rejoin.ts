@@ -14,10 +14,11 @@ import type { Disk } from "../base/ports.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { ConfState } from "../raft/configuration.ts";
 import { ENTRY_NORMAL } from "../raft/log.ts";
+import type { SnapshotMeta } from "../raft/output.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import { pointToData } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import { writeSmallFile } from "./small-file.ts";
 import { sendWant } from "./state-frames.ts";
 
@@ -32,6 +33,26 @@ export interface ReceivedState {
   readonly directory: string;
 }
 
+/** A member whose state can be replaced. */
+export interface Adopter extends MemberState {
+  /** A received snapshot takes the place of the state. */
+  adopt(
+    state: CheckpointState,
+    received: { readonly lessor: Lessor; readonly directory: string; readonly meta: SnapshotMeta },
+  ): void;
+}
+
+export interface RejoinHost extends Adopter {
+  readonly divergence: { raiseAlarm(id: Id64): void };
+  readonly housekeeping: {
+    readonly receiver: { readonly isReceiving: boolean };
+    readonly sender: { wantState(peer: Id64, index: number): void };
+  };
+  applyUpTo(last: number): void;
+  /** Whoever waits is told to go to another member. */
+  stopServing(): void;
+}
+
 type State =
   | { readonly kind: "serving" }
   | { readonly kind: "fetching" }
@@ -41,11 +62,11 @@ const SERVING: State = { kind: "serving" };
 const FETCHING: State = { kind: "fetching" };
 
 export class Rejoin {
-  readonly #member: Member;
+  readonly #member: RejoinHost;
   #state: State;
   #nextMs = 0;
 
-  constructor(member: Member) {
+  constructor(member: RejoinHost) {
     this.#member = member;
     this.#state = member.options.disk.exists(MARKER_PATH) ? FETCHING : SERVING;
   }

@@ -5,21 +5,21 @@
 // change and can elect a leader alone, and after some election timeouts in any case.
 
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
 import { REFUSAL_REMOVED } from "./peer-frames.ts";
 
 /** Of the longest election timeout: time for several elections that fail. */
 const STAY_ELECTION_COUNT = 10;
 
 export class Removal {
-  readonly #member: Member;
+  readonly #member: MemberState;
   /** When this member stops in any case; Infinity while it is not known to be removed. */
   #stopMs = Number.POSITIVE_INFINITY;
   /** Who has said that this member is removed, by hexadecimal id. */
   readonly #tellers = new Set<string>();
   #isOver = false;
 
-  constructor(member: Member) {
+  constructor(member: MemberState) {
     this.#member = member;
     this.applied();
   }

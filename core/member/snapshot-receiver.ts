@@ -20,9 +20,8 @@ import type { SnapshotMeta } from "../raft/output.ts";
 import { DATA_DIRECTORY_PREFIX, pointToData, stateSteps } from "./checkpoint-state.ts";
 import { encodeConfState } from "./checkpointer.ts";
 import { makeLessor } from "./lease-keeper.ts";
-import type { Member } from "./member.ts";
 import type { MemberOptions } from "./options.ts";
-import type { ReceivedState } from "./rejoin.ts";
+import type { Adopter, ReceivedState, Rejoin } from "./rejoin.ts";
 import { beginFrame, endFrame, FRAME_SNAPSHOT_ACK, LANE_CONTROL } from "./peer-frames.ts";
 import {
   ACK_DONE,
@@ -86,8 +85,12 @@ function* loadReceived(options: MemberOptions, directory: string): LoadSteps<Rec
   return { state, lessor, directory };
 }
 
+export interface ReceiverHost extends Adopter {
+  readonly rejoin: Rejoin;
+}
+
 export class SnapshotReceiver {
-  readonly #member: Member;
+  readonly #member: ReceiverHost;
   #incoming: Incoming | undefined;
   /** Complete, and stepped into the machine; it says when to install. */
   #complete: { readonly received: ReceivedState; readonly peer: Id64; readonly number: number } | undefined;
@@ -95,7 +98,7 @@ export class SnapshotReceiver {
   readonly #load: LoadReceived;
 
   /** `load` reads what has arrived. */
-  constructor(member: Member, load: LoadReceived = loadReceived) {
+  constructor(member: ReceiverHost, load: LoadReceived = loadReceived) {
     this.#member = member;
     this.#load = load;
   }

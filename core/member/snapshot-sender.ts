@@ -5,9 +5,11 @@ import type { ByteWriter } from "../base/byte-writer.ts";
 import { crc32c } from "../base/crc32c.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
+import type { Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
 import { encodeMessage } from "../raft/codec.ts";
 import type { RaftMessage } from "../raft/message.ts";
-import type { Member } from "./member.ts";
+import type { Checkpointer } from "./checkpointer.ts";
+import type { MemberState } from "./member-state.ts";
 import { beginFrame, endFrame, FRAME_BARE_PIECE, FRAME_SNAPSHOT, LANE_BULK } from "./peer-frames.ts";
 import {
   ACK_DONE,
@@ -56,15 +58,19 @@ interface Transfer {
   heardMs: number;
 }
 
+export interface SenderHost extends MemberState {
+  readonly housekeeping: { readonly past: PastHousekeeping; readonly checkpointer: Checkpointer };
+}
+
 export class SnapshotSender {
-  readonly #member: Member;
+  readonly #member: SenderHost;
   readonly #transfers: Transfer[] = [];
   readonly #wanted: Id64[] = [];
   /** Members whose state is wrong, and how old the new one may be. */
   readonly #statesWanted: { readonly peer: Id64; readonly index: number }[] = [];
   #nextNumber = 1;
 
-  constructor(member: Member) {
+  constructor(member: SenderHost) {
     this.#member = member;
   }
 

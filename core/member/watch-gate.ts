@@ -3,7 +3,12 @@
 
 import { STATUS } from "../wire/status.ts";
 import type { Call } from "./call.ts";
-import type { Member } from "./member.ts";
+import type { MemberState } from "./member-state.ts";
+import type { Reading } from "./reading.ts";
+
+export interface WatchGateHost extends MemberState {
+  readonly reading: Reading;
+}
 
 interface HeldRequest {
   readonly call: Call;
@@ -11,11 +16,11 @@ interface HeldRequest {
 }
 
 export class WatchGate {
-  readonly #member: Member;
+  readonly #member: WatchGateHost;
   #held: HeldRequest[] = [];
   #isAsked = false;
 
-  constructor(member: Member) {
+  constructor(member: WatchGateHost) {
     this.#member = member;
   }
 
