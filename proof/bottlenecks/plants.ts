@@ -101,14 +101,14 @@ export const PLANTS: readonly Plant[] = [
     patches: [
       {
         file: "core/member/dispatch.ts",
-        find: "export function onUnary(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {",
-        replace: `const recent: unknown[] = [];
-let recentCount = 0;
-export function onUnary(member: Member, call: Call, bytes: Uint8Array, start: number, end: number): void {
-  const parts: unknown[] = [];
+        find: "  const handler = UNARY[call.method.id];",
+        replace: `  const parts: unknown[] = [];
   for (let at = start; at < end; at += 8)
     parts.push({ at, a: { b: { c: {}, d: {} }, e: { f: {}, g: {} } }, h: { i: { j: {}, k: {} }, l: { m: {}, n: {} } } });
-  recent[recentCount++ % 2_000] = { method: call.method.name, parts };`,
+  const held = globalThis as unknown as { recent?: unknown[]; recentCount?: number };
+  held.recentCount = ((held.recentCount ?? 0) + 1) % 2_000;
+  (held.recent ??= [])[held.recentCount] = { method: call.method.name, parts };
+  const handler = UNARY[call.method.id];`,
       },
     ],
   },
