@@ -1,5 +1,6 @@
 // A group: the records of one write, encoded where they will be written from. Memory is the disk's (aligned where that
-// is faster); it starts with the part of a block that is on disk already, so that whole blocks can be written again.
+// is faster); it starts with the part of a block that is on disk already, so that whole blocks, or sectors of them, can be
+// written again.
 //
 //   file:   | block ........ | block: old records|new records ....... | zeros |
 //   bytes:                   | 0        start                     end |       | multiple of the alignment
@@ -36,7 +37,7 @@ const stateScratch = new Uint8Array(STATE_BYTES_MAX);
 
 export class Group {
   bytes: Uint8Array;
-  /** Offset in the segment of `bytes[0]`: a multiple of the alignment. */
+  /** Offset in the segment of `bytes[0]`: a multiple of the block's size. */
   base = 0;
   /** Where the group's own records start and end, positions in `bytes`. */
   start = 0;
@@ -73,13 +74,18 @@ export class Group {
   /** Starts at `offset` of a segment; `block` holds what is before it in its block. */
   open(offset: number, block: Uint8Array, crc: number): void {
     assert(offset % 8 === 0, "a frame starts at a multiple of 8");
-    this.base = offset - (offset % this.#alignment);
+    this.base = offset - (offset % this.#blockBytes);
     this.start = offset - this.base;
     this.end = this.start;
     this.crc = crc;
     this.recordCount = 0;
     if (this.bytes.length > SIZE_BYTES_KEPT) this.bytes = this.#disk.allocate(SIZE_BYTES_MIN);
     this.bytes.set(block.subarray(0, this.start));
+  }
+
+  /** Where the bytes to be written start, a position in `bytes`: at the block, or at the first sector that changes. */
+  writeStart(isWholeBlock: boolean): number {
+    return isWholeBlock ? 0 : this.start - (this.start % this.#alignment);
   }
 
   /** Forgets the records, so that `isEmpty` again. */
@@ -141,7 +147,7 @@ export class Group {
 
   /** Copies the last, incomplete block into `block`, for the next group. */
   copyLastBlock(block: Uint8Array): void {
-    const blockStart = this.end - (this.end % this.#alignment);
+    const blockStart = this.end - (this.end % this.#blockBytes);
     block.set(this.bytes.subarray(blockStart, this.end));
   }
 

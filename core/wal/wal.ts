@@ -40,6 +40,8 @@ import { asDiskError } from "./wal-error.ts";
 const MARK_DELAY_MS = 50;
 /** Between two slices of a spare that is being filled. */
 const FILL_DELAY_MS = 10;
+/** After such a pause no cache may hold the log's last block any more (seen after two minutes). */
+const TOUCHED_FOR_MS = 1000;
 /** Between two attempts on a full disk. */
 const FULL_DELAY_MS = 1000;
 /** After spares were given up for other files. */
@@ -134,6 +136,8 @@ export class Wal {
   #filledEnd = 0;
   /** In the last segment: blocks before this offset were written by this life's groups, so that parts of them are cheap. */
   #touchedEnd = 0;
+  /** The group at hand is written from the start of its first block on. */
+  #startsBlock = false;
   /** End of the durable log, and the chain's value there. */
   #tailOffset = 0;
   #tailCrc = 0;
@@ -179,7 +183,7 @@ export class Wal {
     this.#metadata = start.metadata;
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
-    this.#tailBlock = new Uint8Array(alignmentBytes);
+    this.#tailBlock = new Uint8Array(blockSizeOf(disk));
     this.#open = new Group(options.disk);
     this.#spareGroup = new Group(options.disk);
     this.#onDone = (error) => this.#onWritten(error);
@@ -454,7 +458,10 @@ export class Wal {
   /** Adds the end mark; returns where the bytes to be written end. The last block is written whole the first time. */
   #seal(group: Group): number {
     const sealed = group.seal();
-    if (this.#disk.blockSizeBytes === 1 || group.base + sealed <= this.#touchedEnd) return sealed;
+    if (this.#disk.blockSizeBytes === 1) return sealed;
+    if (this.#clock.now() - this.#lastActivityMs > TOUCHED_FOR_MS) this.#touchedEnd = 0;
+    this.#startsBlock = this.#touchedEnd === 0;
+    if (group.base + sealed <= this.#touchedEnd) return sealed;
     const end = group.fillBlock(sealed, this.#segmentSizeBytes);
     this.#touchedEnd = group.base + end;
     return end;
@@ -549,9 +556,9 @@ export class Wal {
     for (const done of callers) done(error);
   }
 
-  /** With an alignment whole blocks are written, otherwise nothing is written twice. */
+  /** With an alignment whole sectors are written, or blocks; otherwise nothing is written twice. */
   #writeStart(group: Group): number {
-    return this.#disk.alignmentBytes > 1 ? 0 : group.start;
+    return this.#disk.alignmentBytes > 1 ? group.writeStart(this.#startsBlock) : group.start;
   }
 
   // Segments.
@@ -643,8 +650,8 @@ export class Wal {
 
   /** Writes at most so many zeros from the next whole block on; a full disk is noted. */
   #fill(from: number, sizeBytes: number): void {
-    const alignment = this.#tailBlock.length;
-    const start = Math.ceil(from / alignment) * alignment;
+    const unit = this.#tailBlock.length;
+    const start = Math.ceil(from / unit) * unit;
     const count = Math.min(sizeBytes, this.#segmentSizeBytes - start);
     if (count <= 0) return;
     try {
