@@ -58,17 +58,20 @@ test("several planted bugs are looked for one after the other, and one that is n
   );
 });
 
-test("what is interrupted tells what was seen", async () => {
-  const ends = simulate("--seeds", "1000000", "--workers", "1", "-w", "json");
-  // As soon as it listens, the first seed is under way.
-  while (process.listenerCount("SIGINT") === 0) await new Promise((resolve) => setImmediate(resolve));
-  process.emit("SIGINT");
-  const { code, lines } = await ends;
-  const { seeds, violations } = JSON.parse(lines.at(-1)!) as { seeds: number; violations: number };
-  assert.deepEqual({ code, violations }, { code: 0, violations: 0 });
-  assert.ok(seeds >= 1 && seeds <= 2);
-  assert.equal(process.listenerCount("SIGINT"), 0);
-});
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`what is interrupted by ${signal} tells what was seen`, async () => {
+    const before = process.listenerCount(signal);
+    const ends = simulate("--seeds", "1000000", "--workers", "1", "-w", "json");
+    // As soon as it listens, the first seed is under way.
+    while (process.listenerCount(signal) === before) await new Promise((resolve) => setImmediate(resolve));
+    process.emit(signal);
+    const { code, lines } = await ends;
+    const { seeds, violations } = JSON.parse(lines.at(-1)!) as { seeds: number; violations: number };
+    assert.deepEqual({ code, violations }, { code: 0, violations: 0 });
+    assert.ok(seeds >= 1 && seeds <= 2);
+    assert.equal(process.listenerCount(signal), before);
+  });
+}
 
 test("a wrong command line is refused by name", async () => {
   for (const argv of [

@@ -26,6 +26,7 @@ const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
 /** One of so many seeds is run again in fresh threads, and must give the same trace. */
 const RERUN_DISTANCE = 20;
+const INTERRUPTS = ["SIGINT", "SIGTERM"] as const;
 const SEED_COUNT_DEFAULT = 100;
 const BUG_SEED_COUNT_DEFAULT = 2_000;
 
@@ -72,10 +73,10 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   const totals = new Totals();
   const again: SeedResult[] = [];
   let next = options.first;
-  // Ctrl-C: the seeds under way are finished and what was seen is told; a second one ends at once.
+  // Ctrl-C, or SIGTERM for a run in the background: the seeds under way are finished and what was seen is told; a second one ends at once.
   let isInterrupted = false;
   const interrupt = (): void => void (isInterrupted = true);
-  process.once("SIGINT", interrupt);
+  for (const signal of INTERRUPTS) process.once(signal, interrupt);
   const isOver = (): boolean =>
     isInterrupted || next >= options.first + count || performance.now() - startedMs > options.seconds * 1000;
   await sweep({
@@ -89,7 +90,7 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
       return false;
     },
   });
-  process.off("SIGINT", interrupt);
+  for (const signal of INTERRUPTS) process.off(signal, interrupt);
   const strays = await unrepeatable(again, options);
   for (const result of strays) {
     totals.fail(result.seed);
