@@ -7,8 +7,7 @@ import { type FigurePlan, type FigureResult, partsResult } from "./figures.ts";
 import { fromPairs, Histogram, toPairs } from "./histogram.ts";
 import type { Live } from "./load.ts";
 import type { RunResult } from "./result.ts";
-import type { Mark } from "./series.ts";
-import { type Second, spikes } from "./series.ts";
+import { type Mark, type Second, spikes } from "./series.ts";
 
 /** What is drawn: one store's seconds one after another, whatever the others did meanwhile. */
 export interface StoreLine {

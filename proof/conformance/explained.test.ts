@@ -28,6 +28,7 @@ test("a refused hash of a revision that etcd has not compacted to is a differenc
   // As etcd answers when the revision is not among those it kept: with the present compacted revision, or another one's hash.
   assert.ok(!hashBelow!.matches('HashKV {"revision":14}', COMPACTED, hash(14, 2)));
   assert.ok(!hashBelow!.matches('HashKV {"revision":15}', COMPACTED, hash(9, 2)));
+  assert.ok(!hashBelow!.matches('HashKV {"revision":140}', COMPACTED, hash(9, 2)));
   assert.ok(!hashBelow!.matches('Range {"revision":14}', COMPACTED, hash(9, 2)));
   assert.ok(!hashBelow!.matches('HashKV {"revision":14}', "error 14 unavailable", hash(9, 2)));
 });

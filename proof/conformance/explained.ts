@@ -36,8 +36,8 @@ export const EXPLAINED: readonly ExplainedDifference[] = [
     matches: (request, ours, theirs) => {
       const revision = HASH_REVISION.exec(theirs)?.[1];
       const compacted = Number(COMPACT_REVISION.exec(theirs)?.[1]);
-      if (!request.startsWith("HashKV") || ours !== COMPACTED || revision === undefined) return false;
-      return request.includes(`"revision":${revision}`) && compacted < Number(revision);
+      const isAsked = request === `HashKV {"revision":${revision}}`;
+      return isAsked && ours === COMPACTED && compacted < Number(revision);
     },
   },
   {

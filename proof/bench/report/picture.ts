@@ -5,8 +5,7 @@
 import type { CompareResult } from "../compare.ts";
 import type { StoreLine } from "../deck-row.ts";
 import { fromPairs } from "../histogram.ts";
-import type { Mark } from "../series.ts";
-import { spikes } from "../series.ts";
+import { type Mark, spikes } from "../series.ts";
 import { formatDuration } from "../units.ts";
 import { escapeHtml } from "./page.ts";
 

@@ -2,8 +2,7 @@
 
 import { fromPairs, type Histogram } from "../histogram.ts";
 import type { Machine, RunResult } from "../result.ts";
-import type { Mark } from "../series.ts";
-import type { Second } from "../series.ts";
+import type { Mark, Second } from "../series.ts";
 import { formatBytes, formatCount, formatDuration } from "../units.ts";
 import type { LineData, MarkData, Page, Section } from "./sections.ts";
 
