@@ -136,6 +136,11 @@ export interface DiskFile {
    * as possible. Durable after a sync only. Of the `bulk` lane.
    */
   fill(offset: number, count: number, done: DiskDone): void;
+  /**
+   * Reads in the background, in no lane's queue, so that a cache holds these blocks and a part of one is cheap to write
+   * (`Disk.blockSizeBytes`). Of the `log` lane. `done` is called later; when it says false nothing was gained.
+   */
+  warm(offset: number, count: number, done: (isWarm: boolean) => void): void;
   /** Makes data and size durable in the background, in no lane's queue. Nothing is written meanwhile. */
   syncLater(done: DiskDone): void;
   truncate(sizeBytes: number): void;

@@ -34,14 +34,13 @@ import { HEAD_BYTES_MAX, MARK_NAME } from "./segment.ts";
 import { type LiveSegment, Segments } from "./segments.ts";
 import { Spares } from "./spares.ts";
 import { SyncPacer } from "./sync-pacer.ts";
+import { WARM_AT_REST_MS, WarmBlocks } from "./warm-blocks.ts";
 import { asDiskError } from "./wal-error.ts";
 
 /** A quiet log marks its end as durable after this long: what is damaged later is noticed. */
 const MARK_DELAY_MS = 50;
 /** Between two slices of a spare that is being filled. */
 const FILL_DELAY_MS = 10;
-/** After such a pause no cache may hold the log's last block any more (seen after two minutes). */
-const TOUCHED_FOR_MS = 1000;
 /** Between two attempts on a full disk. */
 const FULL_DELAY_MS = 1000;
 /** After spares were given up for other files. */
@@ -134,8 +133,7 @@ export class Wal {
   #segmentSizeBytes = 0;
   /** In the last segment: blocks before this offset are allocated. */
   #filledEnd = 0;
-  /** In the last segment: blocks before this offset were written by this life's groups, so that parts of them are cheap. */
-  #touchedEnd = 0;
+  readonly #warmBlocks: WarmBlocks;
   /** The group at hand is written from the start of its first block on. */
   #startsBlock = false;
   /** End of the durable log, and the chain's value there. */
@@ -184,6 +182,7 @@ export class Wal {
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
     this.#tailBlock = new Uint8Array(blockSizeOf(disk));
+    this.#warmBlocks = new WarmBlocks(disk);
     this.#open = new Group(options.disk);
     this.#spareGroup = new Group(options.disk);
     this.#onDone = (error) => this.#onWritten(error);
@@ -459,11 +458,12 @@ export class Wal {
   #seal(group: Group): number {
     const sealed = group.seal();
     if (this.#disk.blockSizeBytes === 1) return sealed;
-    if (this.#clock.now() - this.#lastActivityMs > TOUCHED_FOR_MS) this.#touchedEnd = 0;
-    this.#startsBlock = this.#touchedEnd === 0;
-    if (group.base + sealed <= this.#touchedEnd) return sealed;
+    const warm = this.#warmBlocks;
+    if (this.#clock.now() - this.#lastActivityMs > WARM_AT_REST_MS) warm.forget();
+    this.#startsBlock = warm.end === 0;
+    if (group.base + sealed <= warm.end) return sealed;
     const end = group.fillBlock(sealed, this.#segmentSizeBytes);
-    this.#touchedEnd = group.base + end;
+    warm.noteWritten(group.base + end);
     return end;
   }
 
@@ -541,6 +541,8 @@ export class Wal {
     copyState(group.lastState, this.#durableState);
     this.stats.lastSyncMs = took.syncMs;
     this.onSync?.(took.syncMs, took.writeMs);
+    if (group.end - group.start <= this.#tailBlock.length)
+      this.#warmBlocks.readAhead(this.#file!, this.#tailOffset, this.#segmentSizeBytes, nowMs);
     group.clear();
     this.#lastActivityMs = nowMs;
     if (this.#markDueMs === Infinity) this.#markDueMs = nowMs + MARK_DELAY_MS;
@@ -596,7 +598,7 @@ export class Wal {
     const file = this.#segments.open(size, wanted, firstIndex);
     const isFilled = this.#segments.isFromSpare;
     this.#segmentSizeBytes = file.sizeBytes();
-    this.#touchedEnd = 0;
+    this.#warmBlocks.forget();
     this.#durableState.segmentIsFilled = isFilled ? 1 : 0;
     const head = this.#spareGroup;
     this.#writeHead(file, head, isFirst);

@@ -41,6 +41,7 @@ export class NodeDisk implements Disk {
   readonly #memory: AlignedMemory | undefined;
   readonly #bulk: BulkLane;
   readonly #lanes = { log: new PoolLane(), side: new PoolLane() };
+  readonly #warmer: Warmer;
   readonly #names: NameLane;
   /** Started, and not in use yet. */
   #reader: Worker | undefined = undefined;
@@ -55,6 +56,7 @@ export class NodeDisk implements Disk {
     this.blockSizeBytes = this.#memory === undefined ? 1 : BLOCK_BYTES;
     this.#bulk = new BulkLane();
     this.#names = new NameLane();
+    this.#warmer = new Warmer((sizeBytes) => this.allocate(sizeBytes));
   }
 
   get bulkPendingCount(): number {
@@ -120,9 +122,9 @@ export class NodeDisk implements Disk {
   /** Resolves when nothing is under way in the thread pool. */
   async settled(): Promise<void> {
     // What has ended may have started something of another lane.
-    while (!this.#lanes.log.isIdle || !this.#lanes.side.isIdle || !this.#names.isIdle) {
-      for (const lane of [this.#lanes.log, this.#lanes.side, this.#names])
-        await new Promise<void>((resolve) => lane.whenIdle(resolve));
+    const lanes = [this.#lanes.log, this.#lanes.side, this.#names, this.#warmer.lane];
+    while (!lanes.every((lane) => lane.isIdle)) {
+      for (const lane of lanes) await new Promise<void>((resolve) => lane.whenIdle(resolve));
     }
   }
 
@@ -153,7 +155,15 @@ export class NodeDisk implements Disk {
       const zeros = (): Zeros => this.#sharedZeros();
       return new BulkFile({ path: name, full, handle, lane: this.#bulk, side, zeros });
     }
-    return new LogFile({ path: name, full, handle, memory: this.#memory, lane: this.#lanes[lane], side });
+    return new LogFile({
+      path: name,
+      full,
+      handle,
+      memory: this.#memory,
+      lane: this.#lanes[lane],
+      side,
+      warmer: this.#warmer,
+    });
   }
 
   #sharedZeros(): Zeros {
@@ -174,6 +184,23 @@ interface LogFileOptions {
   readonly memory: AlignedMemory | undefined;
   readonly lane: PoolLane;
   readonly side: PoolLane;
+  readonly warmer: Warmer;
+}
+
+/** What is read for the caches' sake goes nowhere: into one piece of memory, one read after the other. */
+class Warmer {
+  readonly lane = new PoolLane();
+  readonly #allocate: (sizeBytes: number) => Uint8Array;
+  #memory: Uint8Array = NOTHING;
+
+  constructor(allocate: (sizeBytes: number) => Uint8Array) {
+    this.#allocate = allocate;
+  }
+
+  memory(sizeBytes: number): Uint8Array {
+    if (this.#memory.length < sizeBytes) this.#memory = this.#allocate(sizeBytes);
+    return this.#memory;
+  }
 }
 
 class LogFile implements DiskFile {
@@ -184,6 +211,7 @@ class LogFile implements DiskFile {
   readonly #memory: AlignedMemory | undefined;
   readonly #lane: PoolLane;
   readonly #side: PoolLane;
+  readonly #warmer: Warmer;
 
   constructor(options: LogFileOptions) {
     this.path = options.path;
@@ -191,6 +219,7 @@ class LogFile implements DiskFile {
     this.#memory = options.memory;
     this.#lane = options.lane;
     this.#side = options.side;
+    this.#warmer = options.warmer;
     const direct = options.memory === undefined ? 0 : fs.constants.O_DIRECT;
     const flags = fs.constants.O_RDWR | fs.constants.O_DSYNC | direct;
     this.#durableHandle = attempt(options.path, () => fs.openSync(options.full, flags));
@@ -220,7 +249,24 @@ class LogFile implements DiskFile {
     const handle = isDurable ? this.#durableHandle : this.#plain.handle;
     // What was written before is synced with it, and on the thread pool as well.
     if (!isDurable) this.#plain.isDirty = false;
-    this.#lane.write({ path: this.path, handle, source, start, end, offset, sync: !isDurable, done });
+    const sync = !isDurable;
+    this.#lane.add({ kind: "write", path: this.path, handle, bytes: source, start, end, offset, sync, done });
+  }
+
+  warm(offset: number, count: number, done: (isWarm: boolean) => void): void {
+    const bytes = this.#warmer.memory(count);
+    this.#warmer.lane.add({
+      kind: "read",
+      path: this.path,
+      // Past the page cache, which the writes go past as well.
+      handle: this.#durableHandle,
+      bytes,
+      start: 0,
+      end: count,
+      offset,
+      sync: false,
+      done: (error) => done(error === undefined),
+    });
   }
 
   fill(): void {
@@ -239,7 +285,9 @@ class LogFile implements DiskFile {
     const handles = [this.#plain.handle, this.#durableHandle];
     this.#lane.whenUnused(handles, () => {
       this.#side.whenUnused(handles, () => {
-        for (const handle of handles) fs.closeSync(handle);
+        this.#warmer.lane.whenUnused(handles, () => {
+          for (const handle of handles) fs.closeSync(handle);
+        });
       });
     });
   }
@@ -323,6 +371,10 @@ class BulkFile implements DiskFile {
     this.#lane.write({ path: this.path, handle, bytes: zeros.bytes.subarray(0, count), offset, sync, done });
   }
 
+  warm(): void {
+    throw new Error("What is written in the background is written whole");
+  }
+
   syncLater(done: DiskDone): void {
     syncInPool(this.#plain, this.#options.side, done);
   }
@@ -352,7 +404,8 @@ class BulkFile implements DiskFile {
 function syncInPool(file: PlainFile, lane: PoolLane, done: DiskDone): void {
   file.isDirty = false;
   const { path: name, handle } = file;
-  lane.write({ path: name, handle, source: NOTHING, start: 0, end: 0, offset: 0, sync: true, done });
+  const nothing = { bytes: NOTHING, start: 0, end: 0, offset: 0 };
+  lane.add({ kind: "write", path: name, handle, ...nothing, sync: true, done });
 }
 
 function sharedMemory(sizeBytes: number): Uint8Array {

@@ -1,24 +1,26 @@
-// Queues of operations in libuv's thread pool, which is the log's: its writes, and the changes of its files' names. Each
-// queue does one thing after the other, so that none takes more than one of the few threads.
+// Queues of operations in libuv's thread pool, which is the log's: its writes, its reads ahead of them, and the changes of its
+// files' names. Each queue does one thing after the other, so that none takes more than one of the few threads.
 
 import * as fs from "node:fs";
 import type { DiskDone, NameChange } from "../../core/base/ports.ts";
 import { diskError } from "./disk-error.ts";
 import { IdleActions } from "./idle-actions.ts";
 
-export interface PoolWrite {
+export interface PoolOperation {
+  readonly kind: "write" | "read";
   readonly path: string;
   readonly handle: number;
-  readonly source: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
   readonly offset: number;
+  /** Makes what was written durable. */
   readonly sync: boolean;
   readonly done: DiskDone;
 }
 
 export class PoolLane {
-  readonly #queue: PoolWrite[] = [];
+  readonly #queue: PoolOperation[] = [];
   #closing: { readonly handles: readonly number[]; readonly action: () => void }[] = [];
   readonly #idle = new IdleActions();
 
@@ -26,7 +28,7 @@ export class PoolLane {
     return this.#queue.length === 0;
   }
 
-  write(operation: PoolWrite): void {
+  add(operation: PoolOperation): void {
     this.#queue.push(operation);
     if (this.#queue.length === 1) this.#start(operation.start);
   }
@@ -48,16 +50,20 @@ export class PoolLane {
   }
 
   #start(from: number): void {
-    const { handle, source, start, end, offset } = this.#queue[0]!;
+    const { kind, handle, bytes, start, end, offset } = this.#queue[0]!;
     if (from === end) {
       this.#finish();
       return;
     }
-    fs.write(handle, source, from, end - from, offset + from - start, (error, count) => {
+    const next = (error: NodeJS.ErrnoException | null, count: number): void => {
       if (error !== null) this.#end(error);
-      else if (from + count < end) this.#start(from + count);
+      // Nothing is read behind the end of a file.
+      else if (count > 0 && from + count < end) this.#start(from + count);
       else this.#finish();
-    });
+    };
+    const place = offset + from - start;
+    if (kind === "write") fs.write(handle, bytes, from, end - from, place, next);
+    else fs.read(handle, bytes, from, end - from, place, next);
   }
 
   #finish(): void {

@@ -314,6 +314,16 @@ export class SimulatedDisk implements Disk {
     this.#later("bulk", file.path, () => range.done(error));
   }
 
+  /** In no lane's queue: a slow read delays nothing. */
+  warm(path: string, done: (isWarm: boolean) => void): void {
+    const { clock } = this.#options;
+    clock.at(clock.now() + (this.#options.syncMs?.() ?? 0.2), () => {
+      if (this.#isDead) return;
+      this.#count("warm", path);
+      done(true);
+    });
+  }
+
   syncLater(file: { path: string; inode: Inode }, done: DiskDone): void {
     const { clock } = this.#options;
     clock.at(clock.now() + (this.#options.syncMs?.() ?? 0.2), () => {
@@ -437,6 +447,12 @@ class SimulatedFile implements DiskFile {
     this.#open();
     assert(this.lane === "bulk", "files are filled beside the log");
     this.#disk.fill(this, { offset, count, done });
+  }
+
+  warm(_offset: number, _count: number, done: (isWarm: boolean) => void): void {
+    this.#open();
+    assert(this.lane === "log", "what the log writes next is warmed");
+    this.#disk.warm(this.path, done);
   }
 
   syncLater(done: DiskDone): void {
