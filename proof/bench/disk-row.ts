@@ -1,5 +1,7 @@
-// P24: what a store writes to the device for a byte that it stores, by the counters of the whole disk after a sync: with
-// many clients, with one, and while keys are overwritten and compacted from time to time; and what it keeps of that.
+// P24: what a store writes to the device for a byte that it stores, by the counters of the whole disk: with many clients,
+// with one, and while keys are overwritten and compacted from time to time; and what it keeps of that. Each part begins with a
+// start and ends with a clean stop and a sync, so that what a store puts off, a checkpoint of dozens of MB, counts with
+// the puts that it was for, and not with those of the next part.
 
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -15,7 +17,6 @@ const PAYLOAD_BYTES = 64 + 256;
 const SECTOR_BYTES = 512;
 /** Of what lies between two compactions, a third of the keys: enough to matter, and a disk of 1.5 times the live data can hold it. */
 const OVERWRITTEN_SHARE = 1 / 3;
-/** From an empty store on: what it fills ahead, and its checkpoints, count with the puts that they were for. */
 const DISTINCT_KEYS = {
   full: { many: 1_000_000, one: 50_000 },
   quick: { many: 500_000, one: 20_000 },
@@ -38,16 +39,27 @@ export const DISK_ROW: ProcessRow = {
       `overwrites: ${massKeys(context)} keys, a third of them again before each of ${count} compactions, ${everySeconds} s apart${everySeconds < 300 ? " (--suite full: 5 minutes)" : ""}`,
     );
     for (const who of all(context.options)) {
-      await withOne(context, who, async (cluster, target) => {
-        await distinctKeys(context, target, values);
-        if (who.kind === "holdfast" || who.kind === "etcd")
-          await overwrites(context, { cluster, target, values });
-      });
+      await withOne(
+        context,
+        who,
+        async (cluster, target) => {
+          await distinctKeys(context, { cluster, target, values });
+          if (who.kind === "holdfast" || who.kind === "etcd")
+            await overwrites(context, { cluster, target, values });
+        },
+        { start: false },
+      );
     }
   },
 };
 
-async function distinctKeys(context: RowContext, target: Running, values: Values): Promise<void> {
+interface Store {
+  readonly cluster: Cluster;
+  readonly target: Running;
+  readonly values: Values;
+}
+
+async function distinctKeys(context: RowContext, { cluster, target, values }: Store): Promise<void> {
   const counts = DISTINCT_KEYS[context.options.suite];
   for (const { name, prefix, count, clients } of [
     {
@@ -60,27 +72,28 @@ async function distinctKeys(context: RowContext, target: Running, values: Values
   ]) {
     context.say(`writing ${count} keys with ${name}: ${target.contender.name}`);
     const keys = ["--prefix", prefix, "--keys", String(count), "--total", String(count)];
-    const written = await writtenBy(async () => loadOn(context, target, "put", [...keys, ...clients]));
+    const written = await writtenBy(cluster, async () =>
+      loadOn(context, target, "put", [...keys, ...clients]),
+    );
     values.add(name, target.contender.name, written);
   }
 }
 
-async function overwrites(
-  context: RowContext,
-  what: { cluster: Cluster; target: Running; values: Values },
-): Promise<void> {
-  const { cluster, target, values } = what;
+async function overwrites(context: RowContext, { cluster, target, values }: Store): Promise<void> {
   const { name } = target.contender;
   const { everySeconds, count } = COMPACTIONS[context.options.suite];
   const keys = massKeys(context);
   const shared = ["--prefix", "over/", "--keys", String(keys)];
   context.say(`loading ${keys} keys: ${name}`);
+  cluster.startMember(0);
+  await cluster.ready();
   const fill = ["--txn-ops", "20", "--total", String(Math.ceil(keys / 20)), "--clients", "16"];
   await loadOn(context, target, "txn", [...shared, ...fill, "--timeout", "60s"]);
+  await cluster.stopMember(0);
   const rate = (keys * OVERWRITTEN_SHARE) / everySeconds;
   const load = ["--order", "uniform", "--rate", String(rate), "--duration", `${everySeconds}s`, "--warmup"];
   let operations = 0;
-  const ratio = await writtenBy(async () => {
+  const ratio = await writtenBy(cluster, async () => {
     for (let i = 0; i < count; i++) {
       context.say(`overwriting until compaction ${i + 1} of ${count}: ${name}`);
       const result = await loadOn(context, target, "put", [...shared, ...load, "0s"]);
@@ -99,11 +112,17 @@ async function overwrites(
   values.add("disk / live data", name, allocatedBytes(cluster.directories[0]!) / (live * PAYLOAD_BYTES));
 }
 
-/** Bytes that reached the device during `load`, for each byte that it stored. */
-async function writtenBy(load: () => Promise<Pick<RunResult, "operations">>): Promise<number> {
+/** Bytes that reached the device during `load`, for each byte that it stored. The store does not run before, and not afterwards. */
+async function writtenBy(
+  cluster: Cluster,
+  load: () => Promise<Pick<RunResult, "operations">>,
+): Promise<number> {
+  cluster.startMember(0);
+  await cluster.ready();
   execFileSync("sync");
   const before = sectorsWritten()!;
   const { operations } = await load();
+  await cluster.stopMember(0);
   execFileSync("sync");
   return ((sectorsWritten()! - before) * SECTOR_BYTES) / (operations * PAYLOAD_BYTES);
 }
