@@ -119,6 +119,7 @@ export class Delivery {
     const idHi = this.#watchers.idHi(slot);
     const idLo = this.#watchers.idLo(slot);
     this.remove(stream, slot);
+    stream.noteEnded(idHi, idLo);
     this.#messages.compacted(stream.call!, idHi, idLo, this.#store.compactedRevision);
   }
 

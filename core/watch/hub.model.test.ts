@@ -29,6 +29,8 @@ interface Client {
 class Stream {
   readonly call = new FakeCall();
   readonly clients = new Map<bigint, Client>();
+  /** Of watchers that a compaction ended: taken until they are cancelled as well. */
+  readonly endedIds = new Set<bigint>();
   lastHeader = 0;
 }
 
@@ -128,7 +130,8 @@ class Simulation {
       fragment: random.chance(0.3),
       id: random.chance(0.3) ? BigInt(random.between(1, 40)) : 0n,
     };
-    if (stream.clients.has(options.id)) return;
+    this.check();
+    if (stream.clients.has(options.id) || stream.endedIds.has(options.id)) return;
     create(this.hub, stream.call, end === undefined ? [key] : [key, end], options);
     // Fetch what came before, then the answer.
     const responses = stream.call.take();
@@ -138,15 +141,18 @@ class Simulation {
     assert.equal(responses[at]!.canceled, false, this.#why);
     const first = start === 0 ? store.revision + 1 : start;
     const id = responses[at]!.watch_id;
+    assert.ok(!stream.clients.has(id) && !stream.endedIds.has(id), `an id is given once, ${this.#why}`);
     stream.clients.set(id, { ...options, id, key, end, start: first, next: first, partial: [] });
     for (const response of responses.slice(at + 1)) this.#receive(stream, response);
   }
 
   #cancel(): void {
     const stream = this.streams[this.random.below(this.streams.length + 1)];
-    if (stream === undefined || stream.clients.size === 0) return;
+    if (stream === undefined) return;
     this.check();
-    const id = this.random.pick([...stream.clients.keys()]);
+    const ids = [...stream.clients.keys(), ...stream.endedIds];
+    if (ids.length === 0) return;
+    const id = this.random.pick(ids);
     request(this.hub, stream.call, { cancel_request: { watch_id: id } });
     const responses = stream.call.take();
     assert.deepEqual(
@@ -155,6 +161,7 @@ class Simulation {
       this.#why,
     );
     stream.clients.delete(id);
+    stream.endedIds.delete(id);
   }
 
   #progress(): void {
@@ -287,6 +294,7 @@ class Simulation {
     assert.ok(response.compact_revision <= this.store.compactedRevision, this.#why);
     this.compacted++;
     stream.clients.delete(response.watch_id);
+    stream.endedIds.add(response.watch_id);
   }
 
   #wantedFrom(client: Client, first: number, last: number): FakeRecord[] {

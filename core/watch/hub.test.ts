@@ -248,6 +248,45 @@ test("a compacted start is created first and then cancelled with the compact rev
   assert.equal(hub.watcherCount, 1);
 });
 
+test("the id of a watcher that a compaction ended is taken on its stream until the client cancels it, as in etcd", () => {
+  const { store, hub, call, run } = world();
+  for (const value of ["1", "2", "3", "4"]) store.change(["a", value]);
+  run();
+  store.compact(4);
+  create(hub, call, ["a"], { id: 1n, start: 3 });
+  create(hub, call, ["a"], { id: 1n });
+  for (let i = 0; i < 2; i++) create(hub, call, ["a"]);
+  for (let i = 0; i < 2; i++) request(hub, call, { cancel_request: { watch_id: 1n } });
+  create(hub, call, ["a"], { id: 1n });
+  run();
+  const duplicate = "mvcc: duplicate watch ID provided on the WatchStream";
+  assert.deepEqual(seen(call), [
+    { revision: 5, id: 1n, created: true },
+    { revision: 0, id: 1n, canceled: true, compact: 4 },
+    { revision: 5, id: -1n, created: true, canceled: true, reason: duplicate },
+    { revision: 5, created: true },
+    { revision: 5, id: 2n, created: true },
+    { revision: 5, id: 1n, canceled: true },
+    { revision: 5, id: 1n, created: true },
+  ]);
+});
+
+test("no more than a thousand ids of ended watchers are kept a stream: the oldest are free again", () => {
+  const { store, hub, call, run } = world();
+  for (const value of ["1", "2", "3", "4"]) store.change(["a", value]);
+  run();
+  store.compact(4);
+  for (let id = 1n; id <= 1001n; id++) create(hub, call, ["a"], { id, start: 3 });
+  run();
+  seen(call);
+  for (const id of [1n, 2n]) create(hub, call, ["a"], { id });
+  run();
+  assert.deepEqual(
+    seen(call).map((one) => (one as { id?: bigint }).id),
+    [1n, -1n],
+  );
+});
+
 test("W5/W6: a deletion at the compacted revision is still told", () => {
   const { store, hub, call, run } = world();
   store.change(["a", "1"]);

@@ -301,7 +301,7 @@ export class WatchHub {
         return WATCH_CANCEL_REASON.emptyRange;
     }
     const isGiven = (fields.watchHi | fields.watchLo) !== 0;
-    if (isGiven && this.watchers.find(stream, fields.watchHi, fields.watchLo) !== 0)
+    if (isGiven && this.#isTaken(stream, fields.watchHi, fields.watchLo))
       return WATCH_CANCEL_REASON.duplicateId;
     if (this.watchers.count >= this.#limits.watcherCountMax) return STATUS.tooManyRequests.text;
     return undefined;
@@ -334,7 +334,11 @@ export class WatchHub {
       this.#id.lo = stream.nextIdLo;
       stream.nextIdLo = (stream.nextIdLo + 1) >>> 0;
       if (stream.nextIdLo === 0) stream.nextIdHi++;
-    } while (this.watchers.find(stream, this.#id.hi, this.#id.lo) !== 0);
+    } while (this.#isTaken(stream, this.#id.hi, this.#id.lo));
+  }
+
+  #isTaken(stream: WatchStream, idHi: number, idLo: number): boolean {
+    return this.watchers.find(stream, idHi, idLo) !== 0 || stream.isEnded(idHi, idLo);
   }
 
   #setFlags(slot: number): void {
@@ -359,8 +363,8 @@ export class WatchHub {
 
   #onCancel(stream: WatchStream, idHi: number, idLo: number): void {
     const slot = this.watchers.find(stream, idHi, idLo);
-    if (slot === 0) return; // no answer
-    this.#delivery.remove(stream, slot);
+    if (slot !== 0) this.#delivery.remove(stream, slot);
+    else if (!stream.forgetEnded(idHi, idLo)) return; // no answer
     this.#messages.canceled(this.#control(stream), this.#store.revision, idHi, idLo);
   }
 

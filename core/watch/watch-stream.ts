@@ -2,6 +2,9 @@
 
 import type { WatchCall } from "./watch-call.ts";
 
+/** Bounds what a client can have kept by creating watchers below the compacted revision; the oldest ids are free again beyond it. */
+const ENDED_IDS_MAX = 1000;
+
 export class WatchStream {
   /** Undefined once the call has ended; the watchers may still be on their way out. */
   call: WatchCall | undefined;
@@ -35,11 +38,33 @@ export class WatchStream {
   isQueued = false;
   queueNext: WatchStream | undefined = undefined;
   queuePrevious: WatchStream | undefined = undefined;
+  /** In order of their ends; most streams have none. */
+  #endedIds: Set<string> | undefined = undefined;
 
   constructor(call: WatchCall, index: number) {
     this.call = call;
     this.index = index;
     this.needsLeader = call.metadata("hasleader") === "true";
+  }
+
+  /** A compaction ended this watcher: as in etcd its id stays taken until the client cancels it as well. */
+  noteEnded(idHi: number, idLo: number): void {
+    this.#endedIds ??= new Set();
+    this.#endedIds.add(`${idHi} ${idLo}`);
+    if (this.#endedIds.size <= ENDED_IDS_MAX) return;
+    for (const oldest of this.#endedIds) {
+      this.#endedIds.delete(oldest);
+      return;
+    }
+  }
+
+  isEnded(idHi: number, idLo: number): boolean {
+    return this.#endedIds?.has(`${idHi} ${idLo}`) === true;
+  }
+
+  /** False when the id was not that of a watcher that a compaction ended. */
+  forgetEnded(idHi: number, idLo: number): boolean {
+    return this.#endedIds?.delete(`${idHi} ${idLo}`) === true;
   }
 }
 

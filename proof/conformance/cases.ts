@@ -200,6 +200,29 @@ export const CASES: readonly Case[] = [
     await pair.send("case", METHOD.deleteRange, { key: key("w") });
     await pair.compareWatches("case", "duplicate ids, empty ranges, negative starts");
   }),
+  oneCall(
+    "watches: the id of one that a compaction ended stays taken until it is cancelled",
+    async (pair, key) => {
+      const create = (fields: object) => pair.watch({ create_request: { key: key("w"), ...fields } });
+      for (const value of ["1", "2"])
+        await pair.send("case", METHOD.put, { key: key("w"), value: text(value) });
+      await pair.send("case", METHOD.compact, { revision: pair.revision, physical: true });
+      pair.compactedRevision = pair.revision;
+      create({ watch_id: 1n, start_revision: pair.compactedRevision - 1 });
+      // Etcd looks ten times a second for watchers to end.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      create({ watch_id: 1n });
+      create({});
+      create({});
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (let i = 0; i < 2; i++) pair.watch({ cancel_request: { watch_id: 1n } });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      create({ watch_id: 1n });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await pair.send("case", METHOD.put, { key: key("w"), value: text("3") });
+      await pair.compareWatches("case", "ids after a compaction");
+    },
+  ),
   oneCall("watches: filters, previous values and cancellation", async (pair, key) => {
     for (const filters of [[], [0], [1], [0, 1]])
       pair.watch({ create_request: { key: key("f"), range_end: key("g"), filters, prev_kv: true } });

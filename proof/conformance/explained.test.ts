@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXPLAINED } from "./explained.ts";
 
-const [hashAtCompaction, hashBelow, watchId] = EXPLAINED;
+const [hashAtCompaction, hashBelow] = EXPLAINED;
 const hash = (compact: number, value: number): string =>
   `{"compact_revision":${compact},"hash":${value},"hash_revision":14,"header":{"revision":20}}`;
 
@@ -31,22 +31,4 @@ test("a refused hash of a revision that etcd has not compacted to is a differenc
   assert.ok(!hashBelow!.matches('HashKV {"revision":140}', COMPACTED, hash(9, 2)));
   assert.ok(!hashBelow!.matches('Range {"revision":14}', COMPACTED, hash(9, 2)));
   assert.ok(!hashBelow!.matches('HashKV {"revision":14}', "error 14 unavailable", hash(9, 2)));
-});
-
-const DUPLICATE = "canceled(0,mvcc: duplicate watch ID provided on the WatchStream)";
-
-test("an id is free after a compaction has ended its watcher, and not in etcd: explained", () => {
-  const ours = "0: created at 65\n1: created at 65 canceled(81,) created at 65 put b at 66\n2: created at 65";
-  const theirs = `-1: created at 65 ${DUPLICATE}\n0: created at 65\n1: created at 65 canceled(81,)\n2: created at 65`;
-  assert.ok(watchId!.matches("", ours, theirs));
-});
-
-test("a refused id whose watcher lives, or any other difference beside it, is a difference", () => {
-  const refused = `-1: created at 65 ${DUPLICATE}\n`;
-  assert.ok(!watchId!.matches("", "1: created at 65 created at 65", `${refused}1: created at 65`));
-  const ours = "1: created at 65 canceled(81,) created at 65\n2: created at 65 put a at 66";
-  assert.ok(!watchId!.matches("", ours, `${refused}1: created at 65 canceled(81,)\n2: created at 65`));
-  assert.ok(
-    !watchId!.matches("", ours, `${refused}1: created at 65 canceled(82,)\n2: created at 65 put a at 66`),
-  );
 });

@@ -9,12 +9,6 @@ export interface ExplainedDifference {
 const COMPACT_REVISION = /"compact_revision":(-?\d+)/;
 const HASH_REVISION = /"hash_revision":(\d+)/;
 const COMPACTED = "error 11 etcdserver: mvcc: required revision has been compacted";
-/** In what one watcher was told: it was ended by a compaction, and another one began under its id. */
-const REUSED_AFTER_COMPACTION = /^(.* canceled\(\d+,\)) created at .*$/gm;
-/** Watchers that were refused for their id; the answers to several stand in one line. */
-const REFUSED_IDS =
-  /^-1:( created at \d+ canceled\(0,mvcc: duplicate watch ID provided on the WatchStream\))+(\n|$)/m;
-
 export const EXPLAINED: readonly ExplainedDifference[] = [
   {
     id: "hash-at-compaction",
@@ -38,16 +32,6 @@ export const EXPLAINED: readonly ExplainedDifference[] = [
       const compacted = Number(COMPACT_REVISION.exec(theirs)?.[1]);
       const isAsked = request === `HashKV {"revision":${revision}}`;
       return isAsked && ours === COMPACTED && compacted < Number(revision);
-    },
-  },
-  {
-    id: "watch-id-after-compaction",
-    reason:
-      "A watcher that a compaction has ended: in etcd its id stays taken on that stream until the client cancels it as well (and the stream " +
-      "gets no progress answers until then); in Holdfast the id is free once the end was told.",
-    matches: (_request, ours, theirs) => {
-      const freed = ours.replace(REUSED_AFTER_COMPACTION, "$1");
-      return freed !== ours && freed === theirs.replace(REFUSED_IDS, "");
     },
   },
 ];
