@@ -2,7 +2,7 @@
 
 import { encodeUtf8 } from "../../core/base/utf8.ts";
 import { METHOD } from "../../core/wire/service.ts";
-import { type Acknowledged, gapOfMove } from "./ack-gaps.ts";
+import { type Acknowledged, type CostOfMove, costOfMove } from "./ack-gaps.ts";
 import { etcdLike, prepare, type RowContext } from "./contenders.ts";
 import { Control } from "./control.ts";
 import type { Cluster } from "./launch.ts";
@@ -16,9 +16,11 @@ import { clockUs, Ticker } from "./ticker.ts";
  */
 const PUT_EVERY_US = 667;
 const GIVE_UP_MS = 20_000;
+/** Before a put that failed is sent to the next member. */
+const AGAIN_AFTER_MS = 2;
 const SLOTS = 8192;
 
-/** Sends puts to some members all the time, and notes when those that were started after `sinceUs` are acknowledged. */
+/** Sends puts to some members all the time, and notes when they are acknowledged; what fails is sent again, to the next one. */
 class Prober {
   readonly #controls: Control[] = [];
   readonly #ticker = new Ticker({ precise: false, onTick: () => this.#onTick() });
@@ -26,6 +28,10 @@ class Prober {
   #dueUs = 0;
   /** In order of the ends. */
   readonly #acknowledged: Acknowledged[] = [];
+  /** When the puts began that have no answer yet. */
+  readonly #open = new Set<number>();
+  #isStopped = false;
+  failureCount = 0;
 
   async start(endpoints: readonly string[], cluster: Cluster): Promise<void> {
     for (const endpoint of endpoints) {
@@ -45,19 +51,37 @@ class Prober {
 
   #onTick(): void {
     const nowUs = clockUs();
-    for (; this.#dueUs <= nowUs; this.#dueUs += PUT_EVERY_US)
-      this.#put(this.#controls[this.#putCount++ % this.#controls.length]!);
+    for (; this.#dueUs <= nowUs; this.#dueUs += PUT_EVERY_US) {
+      this.#open.add(this.#dueUs);
+      this.#put(this.#putCount++, this.#dueUs);
+    }
     this.#ticker.wakeAt(this.#dueUs);
   }
 
-  #put(control: Control): void {
-    const startUs = clockUs();
+  /** A put that was due at `startUs`: a client that failed it and repeats it waits since then. */
+  #put(member: number, startUs: number): void {
+    const control = this.#controls[member % this.#controls.length]!;
     const request = { key: encodeUtf8("probe"), value: encodeUtf8(String(startUs)) };
-    control.call(METHOD.put, request, 10_000).then(
-      ({ header }) =>
-        this.#acknowledged.push({ startUs, endUs: clockUs(), term: Number(header?.raft_term ?? 0) }),
-      () => {},
+    control.call(METHOD.put, request, GIVE_UP_MS).then(
+      ({ header }) => {
+        this.#open.delete(startUs);
+        this.#acknowledged.push({ startUs, endUs: clockUs(), term: Number(header?.raft_term ?? 0) });
+      },
+      () => {
+        this.failureCount++;
+        if (!this.#isStopped) setTimeout(() => this.#put(member + 1, startUs), AGAIN_AFTER_MS);
+      },
     );
+  }
+
+  /** Waits until all puts that were due by now are acknowledged. */
+  async answered(): Promise<void> {
+    const nowUs = clockUs();
+    while ([...this.#open].some((startUs) => startUs <= nowUs)) {
+      if ((clockUs() - nowUs) / 1000 > GIVE_UP_MS)
+        throw new Error(`a put was not acknowledged for ${GIVE_UP_MS} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   /** Milliseconds from `sinceUs` to the first acknowledgement of a put that was started after it. */
@@ -71,14 +95,14 @@ class Prober {
     }
   }
 
-  /** Milliseconds without an acknowledgement around a move of leadership that was asked for at `sinceUs`. */
-  gapOfMove(sinceUs: number): number {
-    const gapUs = gapOfMove(this.#acknowledged, sinceUs);
-    if (gapUs === undefined) throw new Error("no put was acknowledged by the new leader");
-    return gapUs / 1000;
+  costOfMove(sinceUs: number): CostOfMove {
+    const cost = costOfMove(this.#acknowledged, sinceUs);
+    if (cost === undefined) throw new Error("no put was acknowledged by the new leader");
+    return cost;
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await this.#ticker.stop();
     for (const control of this.#controls) await control.close();
   }
@@ -164,20 +188,31 @@ const SILENT: ProcessRow = {
       better: "lower",
       demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } },
     },
+    {
+      name: "graceful move: longest put",
+      unit: "ms",
+      better: "lower",
+      demands: { gate: { ratio: 0.5 }, target: { value: 50 }, stretch: { value: 20 } },
+    },
   ],
   run: async (context, values) => {
     await withThree(context, async (cluster, name) => {
+      let failures = 0;
       for (let trial = 0; trial < Math.min(5, trials(context)); trial++) {
         context.say(`${name}: moving the leader, ${trial + 1}`);
-        values.add("graceful move", name, await moveGap(cluster));
+        const { cost, failureCount } = await move(cluster);
+        values.add("graceful move", name, cost.gapUs / 1000);
+        values.add("graceful move: longest put", name, cost.longestPutUs / 1000);
+        failures += failureCount;
         context.say(`${name}: silencing the leader, ${trial + 1}`);
         values.add("silent leader", name, await gapOf(cluster, "SIGSTOP"));
       }
+      context.notes.push(`${name}: ${failures} puts failed during the moves, and were sent again`);
     });
   },
 };
 
-async function moveGap(cluster: Cluster): Promise<number> {
+async function move(cluster: Cluster): Promise<{ cost: CostOfMove; failureCount: number }> {
   const leader = await cluster.leader();
   const next = (leader + 1) % 3;
   const prober = new Prober();
@@ -192,7 +227,8 @@ async function moveGap(cluster: Cluster): Promise<number> {
     const sinceUs = clockUs();
     await control.call(METHOD.moveLeader, { targetID: targetId });
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    return prober.gapOfMove(sinceUs);
+    await prober.answered();
+    return { cost: prober.costOfMove(sinceUs), failureCount: prober.failureCount };
   } finally {
     await prober.stop();
     await target.close();
