@@ -58,6 +58,8 @@ export interface Disk {
   allocate(sizeBytes: number): Uint8Array;
   /** Operations of the `bulk` lane that have not ended: while there are any, a sync may take long. */
   readonly bulkPendingCount: number;
+  /** What may still be written to new blocks; Infinity when nobody can tell. */
+  freeBytes(): number;
   /** Creates the directory and its parents, mode 0700; existing ones are fine. */
   makeDirectory(path: string): void;
   /** Names in a directory, sorted; empty when the directory is missing. */

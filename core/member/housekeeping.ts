@@ -13,6 +13,7 @@ import { ALARM_NOSPACE } from "./alarms.ts";
 import { Announcements } from "./announcements.ts";
 import { AutoCompaction } from "./auto-compaction.ts";
 import { Checkpointer, type CheckpointerHost } from "./checkpointer.ts";
+import { DiskRoom } from "./disk-room.ts";
 import type { Divergence } from "./divergence.ts";
 import type { Formats } from "./format.ts";
 import type { ForwardDone } from "./forwarding.ts";
@@ -55,6 +56,7 @@ export class Housekeeping {
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly #parking: Parking;
+  readonly #diskRoom: DiskRoom;
   #alarmProposedMs = Number.NEGATIVE_INFINITY;
 
   constructor(member: HousekeepingHost) {
@@ -68,6 +70,7 @@ export class Housekeeping {
     this.largeAnswers = new LargeAnswers(member.limits, () => member.store.slabs);
     this.sender = new SnapshotSender(member);
     this.receiver = new SnapshotReceiver(member);
+    this.#diskRoom = new DiskRoom(member.options.disk, member.limits.walSegmentSizeBytes);
     this.#parking = new Parking(member.limits.proposalBytesMax, member.limits.proposalCountMax);
   }
 
@@ -104,6 +107,12 @@ export class Housekeeping {
   /** What room there is, is for what frees room. */
   get diskIsFull(): boolean {
     return this.#member.wal.spaceIsLow || this.checkpointer.foundDiskFull;
+  }
+
+  /** Takes room on the disk for a proposal that adds so much; false when there is none. */
+  takeRoom(costBytes: number): boolean {
+    const { wal, nowMs } = this.#member;
+    return !this.diskIsFull && this.#diskRoom.take(costBytes, wal.pendingBytes, nowMs);
   }
 
   /** The alarm of this member was disarmed: what finds no room after that raises it again. */

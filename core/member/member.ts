@@ -381,7 +381,7 @@ export class Member implements MemberState {
   refusalToGrow(costBytes: number): Status | undefined {
     if (this.alarms.isNoSpace) return STATUS.noSpace;
     const isBelowQuota = this.quotaBytes < 0 || this.store.sizeBytes + costBytes < this.quotaBytes;
-    if (isBelowQuota && !this.housekeeping.diskIsFull) return undefined;
+    if (isBelowQuota && this.housekeeping.takeRoom(costBytes)) return undefined;
     this.housekeeping.raiseNoSpace();
     return STATUS.noSpace;
   }

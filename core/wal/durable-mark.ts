@@ -8,6 +8,7 @@
 //   0 "HFWM" | 4 version u32 1 | 8 counter u64 | 16 first segment u32 | 20 last segment u32 | 24 end offset u32 | 28 zero
 //   32 batch sequence u64 | 40 last index u64 | 48 log id 2 x u32 | 56 zero | 60 CRC-32C of the bytes before
 
+import type { Id64 } from "../base/ids.ts";
 import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Disk, DiskError, DiskFile } from "../base/ports.ts";
@@ -179,4 +180,18 @@ export class MarkWriter {
     writeUint32(bytes, 56, 0);
     writeUint32(bytes, 60, crc32c(bytes, 0, 60));
   }
+}
+
+/** Of a log that is being created. */
+export function emptyMark(logId: Id64): DurableMark {
+  return {
+    counter: -1,
+    firstSegment: 0,
+    lastSegment: NO_SEGMENT,
+    endOffset: 0,
+    batchSequence: 0,
+    lastIndex: 0,
+    logIdHi: logId.hi,
+    logIdLo: logId.lo,
+  };
 }

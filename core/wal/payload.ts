@@ -73,6 +73,16 @@ export class StateFields {
   durableIndex = 0;
   logIdHi = 0;
   logIdLo = 0;
+
+  /** Raft's part of a state, and the log's id. */
+  keep(from: StateFields): void {
+    this.term = from.term;
+    this.voteHi = from.voteHi;
+    this.voteLo = from.voteLo;
+    this.commit = from.commit;
+    this.logIdHi = from.logIdHi;
+    this.logIdLo = from.logIdLo;
+  }
 }
 
 /** Upper bound of an encoded state. */

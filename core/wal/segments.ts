@@ -64,12 +64,14 @@ export class Segments {
 
   /**
    * A file for the next segment, to write the head to: a spare; or a new one, whose first `neededBytes` are allocated and zero;
-   * or, when the disk is full, the reserve. Throws the disk's error when that is too small.
+   * or, when the disk is full, the reserve; `undefined`, and nothing has changed, when that is too small.
    */
-  open(sizeBytes: number, neededBytes: number, firstIndex: number): DiskFile {
+  open(sizeBytes: number, neededBytes: number, firstIndex: number): DiskFile | undefined {
     const before = this.last;
     this.#isFromSpare = true;
-    const { path, file } = this.#options.spares.take(sizeBytes) ?? this.#create(sizeBytes, neededBytes);
+    const found = this.#options.spares.take(sizeBytes) ?? this.#create(sizeBytes, neededBytes);
+    if (found === undefined) return undefined;
+    const { path, file } = found;
     this.#pathBefore = path;
     const sequence = before === undefined ? 0 : before.sequence + 1;
     this.#list.push({
@@ -81,23 +83,25 @@ export class Segments {
     return file;
   }
 
-  #create(sizeBytes: number, neededBytes: number): Spare {
+  #create(sizeBytes: number, neededBytes: number): Spare | undefined {
     const { spares } = this.#options;
     const path = spares.freshPath();
     this.#isFromSpare = false;
-    const file = this.#disk.create(path, "log");
+    let file: DiskFile | undefined;
     try {
+      file = this.#disk.create(path, "log");
       file.truncate(sizeBytes);
       file.write(this.#disk.allocate(neededBytes), 0, neededBytes, 0);
       file.sync();
       return { path, file };
     } catch (error) {
-      const reserve = asDiskError(error).code === "ENOSPC" ? spares.takeReserve(neededBytes) : undefined;
-      if (reserve === undefined) throw error;
-      file.close();
-      this.#disk.remove(path);
+      if (asDiskError(error).code !== "ENOSPC") throw error;
+      if (file !== undefined) {
+        file.close();
+        this.#disk.remove(path);
+      }
       this.#isFromSpare = true;
-      return reserve;
+      return spares.takeReserve(neededBytes);
     }
   }
 

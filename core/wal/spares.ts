@@ -19,6 +19,21 @@ export const SPARE_COUNT_MAX = 10;
 /** The reserve's part of a whole segment: room for what frees room, and for what was under way when the disk was full. */
 const RESERVE_FRACTION = 1 / 8;
 
+/** The part of the first segment after which a spare is made: a store that writes next to nothing needs none. */
+const SPARE_AFTER_FRACTION = 1 / 16;
+/**
+ * A spare is filled by as much more than the log fills its segment: it is there when two thirds are used. Filled at once it would
+ * be one that a checkpoint may make superfluous meanwhile, by what it gives back.
+ */
+const SPARE_PACE = 1.5;
+/** The part of a spare that should be filled when the log ends at `tail` of its segment. */
+export function shareOfSpare(tail: number, segmentSizeBytes: number, standardSizeBytes: number): number {
+  const used = tail / segmentSizeBytes;
+  // The first segment is small, and the spare is there before it is full.
+  if (segmentSizeBytes < standardSizeBytes) return used > SPARE_AFTER_FRACTION ? 1 : 0;
+  return Math.min(1, used * SPARE_PACE);
+}
+
 export interface Spare {
   readonly path: string;
   /** Nothing of it is unsynced: a write past the page cache is durable by itself. */

@@ -40,3 +40,8 @@ export function asDiskError(error: unknown): DiskError {
   if (error instanceof DiskError) return error;
   throw error;
 }
+
+/** The disk is full, and nothing was allocated before. */
+export function noRoom(directory: string): DiskError {
+  return new DiskError("no space left on device, and no spare segment", "ENOSPC", directory);
+}

@@ -5,94 +5,13 @@ import { PowerLossError, SimulatedDisk, type SimulatedDiskOptions } from "../../
 import { AssertionError } from "../base/assert.ts";
 import { DiskError } from "../base/ports.ts";
 import { Prng } from "../base/prng.ts";
-import type { HardState } from "./payload.ts";
+import { dataOf, DIRECTORY, NEVER, sizeOf, sparesOf, LogWorld } from "../../proof/simulator/log-world.ts";
 import { recoverWal, type Recovery } from "./recover.ts";
 import { SPARE_COUNT_MAX } from "./spares.ts";
-import { Wal, type WalOptions } from "./wal.ts";
+import { Wal } from "./wal.ts";
 
 /** Of a log with segments of 16 KiB. */
 const RESERVE_BYTES = 2048;
-const DIRECTORY = "member/wal";
-const NEVER = (): void => assert.fail("a batch that is durable at once has no callback");
-
-class World {
-  readonly clock = new SimulatedClock();
-  readonly disk: SimulatedDisk;
-  readonly options: WalOptions;
-  wal: Wal;
-
-  constructor(options: Partial<SimulatedDiskOptions> & { segmentSizeBytes?: number } = {}) {
-    const { clock } = this;
-    this.disk = new SimulatedDisk({ clock, prng: new Prng(1), ...options });
-    this.options = {
-      disk: this.disk,
-      directory: DIRECTORY,
-      segmentSizeBytes: options.segmentSizeBytes ?? 1 << 20,
-      clock,
-    };
-    this.wal = Wal.create(this.options, {
-      metadata: { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } },
-      logId: { hi: 5, lo: 6 },
-    });
-  }
-
-  recover(checkpointIndex = 0): Recovery {
-    // As a restart finds it: on the disk in use names may be changing.
-    return recoverWal({ disk: this.disk.copy(), directory: DIRECTORY, checkpointIndex })!;
-  }
-
-  /** One batch with the entries from `first` on, each its index as data. */
-  append(
-    first: number,
-    count: number,
-    options: { term?: number; done?: (error: DiskError | undefined) => void; state?: HardState } = {},
-  ): boolean {
-    const { term = 1, done = NEVER, state } = options;
-    this.wal.beginBatch(state);
-    for (let index = first; index < first + count; index++) {
-      const data = dataOf(index, term);
-      this.wal.entry(0, term, index, data, 0, data.length);
-    }
-    return this.wal.commitBatch(done);
-  }
-
-  /** Batches of one large entry. */
-  appendLarge(count: number): void {
-    const data = new Uint8Array(50_000).fill(3);
-    for (let i = 0; i < count; i++) {
-      this.wal.beginBatch(undefined);
-      this.wal.entry(0, 1, this.wal.lastIndex + 1, data, 0, data.length);
-      this.wal.commitBatch(() => {});
-    }
-  }
-
-  /** Syncs take so long from now on that the log goes to the background. */
-  toBackground(): void {
-    let index = this.wal.lastIndex;
-    for (let i = 0; i < 7; i++) assert.ok(this.append(++index, 1));
-  }
-
-  idle(): void {
-    while (this.clock.step());
-    for (let i = 0; i < 200 && this.wal.nextDeadlineMs() !== Infinity; i++) {
-      this.clock.runUntil(this.wal.nextDeadlineMs());
-      this.wal.onDeadline(this.clock.now());
-      while (this.clock.step());
-    }
-  }
-}
-
-function sparesOf(disk: SimulatedDisk): string[] {
-  return disk.list(DIRECTORY).filter((name) => name.startsWith("spare-"));
-}
-
-function sizeOf(disk: SimulatedDisk, name: string): number {
-  return disk.content(`${DIRECTORY}/${name}`).length;
-}
-
-function dataOf(index: number, term: number): Uint8Array {
-  return Buffer.from(`entry ${index} of term ${term} `.repeat(1 + (index % 20)));
-}
 
 function terms(recovery: Recovery): number[] {
   const { entries } = recovery;
@@ -103,14 +22,14 @@ test("a fresh directory has no log, a created one an empty log", () => {
   const clock = new SimulatedClock();
   const disk = new SimulatedDisk({ clock, prng: new Prng(1) });
   assert.equal(recoverWal({ disk, directory: DIRECTORY, checkpointIndex: 0 }), undefined);
-  const recovery = new World().recover();
+  const recovery = new LogWorld().recover();
   assert.equal(recovery.lastIndex, 0);
   assert.deepEqual(recovery.metadata, { memberId: { hi: 1, lo: 2 }, clusterId: { hi: 3, lo: 4 } });
   assert.deepEqual(recovery.markers, [{ index: 0, term: 0, confState: undefined }]);
 });
 
 test("entries, hard state and markers come back", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 3, { state: { term: 4, vote: { hi: 9, lo: 8 }, commit: 0 }, term: 4 });
   world.append(4, 2, { state: { term: 4, vote: { hi: 9, lo: 8 }, commit: 3 }, term: 4 });
   const confState = new Uint8Array([8, 1, 0x28, 0]);
@@ -126,7 +45,7 @@ test("entries, hard state and markers come back", () => {
 });
 
 test("the commit index on disk never exceeds what is durable with it (a restart finds every committed entry)", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 3, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: 3 } });
   assert.equal(world.recover().hardState.commit, 0);
   world.append(4, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: 4 } });
@@ -134,7 +53,7 @@ test("the commit index on disk never exceeds what is durable with it (a restart 
 });
 
 test("an entry at an index that exists takes its place and drops what follows", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 5);
   world.append(3, 1, { term: 2, state: { term: 2, vote: { hi: 0, lo: 0 }, commit: 2 } });
   assert.deepEqual(terms(world.recover()), [1, 1, 2]);
@@ -142,7 +61,7 @@ test("an entry at an index that exists takes its place and drops what follows", 
 });
 
 test("a committed entry is never overwritten: that is a bug, not a request", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 2);
   world.append(3, 1, { state: { term: 1, vote: { hi: 0, lo: 0 }, commit: 2 } });
   world.wal.beginBatch(undefined);
@@ -150,7 +69,7 @@ test("a committed entry is never overwritten: that is a bug, not a request", () 
 });
 
 test("while syncs are long batches merge in the background and are acknowledged in order", () => {
-  const world = new World({ syncMs: () => 3 });
+  const world = new LogWorld({ syncMs: () => 3 });
   world.toBackground();
   const order: number[] = [];
   const before = world.wal.stats.backgroundSyncCount;
@@ -165,7 +84,7 @@ test("while syncs are long batches merge in the background and are acknowledged 
 
 test("after a spell of long syncs the log comes back to the loop", () => {
   let syncMs = 3;
-  const world = new World({ syncMs: () => syncMs });
+  const world = new LogWorld({ syncMs: () => syncMs });
   world.toBackground();
   syncMs = 0.2;
   let index = world.wal.lastIndex;
@@ -177,7 +96,7 @@ test("after a spell of long syncs the log comes back to the loop", () => {
 });
 
 test("bulk work in flight sends the log to the background", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 1);
   world.disk.create("checkpoint", "bulk").writeAndSync(new Uint8Array(10), 0, 10, 0, () => {});
   let isDone = false;
@@ -188,7 +107,7 @@ test("bulk work in flight sends the log to the background", () => {
 });
 
 test("a failed sync on the loop is thrown, and nothing is asked of the log again", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 1);
   world.disk.failSyncAt = world.disk.syncCount + 1;
   assert.throws(
@@ -199,7 +118,7 @@ test("a failed sync on the loop is thrown, and nothing is asked of the log again
 });
 
 test("a failed sync in the background fails its batches and those behind it; nothing is written after", () => {
-  const world = new World({ syncMs: () => 3 });
+  const world = new LogWorld({ syncMs: () => 3 });
   world.toBackground();
   const results: string[] = [];
   const note = (error: DiskError | undefined): void => void results.push(error?.code ?? "durable");
@@ -212,7 +131,7 @@ test("a failed sync in the background fails its batches and those behind it; not
 });
 
 test("a spare that the disk refuses ends the log with the disk's error, though nobody waited", () => {
-  const world = new World({ segmentSizeBytes: 1 << 16 });
+  const world = new LogWorld({ segmentSizeBytes: 1 << 16 });
   const error = new DiskError("input/output error", "EIO", "spare");
   const create = world.disk.create.bind(world.disk);
   world.disk.create = (path, lane) => {
@@ -226,7 +145,7 @@ test("a spare that the disk refuses ends the log with the disk's error, though n
 });
 
 test("segments follow each other, are given up behind a checkpoint, and come back as spares", () => {
-  const world = new World({ segmentSizeBytes: 16384 });
+  const world = new LogWorld({ segmentSizeBytes: 16384 });
   for (let index = 1; index <= 1000; index++) {
     world.append(index, 1, { state: { term: 1, vote: { hi: 0, lo: 1 }, commit: index - 1 } });
   }
@@ -251,7 +170,7 @@ test("segments follow each other, are given up behind a checkpoint, and come bac
 });
 
 test("a batch larger than a segment gets a segment of its own size", () => {
-  const world = new World({ segmentSizeBytes: 16384, alignmentBytes: 4096 });
+  const world = new LogWorld({ segmentSizeBytes: 16384, alignmentBytes: 4096 });
   const data = new Uint8Array(100_000).fill(7);
   world.wal.beginBatch(undefined);
   world.wal.entry(0, 1, 1, data, 0, data.length);
@@ -265,7 +184,7 @@ test("a batch larger than a segment gets a segment of its own size", () => {
 
 for (const alignmentBytes of [1, 512, 4096]) {
   test(`entries are read back from the files, overwritten ones left out, alignment ${alignmentBytes}`, () => {
-    const world = new World({ segmentSizeBytes: 16384, alignmentBytes });
+    const world = new LogWorld({ segmentSizeBytes: 16384, alignmentBytes });
     const expected = new Map<number, number>();
     const put = (first: number, count: number, term: number): void => {
       world.append(first, count, {
@@ -299,7 +218,7 @@ for (const alignmentBytes of [1, 512, 4096]) {
 }
 
 test("a reader that has enough is asked no more; what was given up is not found", () => {
-  const world = new World({ segmentSizeBytes: 16384 });
+  const world = new LogWorld({ segmentSizeBytes: 16384 });
   for (let index = 1; index <= 200; index++) world.append(index, 1);
   let count = 0;
   assert.equal(
@@ -314,7 +233,7 @@ test("a reader that has enough is asked no more; what was given up is not found"
 });
 
 test("a snapshot ahead of the log takes its place", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 5);
   world.wal.saveSnapshotMarker({ index: 100, term: 3, confState: new Uint8Array([0x28, 0]) }, NEVER);
   world.append(101, 2, { term: 3, state: { term: 3, vote: { hi: 0, lo: 0 }, commit: 100 } });
@@ -333,7 +252,7 @@ test("a snapshot ahead of the log takes its place", () => {
 
 test("a spare is filled as fast as the log goes on; what is given up comes before it, and it is kept", () => {
   const segmentSizeBytes = 4 << 20;
-  const world = new World({ segmentSizeBytes, alignmentBytes: 4096 });
+  const world = new LogWorld({ segmentSizeBytes, alignmentBytes: 4096 });
   const filled = (): number => {
     const names = world.disk.list(DIRECTORY).filter((name) => name.startsWith("filling-"));
     assert.ok(names.length <= 1);
@@ -378,72 +297,6 @@ test("a spare is filled as fast as the log goes on; what is given up comes befor
   assert.equal(filled(), 0, "it has become one");
 });
 
-test("on a full disk what was allocated ahead and the spare are used, and that is said", () => {
-  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  world.appendLarge(10);
-  world.idle();
-  assert.ok(
-    world.disk.list(DIRECTORY).some((name) => name.startsWith("spare-")),
-    "a spare was made",
-  );
-  assert.equal(world.wal.spaceIsLow, false);
-  world.disk.capacityBytes = world.disk.usedBytes();
-  world.appendLarge(60);
-  // The spare is in use, and the next one cannot be made; the reserve is there.
-  world.idle();
-  assert.equal(world.wal.spaceIsLow, true);
-  assert.equal(world.recover().lastIndex, 70);
-  assert.throws(
-    () => world.appendLarge(60),
-    (error: unknown) => error instanceof DiskError && error.code === "ENOSPC",
-  );
-});
-
-test("on a full disk spares are given up for other files; the reserve takes what the last segment does not", () => {
-  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  world.appendLarge(10);
-  world.idle();
-  const reserve = sparesOf(world.disk).find((name) => sizeOf(world.disk, name) < 3 << 20)!;
-  assert.equal(sparesOf(world.disk).length, 2);
-  world.disk.capacityBytes = world.disk.usedBytes();
-  assert.equal(world.wal.giveUpSpares(), true);
-  assert.equal(world.wal.giveUpSpares(), false, "what is left is the log's");
-  while (world.clock.step());
-  assert.deepEqual(sparesOf(world.disk), [reserve]);
-  assert.equal(world.wal.spaceIsLow, true, "until there is a spare again");
-  // Somebody else takes the room.
-  world.disk.capacityBytes = world.disk.usedBytes();
-  const rotations = world.wal.stats.rotationCount;
-  while (world.wal.stats.rotationCount === rotations) world.appendLarge(1);
-  while (world.clock.step());
-  assert.deepEqual(sparesOf(world.disk), [], "the reserve is in use");
-  assert.equal(world.wal.spaceIsLow, true);
-  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
-  world.disk.capacityBytes = Number.POSITIVE_INFINITY;
-  world.wal.lookForRoom();
-  assert.equal(world.wal.spaceIsLow, false, "as the operator says");
-  world.idle();
-  assert.equal(world.wal.spaceIsLow, false);
-  assert.equal(sparesOf(world.disk).length, 2);
-  world.appendLarge(100);
-  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
-});
-
-test("on a full disk a segment that is filled as it goes says when there is room again", () => {
-  const world = new World({ segmentSizeBytes: 3 << 20, alignmentBytes: 4096 });
-  // No time for a spare: the second segment is a new file.
-  world.appendLarge(25);
-  assert.equal(world.wal.stats.rotationCount, 1);
-  world.disk.capacityBytes = world.disk.usedBytes();
-  world.appendLarge(1);
-  assert.equal(world.wal.spaceIsLow, true);
-  world.disk.capacityBytes = Number.POSITIVE_INFINITY;
-  world.idle();
-  assert.equal(world.wal.spaceIsLow, false);
-  world.appendLarge(100);
-  assert.equal(world.recover().lastIndex, world.wal.lastIndex);
-});
-
 interface FileSpy {
   readonly onWrite: (name: string, start: number, end: number) => void;
   /** Called before the log hears of it; what it returns is what the log hears. */
@@ -477,7 +330,7 @@ function spyOnFiles(disk: SimulatedDisk, spy: FileSpy): void {
 
 /** Writes small groups, with pauses after which no cache holds anything; says how much was written for what the log grew by. */
 function writtenOfSmallGroups(onWarm: (isFirst: boolean) => boolean): { written: number; warmCount: number } {
-  const world = new World({ segmentSizeBytes: 256 << 10, alignmentBytes: 512 });
+  const world = new LogWorld({ segmentSizeBytes: 256 << 10, alignmentBytes: 512 });
   const touched = new Map<string, Set<number>>();
   const blocksOf = (name: string): Set<number> => {
     if (!touched.has(name)) touched.set(name, new Set());
@@ -533,7 +386,7 @@ test("no block is begun with a part of it that no cache holds: a device would ha
 });
 
 test("what was read ahead of the log is forgotten after a while, and read again", () => {
-  const world = new World({ segmentSizeBytes: 1 << 20, alignmentBytes: 512 });
+  const world = new LogWorld({ segmentSizeBytes: 1 << 20, alignmentBytes: 512 });
   const warmed: number[] = [];
   spyOnFiles(world.disk, {
     onWrite: () => {},
@@ -550,7 +403,7 @@ test("what was read ahead of the log is forgotten after a while, and read again"
 });
 
 test("a quiet log marks its end within moments, a busy one does not stop for it", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 1);
   const calls = world.disk.callCount;
   for (let index = 2; index < 100; index++) world.append(index, 1);
@@ -568,7 +421,7 @@ test("a quiet log marks its end within moments, a busy one does not stop for it"
 
 test("the same seed gives the same bytes", () => {
   const contents = [1, 2].map(() => {
-    const world = new World({ segmentSizeBytes: 16384 });
+    const world = new LogWorld({ segmentSizeBytes: 16384 });
     for (let index = 1; index <= 100; index++) world.append(index, 1);
     return world.disk
       .list(DIRECTORY)
@@ -578,7 +431,7 @@ test("the same seed gives the same bytes", () => {
 });
 
 test("after a restart nothing of a torn batch becomes good again, whatever a later tear puts before it", () => {
-  const world = new World();
+  const world = new LogWorld();
   world.append(1, 3);
   const before = world.recover().tail.replay.offset;
   world.append(4, 2);
@@ -596,7 +449,7 @@ test("after a restart nothing of a torn batch becomes good again, whatever a lat
 });
 
 test("how far the log grew is told apart from whole blocks that were written again", () => {
-  const world = new World({ alignmentBytes: 4096 });
+  const world = new LogWorld({ alignmentBytes: 4096 });
   const before = { ...world.wal.stats };
   for (let index = 1; index <= 10; index++) world.append(index, 1);
   const { recordBytes, writtenBytes } = world.wal.stats;
@@ -606,8 +459,8 @@ test("how far the log grew is told apart from whole blocks that were written aga
 });
 
 /** A log that stands before a rotation to a spare, with the next index. */
-function beforeRotation(options: Partial<SimulatedDiskOptions> = {}): { world: World; next: number } {
-  const world = new World({ segmentSizeBytes: 16384, ...options });
+function beforeRotation(options: Partial<SimulatedDiskOptions> = {}): { world: LogWorld; next: number } {
+  const world = new LogWorld({ segmentSizeBytes: 16384, ...options });
   let next = 1;
   while (world.wal.stats.rotationCount === 0) world.append(next++, 1);
   world.idle();
@@ -622,7 +475,7 @@ function beforeRotation(options: Partial<SimulatedDiskOptions> = {}): { world: W
 }
 
 /** Appends until the log has rotated; returns the next index and the calls of the last batch. */
-function rotate(world: World, first: number): { next: number; callCount: number } {
+function rotate(world: LogWorld, first: number): { next: number; callCount: number } {
   const { rotationCount } = world.wal.stats;
   for (let next = first; ; next++) {
     const before = world.disk.callCount;
@@ -781,7 +634,7 @@ test("a clean end while a name is on its way leaves the right names and the mark
 
 test("a spare that was filled is whole whenever its name is there", () => {
   for (let crash = 1; ; crash++) {
-    const world = new World({ segmentSizeBytes: 1 << 19 });
+    const world = new LogWorld({ segmentSizeBytes: 1 << 19 });
     world.append(1, 600);
     world.disk.crashBefore = world.disk.callCount + crash;
     try {

@@ -11,7 +11,7 @@
 import { assert } from "../base/assert.ts";
 import type { Id64 } from "../base/ids.ts";
 import type { Clock, Disk, DiskDone, DiskError, DiskFile } from "../base/ports.ts";
-import { type DurableMark, type MarkChange, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
+import { type DurableMark, emptyMark, type MarkChange, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
 import { Group } from "./group.ts";
 import { EntryLocator } from "./locator.ts";
 import {
@@ -32,26 +32,21 @@ import { RECORD_METADATA, RECORD_SNAPSHOT } from "./record.ts";
 import type { Recovery } from "./recover.ts";
 import { HEAD_BYTES_MAX, MARK_NAME } from "./segment.ts";
 import { type LiveSegment, Segments } from "./segments.ts";
-import { Spares } from "./spares.ts";
+import { shareOfSpare, Spares } from "./spares.ts";
 import { SyncPacer } from "./sync-pacer.ts";
 import { WARM_AT_REST_MS, WarmBlocks } from "./warm-blocks.ts";
-import { asDiskError } from "./wal-error.ts";
+import { asDiskError, noRoom } from "./wal-error.ts";
 
 /** A quiet log marks its end as durable after this long: what is damaged later is noticed. */
 const MARK_DELAY_MS = 50;
 /** Between two slices of a spare that is being filled. */
 const FILL_DELAY_MS = 10;
+/** What `#prepareGroup` says when the disk is full: the group waits. */
+const NO_ROOM = -1;
 /** Between two attempts on a full disk. */
 const FULL_DELAY_MS = 1000;
 /** After spares were given up for other files. */
 const GIVEN_UP_DELAY_MS = 10_000;
-/** The part of the first segment after which a spare is made: a store that writes next to nothing needs none. */
-const SPARE_AFTER_FRACTION = 1 / 16;
-/**
- * A spare is filled by as much more than the log fills its segment: it is there when two thirds are used. Filled at once it would
- * be one that a checkpoint may make superfluous meanwhile, by what it gives back.
- */
-const SPARE_PACE = 1.5;
 /**
  * The first segment of a log is small and filled at once, because blocks that are allocated while callers wait cost a commit of the
  * file system's journal, which on a busy disk takes hundreds of milliseconds (Linux 6.18, ext4). Until it is full there is a spare.
@@ -154,6 +149,8 @@ export class Wal {
   #error: DiskError | undefined = undefined;
   #closed = false;
   #full = false;
+  /** The open group found no room; it is tried again from time to time, not with each batch that joins it. */
+  #waitsForRoom = false;
   #zeros: Uint8Array | undefined = undefined;
   #lastActivityMs = 0;
   #markDueMs = Infinity;
@@ -177,7 +174,7 @@ export class Wal {
     this.#locator = start.locator;
     this.#mark = new MarkWriter({ disk, file: start.markFile, mark: start.mark, onError });
     this.#state = start.state;
-    copyState(start.state, this.#durableState);
+    this.#durableState.keep(start.state);
     this.#metadata = start.metadata;
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
@@ -210,7 +207,7 @@ export class Wal {
     wal.#mark.write(wal.#markNow({ lastSegment: NO_SEGMENT, endOffset: 0 }));
     disk.syncDirectory(directory);
     wal.#syncParents(directory);
-    wal.#addSegment(0, 0);
+    if (!wal.#addSegment(0, 0)) throw noRoom(directory);
     wal.#mark.write(wal.#markNow({ lastSegment: 0, endOffset: wal.#tailOffset }));
     return wal;
   }
@@ -318,22 +315,23 @@ export class Wal {
   commitBatch(done: DiskDone): boolean {
     assert(this.#inBatch, "a batch is ended once");
     this.#inBatch = false;
-    if (this.#inFlight !== undefined) {
+    if (this.#inFlight !== undefined || this.#waitsForRoom) {
       this.#waiting.push(done);
       return false;
     }
     try {
       // Earlier batches of the same group wait for their callbacks; they are called from the loop only.
       if (this.#waiting.length === 0 && this.#pacer.chooseInline(this.#disk.bulkPendingCount)) {
-        this.#writeInline();
-        return true;
+        if (this.#writeInline()) return true;
+        this.#waiting.push(done);
+        return false;
       }
+      this.#waiting.push(done);
       this.#launch();
     } catch (error) {
       this.#error = asDiskError(error);
       throw error;
     }
-    this.#flying.push(done);
     return false;
   }
 
@@ -411,13 +409,13 @@ export class Wal {
     group.batchSequence = ++this.#batchSequence;
     this.#stamp(STAMP_BATCH, group, this.#state);
     group.state(this.#state);
-    copyState(this.#state, group.lastState);
+    group.lastState.keep(this.#state);
   }
 
   #stateRecord(group: Group): void {
     this.#stamp(STAMP_STATE, group, this.#state);
     group.state(this.#state);
-    copyState(this.#state, group.lastState);
+    group.lastState.keep(this.#state);
   }
 
   #stamp(kind: number, group: Group, state: StateFields): void {
@@ -440,18 +438,33 @@ export class Wal {
     state.commit = Math.max(state.commit, Math.min(hardState.commit, durable));
   }
 
-  /** Finds room for the group and adds the end mark; returns where its bytes end. */
+  /**
+   * Finds room for the group and adds the end mark; returns where its bytes end. NO_ROOM: the disk is full, and what was allocated
+   * is too little. The group waits then, until there is room; nobody has been told anything.
+   */
   #prepareGroup(): number {
     const end = this.#open.base + this.#open.seal();
     if (end <= this.#segmentSizeBytes) {
       this.#fillAhead(end);
-      const isAllocated = !this.#full || this.#filledEnd >= end;
-      // With no spare there is but this: the write finds the last room, or ends the member.
-      if (isAllocated || this.#spares.isEmpty) return this.#seal(this.#open);
+      if (this.#isAllocated(end)) return this.#seal(this.#open);
     }
-    this.#rotate();
-    this.#fillAhead(this.#open.base + this.#open.seal());
-    return this.#seal(this.#open);
+    if (this.#rotate()) {
+      this.#fillAhead(this.#open.base + this.#open.seal());
+      return this.#seal(this.#open);
+    }
+    // There is no other file, but what the disk has left may do.
+    if (end <= this.#segmentSizeBytes) {
+      this.#fill(this.#filledEnd, Math.max(end - this.#filledEnd, AHEAD_SLICE_BYTES));
+      if (this.#isAllocated(end)) return this.#seal(this.#open);
+    }
+    this.#full = true;
+    this.#waitsForRoom = true;
+    this.#fillDueMs = this.#clock.now() + FULL_DELAY_MS;
+    return NO_ROOM;
+  }
+
+  #isAllocated(end: number): boolean {
+    return !this.#full || this.#filledEnd >= end;
   }
 
   /** Adds the end mark; returns where the bytes to be written end. The last block is written whole the first time. */
@@ -467,8 +480,10 @@ export class Wal {
     return end;
   }
 
-  #writeInline(): void {
+  /** False: there is no room. */
+  #writeInline(): boolean {
     const sealed = this.#prepareGroup();
+    if (sealed === NO_ROOM) return false;
     const group = this.#open;
     const start = this.#writeStart(group);
     const startMs = this.#clock.now();
@@ -481,10 +496,13 @@ export class Wal {
     this.#pacer.noteInline(nowMs - startMs);
     group.copyLastBlock(this.#tailBlock);
     this.#finishGroup(group, nowMs, { syncMs: nowMs - startMs, writeMs });
+    return true;
   }
 
+  /** Everybody who waits waits for this group, or for room. */
   #launch(): void {
     const sealed = this.#prepareGroup();
+    if (sealed === NO_ROOM) return;
     const group = this.#open;
     this.#open = this.#spareGroup;
     this.#spareGroup = group;
@@ -538,7 +556,7 @@ export class Wal {
     this.#tailCrc = group.crc;
     this.#durableIndex = group.lastIndex;
     this.#durableSequence = group.batchSequence;
-    copyState(group.lastState, this.#durableState);
+    this.#durableState.keep(group.lastState);
     this.stats.lastSyncMs = took.syncMs;
     this.onSync?.(took.syncMs, took.writeMs);
     if (group.end - group.start <= this.#tailBlock.length)
@@ -565,13 +583,16 @@ export class Wal {
 
   // Segments.
 
-  /** Moves the open group to a new segment. Everything before it is durable: a named segment proves that of the one before. */
-  #rotate(): void {
+  /**
+   * Moves the open group to a new segment. Everything before it is durable: a named segment proves that of the one before. False,
+   * and nothing has changed: the disk is full.
+   */
+  #rotate(): boolean {
     assert(this.#inFlight === undefined, "a segment is opened when the one before is durable");
     const group = this.#open;
     // Checksums are varints: a record may grow by one padding unit when it is chained anew.
     const neededBytes = group.end - group.start + 8 * group.recordCount;
-    this.#addSegment(neededBytes, group.lastIndexBefore + 1);
+    if (!this.#addSegment(neededBytes, group.lastIndexBefore + 1)) return false;
     // Not waited for: until it is durable the segment before and this one's head say as much.
     this.#mark.writeLater(
       this.#markNow({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset }),
@@ -581,21 +602,23 @@ export class Wal {
     moved.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
     moved.batchSequence = group.batchSequence;
     moved.lastIndexBefore = group.lastIndexBefore;
-    copyState(group.lastState, moved.lastState);
+    moved.lastState.keep(group.lastState);
     moveGroup(group, moved, { segmentSequence: this.#lastSegment().sequence, locator: this.#locator });
     this.#open = moved;
     this.#spareGroup = group;
     group.clear();
+    return true;
   }
 
-  /** Opens a segment with room for `neededBytes` behind its head. */
-  #addSegment(neededBytes: number, firstIndex: number): void {
+  /** Opens a segment with room for `neededBytes` behind its head; false when the disk is full. */
+  #addSegment(neededBytes: number, firstIndex: number): boolean {
     const isFirst = this.#segments.last === undefined;
     const unit = blockSizeOf(this.#disk);
     const wanted = Math.ceil((HEAD_BYTES_MAX + neededBytes + unit) / unit) * unit;
     const standard = standardSizeBytes(this.#options);
     const size = Math.max(isFirst ? Math.min(standard, FIRST_SEGMENT_BYTES_MAX) : standard, wanted);
     const file = this.#segments.open(size, wanted, firstIndex);
+    if (file === undefined) return false;
     const isFilled = this.#segments.isFromSpare;
     this.#segmentSizeBytes = file.sizeBytes();
     this.#warmBlocks.forget();
@@ -608,8 +631,10 @@ export class Wal {
     this.#tailCrc = head.crc;
     head.copyLastBlock(this.#tailBlock);
     this.#filledEnd = isFilled ? this.#segmentSizeBytes : wanted;
+    this.#full = false;
     head.clear();
     if (isFirst) this.#fill(wanted, size);
+    return true;
   }
 
   #writeHead(file: DiskFile, head: Group, isFirst: boolean): void {
@@ -697,7 +722,7 @@ export class Wal {
    */
   #openLife(): void {
     this.#openGroup();
-    this.#writeInline();
+    if (!this.#writeInline()) throw noRoom(this.#options.directory);
     // Later, because that batch may have opened a segment, with a mark of its own on the way.
     this.#mark.writeLater(
       this.#markNow({ lastSegment: this.#lastSegment().sequence, endOffset: this.#tailOffset }),
@@ -725,12 +750,8 @@ export class Wal {
       this.#mark.writeLater(this.#markNow({ endOffset: this.#tailOffset }));
   }
 
-  /** The part of a spare that should be filled by now. */
   #spareShare(): number {
-    const used = this.#tailOffset / this.#segmentSizeBytes;
-    // The first segment is small, and the spare is there before it is full.
-    if (this.#segmentSizeBytes < standardSizeBytes(this.#options)) return used > SPARE_AFTER_FRACTION ? 1 : 0;
-    return Math.min(1, used * SPARE_PACE);
+    return shareOfSpare(this.#tailOffset, this.#segmentSizeBytes, standardSizeBytes(this.#options));
   }
 
   #spareIsWanted(): boolean {
@@ -742,6 +763,10 @@ export class Wal {
     this.#fillDueMs = Infinity;
     this.#spares.isHeld = nowMs < this.#heldUntilMs;
     if (this.#full && this.#inFlight === undefined) this.#tryToFillAhead();
+    if (this.#waitsForRoom) {
+      this.#waitsForRoom = false;
+      this.#maybeLaunch();
+    }
     if (this.#spareIsWanted()) this.#spares.fillSlice();
     if (!this.#spares.isShort(this.#spareShare()) && !this.#full) return;
     const waits = this.spaceIsLow || this.#spares.isHeld;
@@ -759,16 +784,6 @@ export class Wal {
   }
 }
 
-/** Raft's part of a state, and the log's id. */
-function copyState(from: StateFields, to: StateFields): void {
-  to.term = from.term;
-  to.voteHi = from.voteHi;
-  to.voteLo = from.voteLo;
-  to.commit = from.commit;
-  to.logIdHi = from.logIdHi;
-  to.logIdLo = from.logIdLo;
-}
-
 /** What begins a group's write begins at a multiple of this. */
 function alignmentOf(disk: Disk): number {
   return Math.max(8, disk.alignmentBytes);
@@ -782,17 +797,4 @@ function blockSizeOf(disk: Disk): number {
 function standardSizeBytes(options: WalOptions): number {
   const unit = blockSizeOf(options.disk);
   return Math.ceil(options.segmentSizeBytes / unit) * unit;
-}
-
-function emptyMark(logId: Id64): DurableMark {
-  return {
-    counter: -1,
-    firstSegment: 0,
-    lastSegment: NO_SEGMENT,
-    endOffset: 0,
-    batchSequence: 0,
-    lastIndex: 0,
-    logIdHi: logId.hi,
-    logIdLo: logId.lo,
-  };
 }

@@ -67,6 +67,16 @@ export class NodeDisk implements Disk {
     return this.#memory?.allocate(sizeBytes) ?? new Uint8Array(sizeBytes);
   }
 
+  freeBytes(): number {
+    try {
+      const { blocks, bavail, bsize } = fs.statfsSync(this.#root);
+      // Some file systems have no count.
+      return blocks === 0 ? Infinity : bavail * bsize;
+    } catch {
+      return Infinity;
+    }
+  }
+
   makeDirectory(name: string): void {
     attempt(name, () => fs.mkdirSync(this.#full(name), { recursive: true, mode: DIRECTORY_MODE }));
   }

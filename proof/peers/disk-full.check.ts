@@ -18,6 +18,9 @@ const DISK_BYTES = Number(process.env["HOLDFAST_DISK_MIB"] ?? 256) * 1024 * 1024
 const BALLAST_BYTES = 64 * 1024 * 1024;
 const VALUE = "x".repeat(60_000);
 const WRITE_COUNT_MAX = 20_000;
+/** Together several segments of the log. */
+const LARGE_BYTES = 1_400_000;
+const LARGE_WRITERS = 40;
 const NO_SPACE = "etcdserver: mvcc: database space exceeded";
 const TIMEOUT_MS = 20_000;
 
@@ -143,6 +146,30 @@ async function converse(server: ServerProcess): Promise<void> {
     await server.ready();
     await checkKept(client, written);
   });
+  await claim(
+    "full disk: forty writers of 1.4 MB at once are refused in time, and deletes still work",
+    async () => {
+      const value = "y".repeat(LARGE_BYTES);
+      const refusals = new Set<string>();
+      const write = async (writer: number): Promise<void> => {
+        for (let i = 0; i < WRITE_COUNT_MAX; i++) {
+          const key = `full/large/${writer}/${i}`;
+          try {
+            const { header } = await client.kv.put(key, value, { timeoutMs: TIMEOUT_MS });
+            written.set(key, header.revision);
+          } catch (error) {
+            refusals.add((error as Error).message);
+            return;
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: LARGE_WRITERS }, (_, writer) => write(writer)));
+      assert.deepEqual([...refusals], [NO_SPACE], server.log);
+      await checkKept(client, written);
+      const { deleted } = await client.kv.delete("full/large/", { prefix: true, timeoutMs: TIMEOUT_MS });
+      assert.equal(deleted, [...written.keys()].filter((key) => key.startsWith("full/large/")).length);
+    },
+  );
   client.close();
 }
 

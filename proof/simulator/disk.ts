@@ -251,6 +251,10 @@ export class SimulatedDisk implements Disk {
     return this.#inode(path).content();
   }
 
+  freeBytes(): number {
+    return this.capacityBytes === Infinity ? Infinity : Math.max(0, this.capacityBytes - this.usedBytes());
+  }
+
   usedBytes(): number {
     const inodes = new Set<Inode>();
     for (const directory of this.#directories.values())

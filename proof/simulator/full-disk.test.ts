@@ -17,8 +17,8 @@ const SEED = Number(process.env["HOLDFAST_SEED"] ?? 1);
 const LIMITS = { walSegmentSizeBytes: 2048 * KIB, dataSegmentSizeBytes: 512 * KIB, checkpointEntryCount: 40 };
 const VALUE = new Uint8Array(8 * KIB);
 const PUT_COUNT_MAX = 3_000;
-/** At most so many puts wait at once: what they take together is less than the log's reserve. */
-const BURST = 8;
+/** So many puts wait at once: what they take together is less than the log's reserve, or more than it and half a segment. */
+const BURSTS = { small: { puts: 8, rooms: 24 }, large: { puts: 200, rooms: 6 } };
 /** Between two bursts: 30 MB a second, so that the log's background has its chance between two segments. */
 const BURST_MS = 2;
 
@@ -26,8 +26,10 @@ class Member {
   readonly world: SmallCluster;
   readonly kept = new Set<number>();
   #next = 0;
+  readonly #burst: number;
 
-  constructor(seed: number) {
+  constructor(seed: number, burst: number) {
+    this.#burst = burst;
     this.world = new SmallCluster({ memberCount: 1, limits: LIMITS, seed });
     this.lead();
   }
@@ -55,7 +57,7 @@ class Member {
   /** Some puts at once; why one was refused, the first. */
   burst(): string {
     const first = this.#next;
-    const outcomes = Array.from({ length: BURST }, () =>
+    const outcomes = Array.from({ length: this.#burst }, () =>
       this.world.ask(0, METHOD.put, m.PutRequest, { key: keyOf(this.#next++), value: VALUE }),
     );
     this.world.run(BURST_MS);
@@ -69,7 +71,7 @@ class Member {
 
   /** Puts until one is refused. */
   fillUp(): string {
-    for (let i = 0; i < PUT_COUNT_MAX; i += BURST) {
+    for (let i = 0; i < PUT_COUNT_MAX; i += this.#burst) {
       const refusal = this.burst();
       if (refusal !== "") return refusal;
     }
@@ -126,34 +128,38 @@ function keyOf(number: number): Uint8Array {
   return encodeUtf8(`key ${number}`);
 }
 
-test("a member whose disk is full refuses puts, lives, and takes them again when there is room", () => {
-  for (let i = 0; i < 24; i++) {
-    const member = new Member(SEED + i);
-    const { disk } = member;
-    // Nobody fills a disk in the first milliseconds of a member's life: the log has had time for its spares.
-    member.burst();
-    member.world.run(1_000);
-    // Two segments of the log and a checkpoint fit, with a little more each time.
-    disk.capacityBytes = disk.usedBytes() + (7_000 + 173 * i) * KIB;
-    assert.equal(member.fillUp(), STATUS.noSpace.text, `room ${i}\n${member.said()}`);
-    member.world.run(100);
-    assert.ok(member.world.member(0).alarms.isNoSpace, "the alarm is raised");
-    // Who disarms before there is room is refused all the same.
-    member.disarm();
-    for (let k = 0; k < 100; k++) member.burst();
-    member.checkKept();
-    const numbers = [...member.kept];
-    for (const number of numbers.slice(0, Math.floor(numbers.length * 0.7))) member.delete(number);
-    member.compact();
-    member.restart();
-    member.checkKept();
-    // Not much room, but enough for what is left: attempts that failed must not have taken it.
-    member.disk.capacityBytes = member.disk.usedBytes() + 4_000 * KIB;
-    member.defragment();
-    member.disarm();
-    assert.equal(member.burst(), "", `room ${i}: takes puts again\n${member.said()}`);
-    member.world.run(12_000);
-    assert.ok(!member.world.member(0).alarms.isNoSpace, `room ${i}: the alarm is back\n${member.said()}`);
-    member.checkKept();
-  }
-});
+for (const [size, { puts, rooms }] of Object.entries(BURSTS)) {
+  test(`a member whose disk is full refuses puts in ${size} bursts, lives, and takes them again when there is room`, () => {
+    for (let i = 0; i < rooms; i++) fillAndFree(i, puts);
+  });
+}
+
+function fillAndFree(i: number, burst: number): void {
+  const member = new Member(SEED + i, burst);
+  const { disk } = member;
+  // Nobody fills a disk in the first milliseconds of a member's life: the log has had time for its spares.
+  member.burst();
+  member.world.run(1_000);
+  // Two segments of the log and a checkpoint fit, with a little more each time.
+  disk.capacityBytes = disk.usedBytes() + (7_000 + 173 * i) * KIB;
+  assert.equal(member.fillUp(), STATUS.noSpace.text, `room ${i}\n${member.said()}`);
+  member.world.run(100);
+  assert.ok(member.world.member(0).alarms.isNoSpace, "the alarm is raised");
+  // Who disarms before there is room is refused all the same.
+  member.disarm();
+  for (let k = 0; k < 100; k++) member.burst();
+  member.checkKept();
+  const numbers = [...member.kept];
+  for (const number of numbers.slice(0, Math.floor(numbers.length * 0.7))) member.delete(number);
+  member.compact();
+  member.restart();
+  member.checkKept();
+  // Not much room, but enough for what is left: attempts that failed must not have taken it.
+  member.disk.capacityBytes = member.disk.usedBytes() + 4_000 * KIB;
+  member.defragment();
+  member.disarm();
+  assert.equal(member.burst(), "", `room ${i}: takes puts again\n${member.said()}`);
+  member.world.run(12_000);
+  assert.ok(!member.world.member(0).alarms.isNoSpace, `room ${i}: the alarm is back\n${member.said()}`);
+  member.checkKept();
+}
