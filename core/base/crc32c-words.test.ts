@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { crc32c } from "../base/crc32c.ts";
-import { Prng } from "../base/prng.ts";
+import { crc32c } from "./crc32c.ts";
+import { Prng } from "./prng.ts";
 import { crc32cWords } from "./crc32c-words.ts";
 
 test("the checksum over words is the one over bytes", () => {
