@@ -9,7 +9,7 @@
 // went wrong without any entry is seen, too, as soon as it shows in one of these or in a later effect.
 
 import { crc32c } from "../base/crc32c.ts";
-import { crc32cWords } from "../mvcc/crc32c-words.ts";
+import { crc32cWords } from "../base/crc32c-words.ts";
 import { recordSizeBytesAt, WORD_KEY_SIZE } from "../mvcc/record.ts";
 import type { Store } from "../mvcc/store.ts";
 

@@ -24,7 +24,7 @@ import {
   segmentName,
   segmentNumber,
 } from "./checkpoint-format.ts";
-import { crc32cWords } from "./crc32c-words.ts";
+import { crc32cWords } from "../base/crc32c-words.ts";
 import { ID_MASK } from "./key-tree.ts";
 import { ManifestWriter } from "./manifest-writer.ts";
 import type { Segment } from "./slabs.ts";

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/ports.ts";
 import { CheckpointError, REMEDY, segmentName } from "./checkpoint-format.ts";
 import type { ColdSegment } from "./cold-segment.ts";
-import { crc32cWords } from "./crc32c-words.ts";
+import { crc32cWords } from "../base/crc32c-words.ts";
 import type { RecordPlace } from "./record.ts";
 
 /** A piece that is read and summed takes about as long as looking at so many records (20 us of 0.5 us each). */

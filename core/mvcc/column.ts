@@ -56,6 +56,18 @@ export class NumberList {
     this.length++;
   }
 
+  /** Appends the first `count` of these values, chunk by chunk. */
+  pushAll(values: Uint32Array, count: number): void {
+    for (let done = 0; done < count;) {
+      const at = this.#offset + this.length;
+      if (at >>> CHUNK_SHIFT === this.#chunks.length) this.#chunks.push(new Uint32Array(CHUNK_LENGTH));
+      const room = Math.min(count - done, CHUNK_LENGTH - (at & CHUNK_MASK));
+      this.#chunks[at >>> CHUNK_SHIFT]!.set(values.subarray(done, done + room), at & CHUNK_MASK);
+      this.length += room;
+      done += room;
+    }
+  }
+
   get(index: number): number {
     const at = this.#offset + index;
     return this.#chunks[at >>> CHUNK_SHIFT]![at & CHUNK_MASK]!;

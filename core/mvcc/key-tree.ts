@@ -579,7 +579,7 @@ export class KeyTree {
     words[base + INNER_SEPARATOR + slot] = separator;
     words[base + INNER_LIVE + slot] = live;
     words[base + INNER_COUNT] = count + 1;
-    this.#refreshInner(node);
+    this.#refreshInner(node, slot);
   }
 
   /** Moves the children from `splitAt` on to a new node beside it, and the path with them. */
@@ -659,15 +659,19 @@ export class KeyTree {
     this.#root = this.#firstLeaf = this.#lastLeaf = this.#leaves.allocate();
   }
 
-  #refreshInner(node: number): void {
+  /** Makes a node's prefix and digests; when only the child in slot `placed` is new (not 0), no more of them than are needed. */
+  #refreshInner(node: number, placed = 0): void {
     const words = this.#inners.words(node);
     const base = this.#inners.base(node);
     const count = words[base + INNER_COUNT]!;
     const from = base + INNER_SEPARATOR;
     const separators = this.#separators;
     const prefix = count > 1 ? this.#commonOfSeparators(words[from + 1]!, words[from + count - 1]!) : 0;
+    // As long as the prefix stays, so do the other digests, which have moved with their children.
+    const isKept = placed > 0 && count > 2 && prefix === words[base + INNER_PREFIX];
     words[base + INNER_PREFIX] = prefix;
-    for (let i = 1; i < count; i++) {
+    const end = isKept ? placed + 1 : count;
+    for (let i = isKept ? placed : 1; i < end; i++) {
       const ref = words[from + i]!;
       const start = separators.startOf(ref);
       words[base + INNER_DIGEST + i] = digestAt(

@@ -3,7 +3,7 @@
 // reads there does not know what the checksums should be.
 
 import type { ContentAhead, FileAhead } from "../base/ports.ts";
-import { crc32cWords } from "./crc32c-words.ts";
+import { crc32cWords } from "../base/crc32c-words.ts";
 
 /** What is read at once: it stays in the cache of the second level until it is summed. */
 const RUN_BYTES = 256 * 1024;

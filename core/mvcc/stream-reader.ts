@@ -42,15 +42,16 @@ export class StreamReader {
     for (let left = count; left > 0;) {
       const partCount = Math.min(left, part.length);
       value = this.#decode(part, partCount, value);
-      for (let i = 0; i < partCount; i++) list.push(part[i]!);
+      list.pushAll(part, partCount);
       left -= partCount;
     }
   }
 
   /** What is left, all of it numbers. */
   lastDifferences(): Uint32Array {
+    const bytes = this.#bytes;
     let count = 0;
-    for (let i = this.#position; i < this.#bytes.length; i++) if (this.#bytes[i]! < 0x80) count++;
+    for (let i = this.#position; i < bytes.length; i++) if (bytes[i]! < 0x80) count++;
     const numbers = new Uint32Array(count);
     this.#decode(numbers, count, 0);
     return numbers;
@@ -63,17 +64,20 @@ export class StreamReader {
     let position = this.#position;
     let value = before;
     for (let i = 0; i < count; i++) {
-      let code: number;
-      if (position <= lastByte && bytes[position]! < 0x80) code = bytes[position++]!;
-      else if (position < lastByte && bytes[position + 1]! < 0x80) {
-        code = (bytes[position]! & 0x7f) | (bytes[position + 1]! << 7);
+      const byte = position <= lastByte ? bytes[position]! : 0x80;
+      if (byte < 0x80) {
+        value += (byte >>> 1) ^ -(byte & 1);
+        position++;
+      } else if (position < lastByte && bytes[position + 1]! < 0x80) {
+        const code = (byte & 0x7f) | (bytes[position + 1]! << 7);
+        value += (code >>> 1) ^ -(code & 1);
         position += 2;
       } else {
         this.#position = position;
-        code = this.varint();
+        const code = this.varint();
         position = this.#position;
+        value += code % 2 === 1 ? -(code + 1) / 2 : code / 2;
       }
-      value += code % 2 === 1 ? -(code + 1) / 2 : code / 2;
       if (value < 0 || value >= 2 ** 32)
         throw damagedCheckpoint(this.#file, 0, "a number of the manifest is out of bounds");
       target[i] = value;

@@ -195,6 +195,7 @@ function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Ar
 class SegmentLoader implements SegmentBytes {
   readonly file: DiskFile | undefined;
   readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
   readonly size: number;
   loaded = 0;
 
@@ -202,6 +203,7 @@ class SegmentLoader implements SegmentBytes {
     this.file = file;
     this.size = file?.sizeBytes() ?? 0;
     this.bytes = this.size > memory.length ? new Uint8Array(this.size) : memory;
+    this.words = new Uint32Array(this.bytes.buffer, 0, this.bytes.length >>> 2);
   }
 
   loadMore(): void {

@@ -2,6 +2,7 @@
 // hands it one segment after the other and judges what it could not read.
 
 import { equalBytes } from "../base/bytes.ts";
+import { crc32cFrom } from "../base/crc32c-words.ts";
 import type { EntryLocator } from "./locator.ts";
 import type { LogMetadata, SnapshotMarker } from "./payload.ts";
 import {
@@ -28,6 +29,8 @@ import type { Segment } from "./segment.ts";
 /** A segment's content, loaded as far as it is needed: most of a young segment is zeros. */
 export interface SegmentBytes {
   readonly bytes: Uint8Array;
+  /** The same memory, as far as it is whole words. */
+  readonly words: Uint32Array;
   readonly size: number;
   readonly loaded: number;
   loadMore(): void;
@@ -89,12 +92,12 @@ export class Replay {
         kind = reader.read(bytes, this.offset, source.loaded);
       }
       if (kind !== "record") return kind;
-      if (!this.#accept(bytes)) return "bad";
+      if (!this.#accept(source)) return "bad";
       this.offset = reader.next;
     }
   }
 
-  #accept(bytes: Uint8Array): boolean {
+  #accept({ bytes, words }: SegmentBytes): boolean {
     const reader = this.#reader;
     if (reader.type === RECORD_CRC) {
       // Opens a segment: the value so far, which a log whose start was removed does not know.
@@ -103,7 +106,7 @@ export class Replay {
       return true;
     }
     if (this.offset === 0) return false;
-    const crc = reader.chain(bytes, this.crc);
+    const crc = crc32cFrom(bytes, words, reader.dataStart, reader.dataEnd, this.crc);
     if (crc !== reader.crc) return false;
     if (!this.#apply(bytes, reader.type)) return false;
     this.crc = crc;

@@ -19,6 +19,8 @@ import type { Replay } from "./replay.ts";
 const TEAR_BYTES = 512;
 
 const WINDOW_BYTES = 1024 * 1024;
+/** How the record of a state begins, in the first half of a word: field 1, and its type. */
+const STATE_BEGIN = 0x08 | (RECORD_STATE << 8);
 /** More than a state record takes with its frame: windows overlap by it. */
 const STATE_FRAME_BYTES_MAX = 256;
 
@@ -46,19 +48,21 @@ export function findBatchFrom(
 
 /** A part of a file in which stamped states are looked for, wherever frames may start. */
 class Window {
-  readonly #bytes = new Uint8Array(WINDOW_BYTES + STATE_FRAME_BYTES_MAX);
+  readonly #words = new Uint32Array((WINDOW_BYTES + STATE_FRAME_BYTES_MAX) / 4);
+  readonly #bytes = new Uint8Array(this.#words.buffer);
   readonly #stamp = new StateFields();
   readonly #reader = new RecordReader();
 
   /** Offset in the file of the first state that `accepts`; -1 when none of the MiB from `base` on is. */
   find(file: DiskFile, base: number, accepts: (stamp: StateFields, offset: number) => boolean): number {
     const bytes = this.#bytes;
+    const words = this.#words;
     const count = file.read(bytes, 0, bytes.length, base);
     const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
     const reader = this.#reader;
     for (let at = 0; at < end; at += 8) {
-      // Most positions fail here; the rest is strict and rare.
-      if (bytes[at + 9] !== RECORD_STATE || bytes[at + 8] !== 0x08) continue;
+      // Most positions fail here; the rest is strict and rare. (Words are little-endian, as in segments of data.)
+      if ((words[(at + FRAME_HEAD_BYTES) >>> 2]! & 0xffff) !== STATE_BEGIN) continue;
       if (reader.read(bytes, at, count) !== "record") continue;
       if (!decodeState(bytes, reader.dataStart, reader.dataEnd, this.#stamp)) continue;
       if (accepts(this.#stamp, base + at)) return base + at;

@@ -120,7 +120,7 @@ function writeCheckpoint(disk: NodeDisk, directory: string): void {
   const source = new SimulatedDisk({ clock, prng: new Prng(1) });
   source.makeDirectory("data");
   const bench = new TestBench({ dataSegmentSizeBytes: 1024 }, { disk: source, directory: "data" });
-  for (let i = 0; i < 900; i++) bench.put({ key: bytes(`k${i % 60}`), value: bytes(`value ${i}`) });
+  for (let i = 0; i < 1500; i++) bench.put({ key: bytes(`k${i % 60}`), value: bytes(`value ${i}`) });
   bench.compact(300);
   bench.finish();
   const done = (error: unknown): void => assert.equal(error, undefined);
@@ -151,7 +151,7 @@ test("a checkpoint loads, and damage is refused in the same words, whether or no
       return `${error.code} ${error.message}`;
     }
   };
-  assert.equal(load(disk), "revision 901");
+  assert.equal(load(disk), "revision 1501");
   const names = fs.readdirSync(path.join(root, "data")).filter((name) => name.endsWith(".seg"));
   assert.ok(names.length > 2 * FILES_AHEAD);
   // Read by the main thread, which need not wait for the worker to start; and by whoever is first.
@@ -170,6 +170,6 @@ test("a checkpoint loads, and damage is refused in the same words, whether or no
     }
     fs.writeFileSync(full, content);
   }
-  assert.equal(load(disk), "revision 901");
+  assert.equal(load(disk), "revision 1501");
   await Promise.all([disk.close(), plainDisk.close()]);
 });

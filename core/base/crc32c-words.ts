@@ -1,18 +1,25 @@
 // CRC-32C of whole words, for segments: the same checksum as base/crc32c.ts, half as much time a byte (measured: 1.8
 // against 1.2 GB/s). Slicing by sixteen instead of eight, and a word is one load where bytes would be four.
 
-import { assert } from "../base/assert.ts";
-import { crc32c } from "../base/crc32c.ts";
+import { assert } from "./assert.ts";
+import { crc32c } from "./crc32c.ts";
 
 /** TABLE[k * 256 + b] is the checksum of byte b followed by k zero bytes, without the inversions. */
 const TABLE = makeTable();
 
-/** The checksum of `bytes[start, end)`, whose bounds are multiples of 4; `words` are the same memory. */
-export function crc32cWords(bytes: Uint8Array, words: Uint32Array, start: number, end: number): number {
+/** The checksum of `bytes[start, end)`, whose start is a multiple of 4, continued from `seed`; `words` are the same memory. */
+// oxlint-disable-next-line max-params -- once per record of a log, where an object would cost
+export function crc32cWords(
+  bytes: Uint8Array,
+  words: Uint32Array,
+  start: number,
+  end: number,
+  seed = 0,
+): number {
   assert((start & 3) === 0, "words start at a multiple of four");
   const t = TABLE;
   const last = (end >>> 2) - 3;
-  let crc = -1;
+  let crc = ~seed;
   let at = start >>> 2;
   for (; at < last; at += 4) {
     const a = words[at]! ^ crc;
@@ -38,6 +45,20 @@ export function crc32cWords(bytes: Uint8Array, words: Uint32Array, start: number
       t[d >>> 24]!;
   }
   return crc32c(bytes, at << 2, end, ~crc >>> 0);
+}
+
+/** The same from any start: the bytes before the first whole word are taken one by one. */
+// oxlint-disable-next-line max-params -- once per record of a log, where an object would cost
+export function crc32cFrom(
+  bytes: Uint8Array,
+  words: Uint32Array,
+  start: number,
+  end: number,
+  seed: number,
+): number {
+  const first = Math.min((start + 3) & ~3, end);
+  const before = first === start ? seed : crc32c(bytes, start, first, seed);
+  return first === end ? before : crc32cWords(bytes, words, first, end, before);
 }
 
 function makeTable(): Int32Array {
