@@ -56,7 +56,7 @@ export interface Disk {
   readonly blockSizeBytes: number;
   /** Zeroed memory of this size that aligned writes may come from (its start counts as aligned). */
   allocate(sizeBytes: number): Uint8Array;
-  /** Operations of the `bulk` lane, and fillings, that have not ended: while there are any, a sync may take long. */
+  /** Operations of the `bulk` lane that have not ended: while there are any, a sync may take long. */
   readonly bulkPendingCount: number;
   /** Creates the directory and its parents, mode 0700; existing ones are fine. */
   makeDirectory(path: string): void;
@@ -133,7 +133,7 @@ export interface DiskFile {
   writeAndSync(source: Uint8Array, start: number, end: number, offset: number, done: DiskDone): void;
   /**
    * Writes zeros in the background, so that blocks are allocated, and in such a way that the log beside it waits as little
-   * as possible. Durable after a sync only. A file of the `bulk` lane, but in no order with what is written to it there.
+   * as possible. Durable after a sync only. Of the `bulk` lane.
    */
   fill(offset: number, count: number, done: DiskDone): void;
   /** Makes data and size durable in the background, in no lane's queue. Nothing is written meanwhile. */

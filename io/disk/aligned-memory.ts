@@ -65,6 +65,11 @@ export class AlignedMemory {
     return this.#align(new ArrayBuffer(sizeBytes + BLOCK_BYTES), sizeBytes);
   }
 
+  /** Memory that a worker sees as well. */
+  allocateShared(sizeBytes: number): Uint8Array {
+    return this.#align(new SharedArrayBuffer(sizeBytes + BLOCK_BYTES), sizeBytes);
+  }
+
   owns(bytes: Uint8Array): boolean {
     return this.#owned.has(bytes);
   }
@@ -73,7 +78,7 @@ export class AlignedMemory {
     fs.closeSync(this.#probe);
   }
 
-  #align(buffer: ArrayBuffer, sizeBytes: number): Uint8Array {
+  #align(buffer: ArrayBuffer | SharedArrayBuffer, sizeBytes: number): Uint8Array {
     const all = new Uint8Array(buffer);
     for (let distance = 0; distance < BLOCK_BYTES; distance += STEP_BYTES) {
       const start = (this.#lastStart + distance) % BLOCK_BYTES;

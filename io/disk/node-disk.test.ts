@@ -188,23 +188,6 @@ for (const { name, disk } of disks) {
     assert.ok(blocks * 512 >= 262_144, "nothing has to be allocated");
     assert.ok(fs.readFileSync(full).every((byte) => byte === 0));
   });
-
-  test(`a file is filled without a worker, counts as bulk work and may be closed meanwhile, ${name}`, async () => {
-    let workerCount = 0;
-    const count = (): void => void workerCount++;
-    process.on("worker", count);
-    const file = disk.create("filling", "bulk");
-    const ended: (DiskError | undefined)[] = [];
-    for (const offset of [0, 131_072]) file.fill(offset, 131_072, (error) => ended.push(error));
-    file.close();
-    assert.equal(disk.bulkPendingCount, 2);
-    await disk.settled();
-    process.off("worker", count);
-    assert.deepEqual(ended, [undefined, undefined]);
-    assert.equal(disk.bulkPendingCount, 0);
-    assert.equal(workerCount, 0);
-    assert.equal(disk.open("filling", "bulk").sizeBytes(), 262_144);
-  });
 }
 
 test("the smallest direct writes are durable at their place and leave their neighbours alone", async (t) => {

@@ -1,7 +1,6 @@
 // The Disk port over node:fs. Files of the log are written past the page cache (O_DIRECT) where that works and is not
 // slower, and always with O_DSYNC, so that one system call writes and makes durable; bulk files are written by a worker
-// thread (bulk-lane.ts), so that the pool is the log's (pool-lane.ts). What the log is filled with ahead of time takes one of the
-// pool's threads at most: a worker's start, tens of milliseconds of processor, would fall into a member's first second of writes.
+// thread (bulk-lane.ts), so that the pool is the log's alone (pool-lane.ts).
 
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -41,11 +40,11 @@ export class NodeDisk implements Disk {
   readonly #root: string;
   readonly #memory: AlignedMemory | undefined;
   readonly #bulk: BulkLane;
-  readonly #lanes = { log: new PoolLane(), side: new PoolLane(), fill: new PoolLane() };
+  readonly #lanes = { log: new PoolLane(), side: new PoolLane() };
   readonly #names: NameLane;
   /** Started, and not in use yet. */
   #reader: Worker | undefined = undefined;
-  /** What files are filled from. */
+  /** What files are filled from, in memory that the worker shares. */
   #zeros: Uint8Array | undefined = undefined;
 
   constructor(root: string, options: NodeDiskOptions = {}) {
@@ -59,7 +58,7 @@ export class NodeDisk implements Disk {
   }
 
   get bulkPendingCount(): number {
-    return this.#bulk.pendingCount + this.#lanes.fill.pendingCount;
+    return this.#bulk.pendingCount;
   }
 
   allocate(sizeBytes: number): Uint8Array {
@@ -121,9 +120,9 @@ export class NodeDisk implements Disk {
   /** Resolves when nothing is under way in the thread pool. */
   async settled(): Promise<void> {
     // What has ended may have started something of another lane.
-    const lanes = [...Object.values(this.#lanes), this.#names];
-    while (!lanes.every((lane) => lane.isIdle)) {
-      for (const lane of lanes) await new Promise<void>((resolve) => lane.whenIdle(resolve));
+    while (!this.#lanes.log.isIdle || !this.#lanes.side.isIdle || !this.#names.isIdle) {
+      for (const lane of [this.#lanes.log, this.#lanes.side, this.#names])
+        await new Promise<void>((resolve) => lane.whenIdle(resolve));
     }
   }
 
@@ -149,16 +148,16 @@ export class NodeDisk implements Disk {
   #openFile(name: string, lane: DiskLane, flags: number): DiskFile {
     const full = this.#full(name);
     const handle = attempt(name, () => fs.openSync(full, fs.constants.O_RDWR | flags, FILE_MODE));
-    const { side, fill } = this.#lanes;
+    const { side } = this.#lanes;
     if (lane === "bulk") {
-      const zeros = (): Zeros => this.#keptZeros();
-      return new BulkFile({ path: name, full, handle, lane: this.#bulk, side, fill, zeros });
+      const zeros = (): Zeros => this.#sharedZeros();
+      return new BulkFile({ path: name, full, handle, lane: this.#bulk, side, zeros });
     }
     return new LogFile({ path: name, full, handle, memory: this.#memory, lane: this.#lanes[lane], side });
   }
 
-  #keptZeros(): Zeros {
-    this.#zeros ??= this.allocate(FILL_BYTES_MAX);
+  #sharedZeros(): Zeros {
+    this.#zeros ??= this.#memory?.allocateShared(FILL_BYTES_MAX) ?? sharedMemory(FILL_BYTES_MAX);
     return { bytes: this.#zeros, areAligned: this.#memory !== undefined };
   }
 
@@ -267,7 +266,6 @@ interface BulkFileOptions {
   readonly handle: number;
   readonly lane: BulkLane;
   readonly side: PoolLane;
-  readonly fill: PoolLane;
   readonly zeros: () => Zeros;
 }
 
@@ -322,8 +320,7 @@ class BulkFile implements DiskFile {
     if (zeros.areAligned && this.#directHandle === -1) this.#openDirect();
     const handle = zeros.areAligned ? this.#directHandle : this.#plain.handle;
     this.#plain.isDirty = true;
-    const { bytes: source } = zeros;
-    this.#options.fill.write({ path: this.path, handle, source, start: 0, end: count, offset, sync, done });
+    this.#lane.write({ path: this.path, handle, bytes: zeros.bytes.subarray(0, count), offset, sync, done });
   }
 
   syncLater(done: DiskDone): void {
@@ -335,11 +332,8 @@ class BulkFile implements DiskFile {
   }
 
   close(): void {
-    const { side, fill } = this.#options;
     this.#lane.whenIdle(() => {
-      fill.whenUnused([this.#plain.handle, this.#directHandle], () => {
-        side.whenUnused([this.#plain.handle], () => this.#closeNow());
-      });
+      this.#options.side.whenUnused([this.#plain.handle], () => this.#closeNow());
     });
   }
 
@@ -359,4 +353,8 @@ function syncInPool(file: PlainFile, lane: PoolLane, done: DiskDone): void {
   file.isDirty = false;
   const { path: name, handle } = file;
   lane.write({ path: name, handle, source: NOTHING, start: 0, end: 0, offset: 0, sync: true, done });
+}
+
+function sharedMemory(sizeBytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(sizeBytes));
 }

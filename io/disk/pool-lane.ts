@@ -26,10 +26,6 @@ export class PoolLane {
     return this.#queue.length === 0;
   }
 
-  get pendingCount(): number {
-    return this.#queue.length;
-  }
-
   write(operation: PoolWrite): void {
     this.#queue.push(operation);
     if (this.#queue.length === 1) this.#start(operation.start);
