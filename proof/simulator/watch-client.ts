@@ -23,6 +23,8 @@ export class WatchClient {
   readonly #ranges: WatchedRange[] = [];
   readonly #fragment: boolean;
   /** Watchers that the stream has at the member, as far as it said. */
+  /** Which watcher an id of this stream names: the first is that of id 1. */
+  readonly #named: number[] = [];
   readonly #created = new Set<number>();
   #node: number;
   #link: ClientLink | undefined;
@@ -108,11 +110,16 @@ export class WatchClient {
         progress_notify: id % 2 === 0,
         filters: [...(noPut ? [0] : []), ...(noDelete ? [1] : [])],
         prev_kv: prevKv,
-        // 0 lets the server choose, so ours start at 1.
-        watch_id: BigInt(id + 1),
+        watch_id: this.#nameOf(id),
         fragment: this.#fragment,
       },
     });
+  }
+
+  /** A new id on this stream: that of a watcher which a compaction ended stays taken. 0 lets the server choose, so ours start at 1. */
+  #nameOf(id: number): bigint {
+    this.#named.push(id);
+    return BigInt(this.#named.length);
   }
 
   #send(request: unknown): void {
@@ -127,16 +134,15 @@ export class WatchClient {
       for (const id of this.#created) this.oracles[id]!.onResponse(response);
       return;
     }
-    const id = Number(response.watch_id) - 1;
-    const oracle = this.oracles[id];
+    const id = this.#named[Number(response.watch_id) - 1];
     promise(
-      oracle !== undefined,
+      id !== undefined,
       "watch-protocol",
       () => `watcher ${this.number}: an answer for watch id ${response.watch_id}, which it did not ask for`,
     );
     if (response.canceled) return this.#onCanceled(id, response);
     if (response.created) this.#created.add(id);
-    oracle.onResponse(response);
+    this.oracles[id]!.onResponse(response);
   }
 
   #onCanceled(id: number, response: WatchResponse): void {
@@ -163,6 +169,7 @@ export class WatchClient {
   #onEnd(): void {
     this.#call = undefined;
     this.#created.clear();
+    this.#named.length = 0;
     this.#link?.close();
     this.#link = undefined;
     this.#node = this.#prng.below(this.#world.nodes.length);
