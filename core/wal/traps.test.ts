@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedClock } from "../../proof/simulator/clock.ts";
+import { runIdle } from "../../proof/simulator/log-world.ts";
 import { type PowerLoss, PowerLossError, SimulatedDisk } from "../../proof/simulator/disk.ts";
 import { Prng } from "../base/prng.ts";
 import { recoverWal, type Recovery } from "./recover.ts";
@@ -57,12 +58,7 @@ class World {
   }
 
   idle(): void {
-    while (this.clock.step());
-    for (let i = 0; i < 200 && this.wal.nextDeadlineMs() !== Infinity; i++) {
-      this.clock.runUntil(this.wal.nextDeadlineMs());
-      this.wal.onDeadline(this.clock.now());
-      while (this.clock.step());
-    }
+    runIdle(this.clock, this.wal);
   }
 }
 

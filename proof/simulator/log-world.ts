@@ -70,12 +70,17 @@ export class LogWorld {
   }
 
   idle(): void {
-    while (this.clock.step());
-    for (let i = 0; i < 200 && this.wal.nextDeadlineMs() !== Infinity; i++) {
-      this.clock.runUntil(this.wal.nextDeadlineMs());
-      this.wal.onDeadline(this.clock.now());
-      while (this.clock.step());
-    }
+    runIdle(this.clock, this.wal);
+  }
+}
+
+/** Lets everything end that is under way in the background, and what is due then. */
+export function runIdle(clock: SimulatedClock, wal: Wal): void {
+  while (clock.step());
+  for (let i = 0; i < 200 && wal.nextDeadlineMs() !== Infinity; i++) {
+    clock.runUntil(wal.nextDeadlineMs());
+    wal.onDeadline(clock.now());
+    while (clock.step());
   }
 }
 

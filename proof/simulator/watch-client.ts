@@ -22,9 +22,9 @@ export class WatchClient {
   readonly #prng: Prng;
   readonly #ranges: WatchedRange[] = [];
   readonly #fragment: boolean;
-  /** Watchers that the stream has at the member, as far as it said. */
   /** Which watcher an id of this stream names: the first is that of id 1. */
   readonly #named: number[] = [];
+  /** Watchers that the stream has at the member, as far as it said. */
   readonly #created = new Set<number>();
   #node: number;
   #link: ClientLink | undefined;
