@@ -19,7 +19,7 @@ import type { Replay } from "./replay.ts";
 const TEAR_BYTES = 512;
 
 const WINDOW_BYTES = 1024 * 1024;
-/** How the record of a state begins, in the first half of a word: field 1, and its type. */
+/** How the record of a state begins, as half a word: field 1, and its type. */
 const STATE_BEGIN = 0x08 | (RECORD_STATE << 8);
 /** More than a state record takes with its frame: windows overlap by it. */
 const STATE_FRAME_BYTES_MAX = 256;
@@ -48,22 +48,24 @@ export function findBatchFrom(
 
 /** A part of a file in which stamped states are looked for, wherever frames may start. */
 class Window {
-  readonly #words = new Uint32Array((WINDOW_BYTES + STATE_FRAME_BYTES_MAX) / 4);
-  readonly #bytes = new Uint8Array(this.#words.buffer);
+  readonly #halves = new Uint16Array((WINDOW_BYTES + STATE_FRAME_BYTES_MAX) / 2);
+  readonly #bytes = new Uint8Array(this.#halves.buffer);
   readonly #stamp = new StateFields();
   readonly #reader = new RecordReader();
 
   /** Offset in the file of the first state that `accepts`; -1 when none of the MiB from `base` on is. */
   find(file: DiskFile, base: number, accepts: (stamp: StateFields, offset: number) => boolean): number {
     const bytes = this.#bytes;
-    const words = this.#words;
+    const halves = this.#halves;
     const count = file.read(bytes, 0, bytes.length, base);
     const end = Math.min(WINDOW_BYTES, count - FRAME_HEAD_BYTES - 2);
     const reader = this.#reader;
-    for (let at = 0; at < end; at += 8) {
-      // Most positions fail here; the rest is strict and rare. (Words are little-endian, as in segments of data.)
-      if ((words[(at + FRAME_HEAD_BYTES) >>> 2]! & 0xffff) !== STATE_BEGIN) continue;
-      if (reader.read(bytes, at, count) !== "record") continue;
+    // A search of the engine's: a start is over before a loop over each position is compiled. What else has these two bytes
+    // at a frame's place is rare, and the rest is strict. (Words are little-endian, as in segments of data.)
+    for (let half = 0; (half = halves.indexOf(STATE_BEGIN, half)) !== -1; half++) {
+      const at = half * 2 - FRAME_HEAD_BYTES;
+      if (at >= end) break;
+      if (at < 0 || at % 8 !== 0 || reader.read(bytes, at, count) !== "record") continue;
       if (!decodeState(bytes, reader.dataStart, reader.dataEnd, this.#stamp)) continue;
       if (accepts(this.#stamp, base + at)) return base + at;
     }
