@@ -28,12 +28,9 @@ function readAll({ root, files, state, port }: ReadAheadTask): void {
   for (let index = 0; index < files.length && isWanted(state, index); index++) {
     const word = FIRST_FILE + index;
     if (Atomics.compareExchange(state, word, FREE, CLAIMED) !== FREE) continue;
-    const content = readAheadFile(root, files[index]!);
+    const content = readAheadFile(root, files[index]!, state);
     const reply: ReadAheadReply = { index, content };
-    port.postMessage(
-      reply,
-      content === undefined ? [] : [content.buffer, content.sums.buffer as ArrayBuffer],
-    );
+    port.postMessage(reply, content?.buffer instanceof ArrayBuffer ? [content.buffer] : []);
     Atomics.store(state, word, READY);
     Atomics.notify(state, word);
   }
