@@ -141,15 +141,21 @@ interface FoundLog {
 
 /** The log behind a checkpoint. */
 function readLog(options: MemberOptions, pointer: DataPointer, place: LogPlace): FoundLog {
+  const log = new RaftLog({
+    arenaBytes: options.limits.raftArenaBytes,
+    compactedIndex: place.appliedIndex,
+    compactedTerm: place.appliedTerm,
+  });
   const recovery = recoverWal({
     disk: options.disk,
     directory: WAL_DIRECTORY,
     checkpointIndex: place.appliedIndex,
+    log,
     checkpointFile: `${pointer.directory}/${MANIFEST_NAME}`,
     // A crash between turning to a received snapshot and marking it in the log leaves a log that ends before it.
     mayEndBefore: pointer.receivedIndex === place.appliedIndex,
   });
-  return { recovery, log: restoredLog(options, place, recovery) };
+  return { recovery, log };
 }
 
 function openLog(
@@ -281,28 +287,6 @@ function createWal(options: MemberOptions, walOptions: WalOptions): Wal {
     metadata: { memberId, clusterId },
     logId: id64(prng.uint32(), prng.uint32()),
   });
-}
-
-function restoredLog(options: MemberOptions, place: LogPlace, recovery: Recovery | undefined): RaftLog {
-  const log = new RaftLog({
-    arenaBytes: options.limits.raftArenaBytes,
-    compactedIndex: place.appliedIndex,
-    compactedTerm: place.appliedTerm,
-  });
-  if (recovery === undefined) return log;
-  const { entries } = recovery;
-  for (let index = place.appliedIndex + 1; index <= entries.lastIndex; index++) {
-    // What a received snapshot replaced: terms never fall in a log, so these are not its continuation.
-    if (entries.term(index) < log.lastTerm) break;
-    log.append(
-      entries.type(index),
-      entries.term(index),
-      entries.bytes(index),
-      entries.start(index),
-      entries.end(index),
-    );
-  }
-  return log;
 }
 
 /** Entries that are only in the log's files, for peers that lag behind what memory keeps. */

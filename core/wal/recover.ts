@@ -8,6 +8,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/ports.ts";
+import { RaftLog } from "../raft/log.ts";
 import { type DurableMark, NO_SEGMENT, readMark } from "./durable-mark.ts";
 import { EntryLocator } from "./locator.ts";
 import type { HardState, LogMetadata, SnapshotMarker } from "./payload.ts";
@@ -25,6 +26,8 @@ export interface RecoverOptions {
   readonly directory: string;
   /** The index of the checkpoint that the member starts from: entries up to it are checked but not kept. */
   readonly checkpointIndex: number;
+  /** What they go to, empty behind that index; a log of its own without. */
+  readonly log?: RaftLog;
   /** What to name when the log begins behind the checkpoint: a newer one had been there when it was cut. */
   readonly checkpointFile?: string;
   /** The checkpoint came from another member and the log may not know of it yet. */
@@ -80,9 +83,10 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
   const following = checkSequence(directory, kept, mark);
   refuseHeadless(disk, unnamed.spares, { mark, sequence: following });
   const locator = new EntryLocator();
-  const entries = new RecoveredEntries(checkpointIndex);
+  const entries = new RecoveredEntries(options.log ?? logBehind(checkpointIndex));
+  assert(entries.base === checkpointIndex, "entries are kept from the checkpoint on");
   const replay = new Replay(entries, locator);
-  const end = readSegments({ disk, segments: kept, mark, replay, entries });
+  const end = readSegments({ disk, segments: kept, mark, replay });
   if (options.mayEndBefore !== true || replay.lastIndex >= checkpointIndex)
     checkCheckpoint(kept, replay, entries, options);
   assert(replay.metadata !== undefined, "a log that was read has metadata");
@@ -105,6 +109,10 @@ export function recoverWal(options: RecoverOptions): Recovery | undefined {
       lastBytes: end.lastBytes,
     },
   };
+}
+
+function logBehind(index: number): RaftLog {
+  return new RaftLog({ arenaBytes: LOAD_BYTES, compactedIndex: index, compactedTerm: 0 });
 }
 
 interface Files {
@@ -159,18 +167,14 @@ interface ReadOptions {
   readonly segments: readonly Segment[];
   readonly mark: DurableMark;
   readonly replay: Replay;
-  readonly entries: RecoveredEntries;
 }
 
 function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Array } {
-  const { disk, segments, replay, entries } = options;
+  const { disk, segments, replay } = options;
   let loader = new SegmentLoader(undefined, NO_BYTES);
   let torn = false;
   for (const segment of segments) {
-    loader = new SegmentLoader(
-      disk.open(segment.path, "log"),
-      entries.areIn(loader.bytes) ? NO_BYTES : loader.bytes,
-    );
+    loader = new SegmentLoader(disk.open(segment.path, "log"), loader.bytes);
     const { file, size } = loader;
     const kind = replay.readSegment(segment, loader);
     if (!replay.headDone)
@@ -191,7 +195,7 @@ function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Ar
   return { torn, lastBytes: loader.bytes.slice(start, replay.offset) };
 }
 
-/** Loads a segment in pieces. Its memory serves the next one again, unless entries that are kept lie in it. */
+/** Loads a segment in pieces. Its memory serves the next one again. */
 class SegmentLoader implements SegmentBytes {
   readonly file: DiskFile | undefined;
   readonly bytes: Uint8Array;

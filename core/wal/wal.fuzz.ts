@@ -75,7 +75,7 @@ test("a log with any bytes written over it is refused or read as it was up to th
       try {
         const recovery = recoverWal({ disk: damaged, directory: DIRECTORY, checkpointIndex: 0 })!;
         for (let index = 1; index <= recovery.lastIndex; index++)
-          assert.equal(recovery.entries.term(index), index);
+          assert.equal(recovery.entries.log.term(index), index);
       } catch (error) {
         if (!(error instanceof WalError)) throw error;
       }

@@ -15,7 +15,7 @@ const RESERVE_BYTES = 2048;
 
 function terms(recovery: Recovery): number[] {
   const { entries } = recovery;
-  return Array.from({ length: entries.count }, (_, i) => entries.term(entries.base + 1 + i));
+  return Array.from({ length: entries.count }, (_, i) => entries.log.term(entries.base + 1 + i));
 }
 
 test("a fresh directory has no log, a created one an empty log", () => {
@@ -40,7 +40,10 @@ test("entries, hard state and markers come back", () => {
   assert.equal(recovery.entries.base, 2);
   assert.equal(recovery.entries.count, 3);
   const { entries } = recovery;
-  assert.deepEqual(Buffer.from(entries.bytes(5).subarray(entries.start(5), entries.end(5))), dataOf(5, 4));
+  assert.deepEqual(
+    Buffer.from(entries.log.bytes(5).subarray(entries.log.start(5), entries.log.end(5))),
+    dataOf(5, 4),
+  );
   assert.deepEqual(recovery.markers.at(-1), { index: 3, term: 4, confState });
 });
 
@@ -178,7 +181,7 @@ test("a batch larger than a segment gets a segment of its own size", () => {
   assert.ok(world.wal.commitBatch(NEVER));
   world.append(3, 1);
   const { entries } = world.recover();
-  assert.equal(entries.end(2) - entries.start(2), 100_000);
+  assert.equal(entries.log.end(2) - entries.log.start(2), 100_000);
   assert.equal(entries.lastIndex, 3);
 });
 

@@ -134,10 +134,8 @@ for (const { name, disk } of disks) {
       await disk.settled();
       const recovery = recoverWal({ disk, directory: "member/wal", checkpointIndex: 0 })!;
       assert.equal(recovery.lastIndex, 60 * (life + 1));
-      const { entries } = recovery;
-      const last = entries
-        .bytes(entries.lastIndex)
-        .subarray(entries.start(entries.lastIndex), entries.end(entries.lastIndex));
+      const { log } = recovery.entries;
+      const last = log.bytes(log.lastIndex).subarray(log.start(log.lastIndex), log.end(log.lastIndex));
       assert.equal(Buffer.from(last).toString(), `entry ${recovery.lastIndex} `.repeat(30));
       wal = Wal.resume(options, recovery);
     }

@@ -97,9 +97,9 @@ export class LogModel {
     assert.equal(`${hardState.vote.hi}:${hardState.vote.lo}`, content.vote, "vote");
     for (let index = this.checkpointIndex + 1; index <= content.lastIndex; index++) {
       const expected = content.entries.get(index)!;
-      assert.equal(entries.term(index), expected.term, `term of entry ${index}`);
-      assert.equal(entries.type(index), expected.type, `type of entry ${index}`);
-      const data = entries.bytes(index).subarray(entries.start(index), entries.end(index));
+      assert.equal(entries.log.term(index), expected.term, `term of entry ${index}`);
+      assert.equal(entries.log.type(index), expected.type, `type of entry ${index}`);
+      const data = entries.log.bytes(index).subarray(entries.log.start(index), entries.log.end(index));
       assert.ok(Buffer.compare(data, expected.data) === 0, `data of entry ${index}`);
     }
   }
