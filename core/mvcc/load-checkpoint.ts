@@ -14,7 +14,7 @@ import {
   damagedCheckpoint,
   isOurName,
 } from "./checkpoint-format.ts";
-import { loadAtOnce, type LoadSteps, RecordLoader } from "./load-records.ts";
+import { type Head, loadAtOnce, type LoadSteps, RecordLoader } from "./load-records.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { Store } from "./store.ts";
 
@@ -69,18 +69,6 @@ export function* checkpointSteps(options: LoadOptions): LoadSteps<LoadedCheckpoi
   yield* loader.load();
   yield* removeUnnamed(options, loader.names);
   return { store, extra: head.extra };
-}
-
-export interface Head {
-  readonly revision: number;
-  readonly compactedRevision: number;
-  readonly base: number;
-  readonly unitShift: number;
-  readonly idCount: number;
-  readonly nextNumber: number;
-  readonly mainSlot: number;
-  readonly oldSlot: number;
-  readonly extra: Uint8Array;
 }
 
 function readHead(reader: StreamReader, file: string): Head {

@@ -9,7 +9,6 @@ import type { Disk } from "../base/ports.ts";
 import { damagedCheckpoint, segmentName } from "./checkpoint-format.ts";
 import { Cooling } from "./cooling.ts";
 import { DELETED_BIT } from "./key-tree.ts";
-import type { Head } from "./load-checkpoint.ts";
 import type { RecordRef } from "./record.ts";
 import {
   BASE_WORD_COUNT,
@@ -50,6 +49,19 @@ export function loadAtOnce<Result>(steps: LoadSteps<Result>): Result {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
+}
+
+/** What a manifest begins with (checkpoint-format.ts). */
+export interface Head {
+  readonly revision: number;
+  readonly compactedRevision: number;
+  readonly base: number;
+  readonly unitShift: number;
+  readonly idCount: number;
+  readonly nextNumber: number;
+  readonly mainSlot: number;
+  readonly oldSlot: number;
+  readonly extra: Uint8Array;
 }
 
 interface Manifest {
