@@ -96,7 +96,7 @@ export interface FileAhead {
 
 /** What was read of a file: the memory is the caller's from now on. */
 export interface ContentAhead {
-  readonly buffer: ArrayBufferLike;
+  readonly buffer: ArrayBuffer;
   /** CRC-32C of each piece, for the caller to compare: whoever reads does not know what it should be. */
   readonly sums: Uint32Array;
 }
@@ -104,8 +104,6 @@ export interface ContentAhead {
 export interface ReadAhead {
   /** The content of file `index`, each once and in order; `undefined` when the caller has to read it itself. Waits for it. */
   take(index: number): ContentAhead | undefined;
-  /** The caller gives memory up again: what is read from now on lies where the collector of garbage counts it. */
-  countMemory(): void;
   /** No more is wanted. */
   close(): void;
 }

@@ -257,7 +257,7 @@ function noting(disk: SimulatedDisk, calls: string[]): SimulatedDisk {
       calls.push("take");
       return ahead.take(index);
     };
-    return { take, countMemory: () => ahead.countMemory(), close: () => ahead.close() };
+    return { take, close: () => ahead.close() };
   };
   disk.open = (path, lane) => {
     if (path.endsWith(".wal")) calls.push("log");

@@ -411,10 +411,7 @@ export class RecordLoader {
   /** Segments behind the walk, as the running member would. */
   #cool(): void {
     this.#cooling.coverageChanged();
-    while (this.#cooling.begin()) {
-      this.#files.countMemory();
-      while (this.#cooling.slice(Number.POSITIVE_INFINITY));
-    }
+    while (this.#cooling.begin()) while (this.#cooling.slice(Number.POSITIVE_INFINITY));
   }
 
   // ---- keys

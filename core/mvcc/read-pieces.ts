@@ -11,13 +11,10 @@ const RUN_BYTES = 256 * 1024;
 /** Reads into `target[start, end)` from offset `start`; returns how many bytes there were. */
 export type ReadRange = (target: Uint8Array, start: number, end: number) => number;
 
-/** `undefined` when the file ends before its last piece does. `buffer` has the file's capacity, and is zero. */
-export function readSummed(
-  file: FileAhead,
-  read: ReadRange,
-  buffer: ArrayBufferLike = new ArrayBuffer(file.capacityBytes),
-): ContentAhead | undefined {
+/** `undefined` when the file ends before its last piece does. */
+export function readSummed(file: FileAhead, read: ReadRange): ContentAhead | undefined {
   const { ends } = file;
+  const buffer = new ArrayBuffer(file.capacityBytes);
   const bytes = new Uint8Array(buffer);
   const words = new Uint32Array(buffer);
   const sums = new Uint32Array(ends.length);

@@ -37,11 +37,6 @@ export class SegmentFiles {
     this.#ahead = this.#disk.readAhead(entries.map((entry) => this.#fileOf(entry)));
   }
 
-  /** Segments are given up again while others are read. */
-  countMemory(): void {
-    this.#ahead?.countMemory();
-  }
-
   close(): void {
     this.#ahead?.close();
     this.#ahead = undefined;
@@ -95,7 +90,7 @@ export class SegmentFiles {
   }
 }
 
-function segmentOf(entry: SegmentEntry, buffer: ArrayBufferLike): Segment {
+function segmentOf(entry: SegmentEntry, buffer: ArrayBuffer): Segment {
   const segment = new Segment(entry.slot, entry.number, entry.isOld ? "old" : "main", buffer);
   segment.usedBytes = segment.persistedBytes = entry.usedBytes;
   segment.lastRevision = entry.lastRevision;

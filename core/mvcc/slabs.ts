@@ -66,7 +66,7 @@ export class Segment {
   strayBytes = 0;
 
   /** A segment in this memory, which is as it was read from its file, or empty: `begin()` it then. */
-  constructor(slot: number, number: number, kind: SegmentKind, buffer: ArrayBufferLike) {
+  constructor(slot: number, number: number, kind: SegmentKind, buffer: ArrayBuffer) {
     this.slot = slot;
     this.number = number;
     this.bytes = new Uint8Array(buffer);

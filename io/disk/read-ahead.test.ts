@@ -76,17 +76,6 @@ test("the worker reads so many files ahead, and waits until the first of them is
   ahead.close();
 });
 
-test("memory is shared until the caller gives some up, and then the collector's", () => {
-  const ahead = startReadAhead(root, someFiles("counted"))!;
-  assert.ok(ahead.take(0)!.buffer instanceof SharedArrayBuffer);
-  ahead.countMemory();
-  // What was on the way is what it was.
-  for (let i = 1; i <= FILES_AHEAD + 1; i++) ahead.take(i);
-  for (let i = FILES_AHEAD + 2; i < FILE_COUNT; i++)
-    assert.ok(ahead.take(i)!.buffer instanceof ArrayBuffer, `file ${i}`);
-  ahead.close();
-});
-
 test("files may be passed over, and nothing is read any more after the end", () => {
   const ahead = startReadAhead(root, someFiles("some"))!;
   for (let i = 2; i < FILE_COUNT - 5; i += 7) checkContent(ahead, i);

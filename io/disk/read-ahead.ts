@@ -5,9 +5,7 @@
 //   file     0       1       2       3       4       5
 //            taken   ready   worker  main    free    free  …        a file's word of `state`; main waits for 2 and reads 3
 //
-// Contents lie in shared memory, which V8 does not count: data that a start keeps would otherwise have it collect the whole heap for
-// every 64 MiB of them, on cores that are wanted for reading. Once the caller gives memory up it has to be counted, so that somebody looks
-// for what is garbage; then contents are handed over with theirs. The worker stays a few files ahead: a start does not take
+// Contents are handed over with their memory, not copied. The worker stays a few files ahead: a start does not take
 // memory for what it may not keep.
 
 import * as fs from "node:fs";
@@ -18,10 +16,9 @@ import type { ContentAhead, FileAhead, ReadAhead } from "../../core/base/ports.t
 import { readSummed } from "../../core/mvcc/read-pieces.ts";
 import { workerUrl } from "../worker-url.ts";
 
-/** Words of the shared state: the file that is wanted next, whether memory is counted (1), then one for each file. */
+/** Words of the shared state: the file that is wanted next, then one for each file. */
 export const WANTED = 0;
-export const COUNTED = 1;
-export const FIRST_FILE = 2;
+export const FIRST_FILE = 1;
 /** Of a file: nobody has it yet; somebody reads it; it was read. */
 export const FREE = 0;
 export const CLAIMED = 1;
@@ -76,18 +73,13 @@ export function startReadAhead(
 }
 
 /** A file's content, read with calls of the system that block; `undefined` when anything is not as it should be. */
-export function readAheadFile(root: string, file: FileAhead, state: Int32Array): ContentAhead | undefined {
+export function readAheadFile(root: string, file: FileAhead): ContentAhead | undefined {
   let handle = -1;
   try {
     handle = fs.openSync(path.join(root, file.path), fs.constants.O_RDONLY);
     // Before memory is taken for it.
     if (fs.fstatSync(handle).size < (file.ends.at(-1) ?? 0)) return undefined;
-    const isCounted = Atomics.load(state, COUNTED) !== 0;
-    return readSummed(
-      file,
-      (target, start, end) => fs.readSync(handle, target, start, end - start, start),
-      isCounted ? new ArrayBuffer(file.capacityBytes) : new SharedArrayBuffer(file.capacityBytes),
-    );
+    return readSummed(file, (target, start, end) => fs.readSync(handle, target, start, end - start, start));
   } catch {
     // Whoever reads it again finds out what is wrong.
     return undefined;
@@ -99,7 +91,7 @@ export function readAheadFile(root: string, file: FileAhead, state: Int32Array):
 export class SharedReading implements ReadAhead {
   readonly #root: string;
   readonly #files: readonly FileAhead[];
-  /** A word for each file, behind those for all. */
+  /** A word for each file, behind that which says what is wanted. */
   readonly state: Int32Array;
   readonly #port: MessagePort;
   /** By index: what was read and is not taken yet. */
@@ -120,16 +112,12 @@ export class SharedReading implements ReadAhead {
     while (!this.#contents.has(index)) {
       if (this.#receive()) continue;
       const next = this.#claim(index);
-      if (next >= 0) this.#contents.set(next, readAheadFile(this.#root, this.#files[next]!, this.state));
+      if (next >= 0) this.#contents.set(next, readAheadFile(this.#root, this.#files[next]!));
       else if (!this.#waitFor(index)) return undefined;
     }
     const content = this.#contents.get(index);
     this.#contents.delete(index);
     return content;
-  }
-
-  countMemory(): void {
-    Atomics.store(this.state, COUNTED, 1);
   }
 
   close(): void {

@@ -28,9 +28,12 @@ function readAll({ root, files, state, port }: ReadAheadTask): void {
   for (let index = 0; index < files.length && isWanted(state, index); index++) {
     const word = FIRST_FILE + index;
     if (Atomics.compareExchange(state, word, FREE, CLAIMED) !== FREE) continue;
-    const content = readAheadFile(root, files[index]!, state);
+    const content = readAheadFile(root, files[index]!);
     const reply: ReadAheadReply = { index, content };
-    port.postMessage(reply, content?.buffer instanceof ArrayBuffer ? [content.buffer] : []);
+    port.postMessage(
+      reply,
+      content === undefined ? [] : [content.buffer, content.sums.buffer as ArrayBuffer],
+    );
     Atomics.store(state, word, READY);
     Atomics.notify(state, word);
   }

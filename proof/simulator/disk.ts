@@ -184,7 +184,7 @@ export class SimulatedDisk implements Disk {
       const inode = this.#inode(file.path);
       return readSummed(file, (target, start, end) => inode.read(target, start, end, start));
     };
-    return { take, countMemory: () => {}, close: () => {} };
+    return { take, close: () => {} };
   }
 
   /** The disk when power returns, in a later life on a clock of its own. This one is dead from now on, its callbacks never come. */
