@@ -163,12 +163,15 @@ export class Spares {
     return `${this.#options.directory}/filling-${this.#next++}.tmp`;
   }
 
-  /** Segments are given up, durably: keep the files that are wanted as spares. */
+  /**
+   * Segments are given up, durably: keeps the files that are wanted as spares. After the end none is: the checkpoint before a
+   * clean stop gives most of the log up, which should not lie there until the next start.
+   */
   recycle(paths: readonly string[]): void {
-    if (this.#isClosed) return; // the next life removes them
     const removed: NameChange[] = [];
     try {
-      for (const path of paths) if (!this.#maybeKeep(path)) removed.push({ kind: "remove", path });
+      for (const path of paths)
+        if (this.#isClosed || !this.#maybeKeep(path)) removed.push({ kind: "remove", path });
     } catch (error) {
       this.#options.onError(asDiskError(error));
       return;
