@@ -117,13 +117,15 @@ function stoppingMember(recordBytes: number) {
   const running: ((error: DiskError | undefined) => void)[] = [];
   const stats = { recordBytes };
   let truncatedBefore = 0;
+  const past = {
+    isCheckpointing: false,
+    checkpoint: (options: { done: (typeof running)[number] }) => {
+      running.push(options.done);
+      return {};
+    },
+  };
   const member = {
-    ...memberWith({
-      checkpoint: (options: { done: (typeof running)[number] }) => {
-        running.push(options.done);
-        return {};
-      },
-    }),
+    ...memberWith(past),
     wal: {
       stats,
       saveSnapshotMarker: () => true,
@@ -143,7 +145,7 @@ function stoppingMember(recordBytes: number) {
     },
   };
   const checkpointer = new Checkpointer(whole as unknown as Member);
-  return { checkpointer, member: whole, running, stats, truncated: () => truncatedBefore };
+  return { checkpointer, member: whole, past, running, stats, truncated: () => truncatedBefore };
 }
 
 test("S8: the log's marker follows the checkpoint, and the log is given up only when the marker is durable", () => {
@@ -181,6 +183,30 @@ test("before a stop much log becomes a checkpoint, and whoever waits hears of it
   running[0]!(undefined);
   assert.equal(ended, 1);
   assert.equal(truncated(), member.appliedIndex + 1);
+});
+
+test("before a stop the files that the checkpoint does without are removed first", () => {
+  const { checkpointer, member, past, running } = stoppingMember(2 ** 21);
+  member.appliedIndex++;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  checkpointer.turn(0);
+  past.isCheckpointing = true;
+  running[0]!(undefined);
+  checkpointer.slice();
+  assert.equal(ended, 0);
+  past.isCheckpointing = false;
+  checkpointer.slice();
+  assert.equal(ended, 1);
+  // The same of a checkpoint that had ended before the stop.
+  past.isCheckpointing = true;
+  checkpointer.beforeStop(() => ended++);
+  checkpointer.slice();
+  assert.equal(ended, 1);
+  past.isCheckpointing = false;
+  checkpointer.slice();
+  assert.equal(ended, 2);
+  assert.equal(running.length, 1);
 });
 
 test("before a stop little log is left as it is", () => {

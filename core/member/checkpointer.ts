@@ -54,8 +54,10 @@ export class Checkpointer {
   #wanted = false;
   /** Wait for the end of an attempt that a full disk had refused before. */
   readonly #onRetried: (() => void)[] = [];
-  /** Waits for the last checkpoint before a stop. */
+  /** Waits for the last checkpoint before a stop, and until what it makes superfluous is gone. */
   #onLast: (() => void) | undefined = undefined;
+  /** The marker of the last one is on its way to the log; then the log before it is given up. */
+  #isMarking = false;
   /**
    * The part of a whole interval after which the next one is due: of the first after a start a random one. Members apply the same
    * entries at the same time, and would otherwise all take their checkpoints at once, so that no quorum has quiet disks.
@@ -87,15 +89,23 @@ export class Checkpointer {
 
   /**
    * The member will stop: `done` is called when a start would have little to read and apply behind the newest checkpoint, or when
-   * there can be no newer one. It may take as long as the disk does, so the caller waits only so long.
+   * there can be no newer one, and when files are gone that the newest one does without. It may take as long as the disk does, so the
+   * caller waits only so long.
    */
   beforeStop(done: () => void): void {
-    const isIdle = this.#state.kind === "idle";
-    const isLittle = isIdle && this.#logBytes < STOP_LOG_BYTES_MIN;
     // After a full disk the next attempt is seconds away.
-    if (isLittle || this.#state.kind === "waiting" || this.#member.appliedIndex === this.index) return done();
+    if (this.#state.kind === "waiting") return done();
+    const isIdle = this.#state.kind === "idle";
+    const isLittle =
+      isIdle && (this.#logBytes < STOP_LOG_BYTES_MIN || this.#member.appliedIndex === this.index);
+    if (isLittle && !this.#isTidying) return done();
     this.#onLast = done;
-    if (isIdle) this.want();
+    if (isIdle && !isLittle) this.want();
+  }
+
+  /** The newest checkpoint is complete, and what it makes superfluous is still there. */
+  get #isTidying(): boolean {
+    return this.#isMarking || this.#member.housekeeping.past.isCheckpointing;
   }
 
   /** The store has become smaller: tries at once what a full disk refused; `done` is called when that has ended, well or not. */
@@ -130,6 +140,7 @@ export class Checkpointer {
 
   /** A slice of the leases' image; the store's housekeeping does the rest. True when there is more. */
   slice(): boolean {
+    this.#tellLast();
     const { lessor, limits } = this.#member;
     if (this.#state.kind !== "running" || !lessor.image.isRunning) return false;
     this.#leases = lessor.image.slice(limits.sliceRecordCount) ?? this.#leases;
@@ -207,6 +218,7 @@ export class Checkpointer {
     this.latest = state.meta;
     member.counters.checkpointSeconds.observe((member.clock.now() - state.startedMs) / 1000);
     member.options.events.info("saved snapshot", { index, term });
+    this.#isMarking = true;
     const durable = member.wal.saveSnapshotMarker(
       { index, term, confState: encodeConfState(confState) },
       (failure) => {
@@ -233,6 +245,7 @@ export class Checkpointer {
   }
 
   #giveUpLog(checkpointIndex: number): void {
+    this.#isMarking = false;
     const { raft, wal, membership, limits } = this.#member;
     const kept = membership.size > 1 ? limits.catchUpEntryCount : 0;
     const needed = this.#member.housekeeping.sender.logNeededFrom;
@@ -241,10 +254,14 @@ export class Checkpointer {
       wal.truncateBefore(index + 1);
       raft.compactLog(index);
     }
-    const onLast = this.#takeOnLast();
     this.#tellRetried();
+    this.#tellLast();
+  }
+
+  #tellLast(): void {
+    if (this.#onLast === undefined || this.#state.kind !== "idle" || this.#wanted || this.#isTidying) return;
     // What came since it began may be much as well.
-    if (onLast !== undefined) this.beforeStop(onLast);
+    this.beforeStop(this.#takeOnLast()!);
   }
 
   #tellRetried(): void {
