@@ -293,12 +293,8 @@ class LogFile implements DiskFile {
 
   close(): void {
     const handles = [this.#plain.handle, this.#durableHandle];
-    this.#lane.whenUnused(handles, () => {
-      this.#side.whenUnused(handles, () => {
-        this.#warmer.lane.whenUnused(handles, () => {
-          for (const handle of handles) fs.closeSync(handle);
-        });
-      });
+    whenUnused([this.#lane, this.#side, this.#warmer.lane], handles, () => {
+      for (const handle of handles) fs.closeSync(handle);
     });
   }
 
@@ -408,6 +404,13 @@ class BulkFile implements DiskFile {
     const flags = fs.constants.O_RDWR | fs.constants.O_DIRECT;
     this.#directHandle = attempt(this.path, () => fs.openSync(this.#options.full, flags));
   }
+}
+
+/** Calls when none of these lanes uses any of the handles, and nobody asks for more: at once, or when the last one is done. */
+function whenUnused(lanes: readonly PoolLane[], handles: readonly number[], action: () => void): void {
+  const [first, ...rest] = lanes;
+  if (first === undefined) action();
+  else first.whenUnused(handles, () => whenUnused(rest, handles, action));
 }
 
 /** Clean from now on: after an error nothing is asked of the file. */
