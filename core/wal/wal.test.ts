@@ -300,6 +300,21 @@ test("a spare is filled as fast as the log goes on; what is given up comes befor
   assert.equal(filled(), 0, "it has become one");
 });
 
+test("what is given up as the log is closed is removed, not left to the next start", () => {
+  const world = new LogWorld();
+  const { rotationCount } = world.wal.stats;
+  while (world.wal.stats.rotationCount < rotationCount + 4) world.appendLarge(1);
+  world.idle();
+  const segments = (): string[] => world.disk.list(DIRECTORY).filter((name) => name.endsWith(".wal"));
+  assert.equal(segments().length, 5);
+  const { lastIndex } = world.wal;
+  assert.equal(world.wal.truncateBefore(lastIndex), 4);
+  world.wal.close();
+  while (world.clock.step());
+  assert.equal(segments().length, 1);
+  assert.equal(world.recover(lastIndex - 1).lastIndex, lastIndex);
+});
+
 interface FileSpy {
   readonly onWrite: (name: string, start: number, end: number) => void;
   /** Called before the log hears of it; what it returns is what the log hears. */
