@@ -49,6 +49,9 @@ const OVERLOAD: ProcessRow = {
           flags: ["--quota-backend-bytes", String(OVERLOAD_QUOTA_BYTES)],
         });
     }
+    for (const { name } of etcdLike(context.options))
+      if (values.of("work done / peak", name).length === 0)
+        throw new Error(`the client was the bottleneck in each round of ${name}`);
   },
 };
 
@@ -72,11 +75,13 @@ async function overload(context: RowContext, target: Running, values: Values): P
   const slots = String(Math.ceil(rate * (OVERLOAD_TIMEOUT_SECONDS + 1)));
   const patience = ["--timeout", `${OVERLOAD_TIMEOUT_SECONDS}s`, "--inflight", slots];
   const result = await txns(["--rate", String(rate), ...patience]);
-  values.add("work done / peak", name, result.operations / seconds / peak);
-  // What the client started late says nothing of the store, and nothing has no p99.
-  const isKnown = result.published && result.operations > 0;
-  values.add("admitted p99", name, isKnown ? admittedOf(result).quantile(0.99) : Number.NaN);
   context.notes.push(overloadNote(name, peak, result));
+  // What the client started late says nothing of the store.
+  if (!result.published) return;
+  values.add("work done / peak", name, result.operations / seconds / peak);
+  // Nothing has no p99.
+  const p99 = result.operations > 0 ? admittedOf(result).quantile(0.99) : Number.NaN;
+  values.add("admitted p99", name, p99);
 }
 
 /** Latencies without those of errors. */
@@ -91,7 +96,7 @@ function overloadNote(name: string, peak: number, result: RunResult): string {
   return [
     `${name}: peak ${Math.round(peak)}/s, ${offered}/s came to an end, ${result.errors} of them errors`,
     errors.length > 0 ? ` (${errors.join(", ")})` : "",
-    result.refusal ? `; ${result.refusal}` : "",
+    result.refusal ? `; left out: ${result.refusal}` : "",
   ].join("");
 }
 
