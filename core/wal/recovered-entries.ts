@@ -47,7 +47,6 @@ export class RecoveredEntries {
 
   /** Starts over after a snapshot: nothing before `base` is wanted any more. */
   reset(base: number): void {
-    this.truncate(this.base);
     this.log.truncateAfter(this.log.compactedIndex);
     this.base = this.lastIndex = base;
   }
