@@ -23,7 +23,7 @@ import type { Store } from "./store.ts";
 type Phase = "idle" | "mark" | "collect" | "filter" | "clean";
 
 /** Below this part of live bytes a segment is cleaned; a copy of what lives costs less than keeping what does not. */
-const CLEAN_BELOW = 0.6;
+const CLEAN_BELOW = 0.5;
 /** So many bytes (4 KiB) that are copied take as long as looking at a record. */
 const BYTES_PER_UNIT_SHIFT = 12;
 /** A record that moves is looked for among the survivors, and what leads to it is found. */

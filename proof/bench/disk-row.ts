@@ -33,6 +33,7 @@ export const DISK_ROW: ProcessRow = {
     lower("1 client", "x", { gate: { ratio: 0.9 }, target: { ratio: 0.4 } }),
     // Less is asked for than one client may write without any overwrites, so it is many clients that are meant.
     lower("overwrites", "x", { gate: { value: 5 }, target: { value: 4 }, stretch: { value: 3 } }),
+    // The goals name no bound for it: judged as one client that overwrites nothing.
     lower("overwrites, one at a time", "x", { gate: { ratio: 0.9 }, target: { ratio: 0.4 } }),
     lower("disk / live data", "x", { target: { value: 1.5 } }),
   ],
