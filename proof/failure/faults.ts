@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { Client, EtcdError } from "../../product/client/index.ts";
 import type { Cluster, MemberProcess } from "./cluster.ts";
 import type { NamespaceNetwork, Pair, ProxyNetwork } from "./network.ts";
+import { retry } from "./retry.ts";
 import { fillDisk, freeDisk } from "./small-disk.ts";
 import { canDelaySyncs, delaySyncs, keepDiskBusy } from "./slow-disk.ts";
 
@@ -187,7 +188,8 @@ async function replace(scene: Scene): Promise<string> {
   const { peerUrl } = victim.address;
   try {
     const options = { timeoutMs: 5_000 };
-    // Looked at before each attempt: one of unknown outcome may have been done.
+    // Changes may be refused while a member is missing or was just replaced. Looked at before each attempt: one of unknown
+    // outcome may have been done.
     await retry(endMs, async () => {
       const { members } = await client.cluster.list(options);
       const old = members.find((member) => member.peerUrls.includes(peerUrl));
@@ -299,16 +301,4 @@ class BulkWriter {
 function clientOfOthers(cluster: Cluster, victim: MemberProcess): Client {
   const others = cluster.members.filter((member) => member !== victim);
   return Client.connect({ endpoints: others.map((member) => member.endpoint) });
-}
-
-/** Membership changes may be refused while a member is missing or was just replaced. */
-async function retry(endMs: number, action: () => Promise<void>): Promise<void> {
-  for (;;) {
-    try {
-      return await action();
-    } catch (error) {
-      if (!(error instanceof EtcdError) || performance.now() > endMs) throw error;
-      await wait(200);
-    }
-  }
 }
