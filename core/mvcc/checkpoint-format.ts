@@ -11,10 +11,13 @@
 //   revision, compacted revision + 1, base, unit shift, id count, next segment number, main slot + 1, old slot + 1
 //   size of extra, extra                                           what the caller keeps with it
 //   count of segments, and of each: slot, number, capacity, used bytes, is old, last revision, next slot + 1,
-//                                   count of pieces, and of each: end, crc32c         (pieces: the file, in order)
+//                                   count of pieces, and of each: end, checksum       (pieces: the file, in order)
 //   count of survivors, their locations                            as differences from the one before, zigzag
 //   count of firsts, the first location of each revision from base on; 0 for one without            likewise
 //   the ids of the keys, in key order, up to the end                                                 likewise
+//
+// The checksum of a piece is the platform's CRC-32 (Disk.checksum), because a start sums all that is stored; blocks of the manifest
+// have CRC-32C, as the log's records. Version 1 had CRC-32C for pieces, too.
 //
 // The links between records and the marks of dead ones are not trusted from segments, but made again: a record is alive
 // if it is a survivor or its revision is not below base.
@@ -23,7 +26,7 @@ import { crc32c } from "../base/crc32c.ts";
 
 /** "HFCK" */
 export const MANIFEST_MAGIC = 0x4b434648;
-export const MANIFEST_VERSION = 1;
+export const MANIFEST_VERSION = 2;
 export const BLOCK_HEAD_BYTES = 12;
 export const BLOCK_MORE = 1;
 export const BLOCK_LAST = 2;

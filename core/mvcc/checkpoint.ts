@@ -24,7 +24,6 @@ import {
   segmentName,
   segmentNumber,
 } from "./checkpoint-format.ts";
-import { crc32cWords } from "../base/crc32c-words.ts";
 import { ID_MASK } from "./key-tree.ts";
 import { ManifestWriter } from "./manifest-writer.ts";
 import type { Segment } from "./slabs.ts";
@@ -178,7 +177,7 @@ export class Checkpoint {
     // A copy: marks in the segment may change while the disk reads.
     if (this.#piece.length === 0) this.#piece = new Uint8Array(WRITE_SIZE_BYTES);
     this.#piece.set(segment.bytes.subarray(start, end));
-    const pieces = checkedPieces(this.#piece, end - start, start);
+    const pieces = this.#checkedPieces(end - start, start);
     this.#file ??= this.#openFile(segment);
     this.#isWaiting = true;
     this.#file.writeAndSync(this.#piece, 0, end - start, start, (error) => {
@@ -189,6 +188,17 @@ export class Checkpoint {
       }
       this.#resume(error);
     });
+  }
+
+  /** Ends, in the segment, and checksums of the pieces of what is written next: `sizeBytes` bytes, from `offset` on. */
+  #checkedPieces(sizeBytes: number, offset: number): number[] {
+    const { checksum } = this.#options.disk;
+    const pieces: number[] = [];
+    for (let start = 0; start < sizeBytes; start += PIECE_SIZE_BYTES) {
+      const end = Math.min(sizeBytes, start + PIECE_SIZE_BYTES);
+      pieces.push(offset + end, checksum(this.#piece, start, end));
+    }
+    return pieces;
   }
 
   #openFile(segment: Segment): DiskFile {
@@ -388,15 +398,4 @@ export class Checkpoint {
     this.#closeFile();
     this.#options.done(error);
   }
-}
-
-/** Ends, in the segment, and checksums of the pieces of these bytes, which lie from `offset` on in it. */
-function checkedPieces(bytes: Uint8Array<ArrayBuffer>, sizeBytes: number, offset: number): number[] {
-  const words = new Uint32Array(bytes.buffer);
-  const pieces: number[] = [];
-  for (let start = 0; start < sizeBytes; start += PIECE_SIZE_BYTES) {
-    const end = Math.min(sizeBytes, start + PIECE_SIZE_BYTES);
-    pieces.push(offset + end, crc32cWords(bytes, words, start, end));
-  }
-  return pieces;
 }

@@ -6,7 +6,6 @@ import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/ports.ts";
 import { CheckpointError, REMEDY, segmentName } from "./checkpoint-format.ts";
 import type { ColdSegment } from "./cold-segment.ts";
-import { crc32cWords } from "../base/crc32c-words.ts";
 import type { RecordPlace } from "./record.ts";
 
 /** A piece that is read and summed takes about as long as looking at so many records (20 us of 0.5 us each). */
@@ -116,7 +115,7 @@ export class ColdReader {
     const file = cold.file ?? this.#options.disk.open(path, "bulk");
     try {
       const count = file.read(bytes, 0, size, start);
-      if (count !== size || crc32cWords(bytes, words, 0, size) !== pieces[number * 2 + 1])
+      if (count !== size || this.#options.disk.checksum(bytes, 0, size) !== pieces[number * 2 + 1])
         throw damagedRecords(path, start, start + size);
     } finally {
       if (file !== cold.file) file.close();

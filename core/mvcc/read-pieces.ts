@@ -2,8 +2,7 @@
 // cache. It judges nothing: a start reads most segments beside its walk over the records (`Disk.readAhead`), and whoever
 // reads there does not know what the checksums should be.
 
-import type { ContentAhead, FileAhead } from "../base/ports.ts";
-import { crc32cWords } from "../base/crc32c-words.ts";
+import type { Checksum, ContentAhead, FileAhead } from "../base/ports.ts";
 
 /** What is read at once: it stays in the cache of the second level until it is summed. */
 const RUN_BYTES = 256 * 1024;
@@ -12,11 +11,10 @@ const RUN_BYTES = 256 * 1024;
 export type ReadRange = (target: Uint8Array, start: number, end: number) => number;
 
 /** `undefined` when the file ends before its last piece does. */
-export function readSummed(file: FileAhead, read: ReadRange): ContentAhead | undefined {
+export function readSummed(file: FileAhead, checksum: Checksum, read: ReadRange): ContentAhead | undefined {
   const { ends } = file;
   const buffer = new ArrayBuffer(file.capacityBytes);
   const bytes = new Uint8Array(buffer);
-  const words = new Uint32Array(buffer);
   const sums = new Uint32Array(ends.length);
   let start = 0;
   for (let i = 0; i < ends.length;) {
@@ -25,7 +23,7 @@ export function readSummed(file: FileAhead, read: ReadRange): ContentAhead | und
     const runEnd = ends[next - 1]!;
     if (read(bytes, start, runEnd) !== runEnd - start) return undefined;
     for (; i < next; i++) {
-      sums[i] = crc32cWords(bytes, words, start, ends[i]!);
+      sums[i] = checksum(bytes, start, ends[i]!);
       start = ends[i]!;
     }
   }

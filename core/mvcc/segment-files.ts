@@ -53,13 +53,14 @@ export class SegmentFiles {
   #readHere(entry: SegmentEntry): Segment {
     const wanted = this.#fileOf(entry);
     const { path, ends } = wanted;
+    const { checksum } = this.#disk;
     if (!this.#disk.exists(path)) throw damagedCheckpoint(path, 0, "a segment's file is missing");
     const file = this.#disk.open(path, "bulk");
     try {
       // Before memory is taken for it.
       const isLongEnough = file.sizeBytes() >= entry.usedBytes;
       const content = isLongEnough
-        ? readSummed(wanted, (target, start, end) => file.read(target, start, end, start))
+        ? readSummed(wanted, checksum, (target, start, end) => file.read(target, start, end, start))
         : undefined;
       if (content === undefined)
         throw damagedCheckpoint(path, file.sizeBytes(), "a segment's file is too short");

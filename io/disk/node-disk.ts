@@ -17,6 +17,7 @@ import type {
 } from "../../core/base/ports.ts";
 import { AlignedMemory, BLOCK_BYTES } from "./aligned-memory.ts";
 import { BulkLane } from "./bulk-lane.ts";
+import { checksum } from "./checksum.ts";
 import { diskError } from "./disk-error.ts";
 import { attempt, PlainFile, writeAll } from "./plain-file.ts";
 import { NameLane, PoolLane } from "./pool-lane.ts";
@@ -37,6 +38,7 @@ export class NodeDisk implements Disk {
   readonly sectorSizeBytes = 512;
   readonly alignmentBytes: number;
   readonly blockSizeBytes: number;
+  readonly checksum = checksum;
   readonly #root: string;
   readonly #memory: AlignedMemory | undefined;
   readonly #bulk: BulkLane;

@@ -5,13 +5,13 @@ import * as path from "node:path";
 import { after, test } from "node:test";
 import { SimulatedClock } from "../../proof/simulator/clock.ts";
 import { SimulatedDisk } from "../../proof/simulator/disk.ts";
-import { crc32c } from "../../core/base/crc32c.ts";
 import type { FileAhead, ReadAhead } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { CheckpointError } from "../../core/mvcc/checkpoint-format.ts";
 import { loadCheckpoint } from "../../core/mvcc/load-checkpoint.ts";
 import { bytes, TestBench } from "../../core/mvcc/test-bench.ts";
 import { NodeDisk } from "./node-disk.ts";
+import { checksum } from "./checksum.ts";
 import {
   CLAIMED,
   FILES_AHEAD,
@@ -51,7 +51,7 @@ function checkContent(ahead: ReadAhead, index: number): void {
   assert.ok(new Uint8Array(buffer, ENDS[2]).every((byte) => byte === 0));
   assert.deepEqual(
     [...sums],
-    ENDS.map((end, i) => crc32c(expected, i === 0 ? 0 : ENDS[i - 1]!, end)),
+    ENDS.map((end, i) => checksum(expected, i === 0 ? 0 : ENDS[i - 1]!, end)),
   );
 }
 

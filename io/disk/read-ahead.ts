@@ -15,6 +15,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "
 import type { ContentAhead, FileAhead, ReadAhead } from "../../core/base/ports.ts";
 import { readSummed } from "../../core/mvcc/read-pieces.ts";
 import { workerUrl } from "../worker-url.ts";
+import { checksum } from "./checksum.ts";
 
 /** Words of the shared state: the file that is wanted next, then one for each file. */
 export const WANTED = 0;
@@ -79,7 +80,9 @@ export function readAheadFile(root: string, file: FileAhead): ContentAhead | und
     handle = fs.openSync(path.join(root, file.path), fs.constants.O_RDONLY);
     // Before memory is taken for it.
     if (fs.fstatSync(handle).size < (file.ends.at(-1) ?? 0)) return undefined;
-    return readSummed(file, (target, start, end) => fs.readSync(handle, target, start, end - start, start));
+    return readSummed(file, checksum, (target, start, end) =>
+      fs.readSync(handle, target, start, end - start, start),
+    );
   } catch {
     // Whoever reads it again finds out what is wrong.
     return undefined;

@@ -20,6 +20,7 @@ import type {
 import { DiskError } from "../../core/base/ports.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { readSummed } from "../../core/mvcc/read-pieces.ts";
+import { checksum } from "../../io/disk/checksum.ts";
 import { Directory, type Entry } from "./directory.ts";
 import { BLOCK_BYTES, Inode, type PowerLoss } from "./inode.ts";
 import type { Trace } from "./trace.ts";
@@ -55,6 +56,7 @@ export class SimulatedDisk implements Disk {
   readonly sectorSizeBytes: number;
   readonly alignmentBytes: number;
   readonly blockSizeBytes: number;
+  readonly checksum = checksum;
   /** Calls that change something, so far. */
   callCount = 0;
   /** The call, counted from 1, before which power is lost. */
@@ -182,7 +184,7 @@ export class SimulatedDisk implements Disk {
       const file = files[index]!;
       if (index % 2 === 0 || !this.exists(file.path)) return undefined;
       const inode = this.#inode(file.path);
-      return readSummed(file, (target, start, end) => inode.read(target, start, end, start));
+      return readSummed(file, checksum, (target, start, end) => inode.read(target, start, end, start));
     };
     return { take, close: () => {} };
   }

@@ -1,0 +1,5 @@
+import { crc32 } from "node:zlib";
+import type { Checksum } from "../../core/base/ports.ts";
+
+/** `Disk.checksum` of this platform. */
+export const checksum: Checksum = (bytes, start, end) => crc32(bytes.subarray(start, end));
