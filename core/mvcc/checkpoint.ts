@@ -97,6 +97,7 @@ export class Checkpoint {
     this.revision = store.revision;
     this.#compactedRevision = store.compactedRevision;
     this.#idCount = store.keys.idCount;
+    store.keys.remember();
     const { slabs } = store;
     for (const segment of slabs.segments) {
       if (segment === undefined || segment.kind === "copies") continue;
@@ -147,7 +148,7 @@ export class Checkpoint {
       case "firsts":
         return this.#writeFirsts(recordCount * NUMBERS_PER_RECORD);
       case "keys":
-        return this.#writeKeys(recordCount);
+        return this.#writeKeys(recordCount * NUMBERS_PER_RECORD);
       case "last":
         return this.#writeLast();
       case "rename":
@@ -331,7 +332,7 @@ export class Checkpoint {
       const id = tree.entryOf(leaf, position++) & ID_MASK;
       this.#keyId = id;
       left--;
-      if (this.#store.recordAt(id, this.revision) !== 0) manifest.difference(id);
+      if (keys.wasThere(id)) manifest.difference(id);
     }
     this.#flush();
   }
@@ -363,6 +364,7 @@ export class Checkpoint {
     const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
     this.#unnamed = disk.list(directory).filter((name) => isOurName(name) && !named.has(name));
     this.#phase = "remove";
+    this.#store.keys.forget();
     this.#options.done(undefined);
   }
 
@@ -396,6 +398,7 @@ export class Checkpoint {
     this.#phase = "ended";
     this.#isWaiting = false;
     this.#closeFile();
+    this.#store.keys.forget();
     this.#options.done(error);
   }
 }

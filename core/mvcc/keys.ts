@@ -2,10 +2,13 @@
 // record, so that there is no second copy of them.
 
 import { compareBytes, equalBytes, hashBytes, hashWords } from "../base/bytes.ts";
+import { assert } from "../base/assert.ts";
 import { Column, NumberList, SparseColumn } from "./column.ts";
 import type { RecordRef } from "./record.ts";
 import { WORD_KEY_SIZE, headerWordCount } from "./record.ts";
 import type { Slabs } from "./slabs.ts";
+
+const NO_BITS = new Uint8Array(0);
 
 export class Keys {
   readonly slabs: Slabs;
@@ -16,6 +19,10 @@ export class Keys {
   /** Ids below it have been given out. */
   idCount = 0;
   readonly #freeIds: NumberList = new NumberList();
+  /** Ids below it had been given out at `remember`; -1 after `forget`. */
+  #rememberedCount = -1;
+  /** A bit for each that was given out again since; none when there was none to give out again. */
+  #reused: Uint8Array = NO_BITS;
   readonly #hashSeed: number;
 
   constructor(slabs: Slabs, hashSeed: number) {
@@ -24,13 +31,35 @@ export class Keys {
   }
 
   allocate(): number {
-    if (this.#freeIds.length > 0) return this.#freeIds.pop();
+    if (this.#freeIds.length > 0) {
+      const id = this.#freeIds.pop();
+      if (this.#reused.length > 0) this.#reused[id >>> 3]! |= 1 << (id & 7);
+      return id;
+    }
     const id = this.idCount++;
     this.newest.reserve(this.idCount);
     return id;
   }
 
+  /** Begins to tell keys that are there now from those that come later. No id may be given up until `forget`. */
+  remember(): void {
+    this.#rememberedCount = this.idCount;
+    if (this.#freeIds.length > 0) this.#reused = new Uint8Array((this.idCount + 7) >>> 3);
+  }
+
+  forget(): void {
+    this.#rememberedCount = -1;
+    this.#reused = NO_BITS;
+  }
+
+  /** Whether the key of this id was there at `remember`: a bit to look at instead of a record far away. */
+  wasThere(id: number): boolean {
+    if (id >= this.#rememberedCount) return false;
+    return this.#reused.length === 0 || (this.#reused[id >>> 3]! & (1 << (id & 7))) === 0;
+  }
+
   release(id: number): void {
+    assert(this.#rememberedCount < 0, "no key goes while those of a moment are told from later ones");
     this.newest.set(id, 0);
     if (this.leaseSlot.get(id) !== 0) this.leaseSlot.set(id, 0);
     this.#freeIds.push(id);
