@@ -30,8 +30,8 @@ export class DiskError extends Error {
   }
 }
 
-/** Of `bytes[start, end)`, an unsigned 32-bit integer. */
-export type Checksum = (bytes: Uint8Array, start: number, end: number) => number;
+/** Of `bytes[start, end)`, continued from `seed`, the checksum of what came before (0 at the start): an unsigned 32-bit integer. */
+export type Checksum = (bytes: Uint8Array, start: number, end: number, seed?: number) => number;
 
 /** Called when an asynchronous disk operation ended; `error` is undefined when all of it is durable. */
 export type DiskDone = (error: DiskError | undefined) => void;

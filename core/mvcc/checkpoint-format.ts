@@ -3,7 +3,7 @@
 //   <directory>/<number, 16 hexadecimal digits>.seg   a segment, byte for byte as in memory (slabs.ts); only grows
 //   <directory>/manifest                              everything else; replaced by rename
 //
-// manifest := block*    block := kind u32, size u32, crc32c u32, payload     crc over kind, size, block number, payload
+// manifest := block*    block := kind u32, size u32, checksum u32, payload   the checksum over kind, size, block number, payload
 //
 // The payloads are one stream of varints, cut anywhere; the last block has kind LAST, and the file ends with it:
 //
@@ -16,13 +16,13 @@
 //   count of firsts, the first location of each revision from base on; 0 for one without            likewise
 //   the ids of the keys, in key order, up to the end                                                 likewise
 //
-// The checksum of a piece is the platform's CRC-32 (Disk.checksum), because a start sums all that is stored; blocks of the manifest
-// have CRC-32C, as the log's records. Version 1 had CRC-32C for pieces, too.
+// Checksums are the platform's CRC-32 (Disk.checksum), because a start sums all that is stored. Version 1 had CRC-32C, as the
+// log's records have.
 //
 // The links between records and the marks of dead ones are not trusted from segments, but made again: a record is alive
 // if it is a survivor or its revision is not below base.
 
-import { crc32c } from "../base/crc32c.ts";
+import type { Checksum } from "../base/ports.ts";
 
 /** "HFCK" */
 export const MANIFEST_MAGIC = 0x4b434648;
@@ -55,14 +55,13 @@ export function isOurName(name: string): boolean {
 }
 
 /** The checksum of a block, over its head as well: a block in another place is no valid block. */
-export function blockCrc(
-  block: { kind: number; number: number },
-  bytes: Uint8Array,
-  start: number,
-  end: number,
+export function blockSum(
+  checksum: Checksum,
+  block: { readonly kind: number; readonly number: number },
+  payload: Uint8Array,
 ): number {
-  const head = Uint32Array.of(block.kind, end - start, block.number);
-  return crc32c(bytes, start, end, crc32c(new Uint8Array(head.buffer), 0, 12));
+  const head = new Uint8Array(Uint32Array.of(block.kind, payload.length, block.number).buffer);
+  return checksum(payload, 0, payload.length, checksum(head, 0, head.length));
 }
 
 /** What is on disk is not a checkpoint of ours, or not the one that was written. The member does not start. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { checksum } from "../../io/disk/checksum.ts";
 import { SimulatedClock } from "../../proof/simulator/clock.ts";
 import type { PowerLoss } from "../../proof/simulator/disk.ts";
 import { PowerLossError, SimulatedDisk } from "../../proof/simulator/disk.ts";
@@ -13,7 +14,7 @@ import {
   CheckpointError,
   MANIFEST_MAGIC,
   MANIFEST_VERSION,
-  blockCrc,
+  blockSum,
 } from "./checkpoint-format.ts";
 import type { LoadedCheckpoint } from "./load-checkpoint.ts";
 import { loadCheckpoint } from "./load-checkpoint.ts";
@@ -372,7 +373,7 @@ test("a checkpoint of a newer format is refused by its version", () => {
   const head = Uint32Array.of(
     BLOCK_LAST,
     payload.length,
-    blockCrc({ kind: BLOCK_LAST, number: 0 }, payload, 0, payload.length),
+    blockSum(checksum, { kind: BLOCK_LAST, number: 0 }, payload),
   );
   block.set(new Uint8Array(head.buffer));
   block.set(payload, BLOCK_HEAD_BYTES);

@@ -228,7 +228,9 @@ export class Checkpoint {
     const path = this.#pathOf(MANIFEST_NEW_NAME);
     if (disk.exists(path)) disk.remove(path);
     this.#file = disk.create(path, "bulk");
-    const manifest = (this.#manifest = new ManifestWriter(this.#file, (error) => this.#resume(error)));
+    const manifest = (this.#manifest = new ManifestWriter(this.#file, disk.checksum, (error) =>
+      this.#resume(error),
+    ));
     const store = this.#store;
     for (const value of [
       MANIFEST_MAGIC,

@@ -6,17 +6,17 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
+import { checksum } from "../../io/disk/checksum.ts";
 import { SimulatedClock } from "../../proof/simulator/clock.ts";
 import { SimulatedDisk } from "../../proof/simulator/disk.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
-import { crc32c } from "../base/crc32c.ts";
 import { Prng } from "../base/prng.ts";
 import {
   BLOCK_HEAD_BYTES,
   BLOCK_LAST,
   CheckpointError,
   MANIFEST_NAME,
-  blockCrc,
+  blockSum,
 } from "./checkpoint-format.ts";
 import { loadCheckpoint } from "./load-checkpoint.ts";
 import { SEGMENT_HEAD_BYTES } from "./slabs.ts";
@@ -108,8 +108,8 @@ function manifestOf(numbers: readonly number[]): Uint8Array {
   for (const number of numbers) writer.varint(number);
   const payload = writer.copy();
   const manifest = new Uint8Array(BLOCK_HEAD_BYTES + payload.length);
-  const crc = blockCrc({ kind: BLOCK_LAST, number: 0 }, payload, 0, payload.length);
-  manifest.set(new Uint8Array(Uint32Array.of(BLOCK_LAST, payload.length, crc).buffer));
+  const sum = blockSum(checksum, { kind: BLOCK_LAST, number: 0 }, payload);
+  manifest.set(new Uint8Array(Uint32Array.of(BLOCK_LAST, payload.length, sum).buffer));
   manifest.set(payload, BLOCK_HEAD_BYTES);
   return manifest;
 }
@@ -192,13 +192,13 @@ test("records that contradict each other under fitting checksums are refused, or
       const content = damaged.content(path).slice();
       const words = new Uint32Array(content.buffer);
       const at = SEGMENT_HEAD_BYTES / 4 + (word % (words.length - SEGMENT_HEAD_BYTES / 4));
-      const crc = crc32c(content, 0, content.length);
+      const crc = checksum(content, 0, content.length);
       words[at] = value ?? (words[at]! ^ (1 << bit)) >>> 0;
       replace(damaged, path, content);
       // A segment of this size has one piece.
       const place = mutated.indexOf(crc);
       assert.ok(place > 0);
-      mutated[place] = crc32c(content, 0, content.length);
+      mutated[place] = checksum(content, 0, content.length);
     }
     replace(damaged, MANIFEST, manifestOf(mutated));
     load(damaged);

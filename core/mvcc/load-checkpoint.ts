@@ -10,7 +10,7 @@ import {
   MANIFEST_MAGIC,
   MANIFEST_NAME,
   MANIFEST_VERSION,
-  blockCrc,
+  blockSum,
   damagedCheckpoint,
   isOurName,
 } from "./checkpoint-format.ts";
@@ -114,8 +114,9 @@ function readManifest({ disk, isArriving }: LoadOptions, path: string): Uint8Arr
       const blockSize = view.getUint32(position + 4, true);
       const start = position + BLOCK_HEAD_BYTES;
       const isPossible = (kind === BLOCK_MORE || kind === BLOCK_LAST) && blockSize <= size - start;
-      const crc = view.getUint32(position + 8, true);
-      if (!isPossible || blockCrc({ kind, number }, bytes, start, start + blockSize) !== crc) {
+      const sum = view.getUint32(position + 8, true);
+      const payload = bytes.subarray(start, start + blockSize);
+      if (!isPossible || blockSum(disk.checksum, { kind, number }, payload) !== sum) {
         throw damagedCheckpoint(path, position, "a block of the manifest does not match its checksum");
       }
       // Payloads move together, over the heads that were read.

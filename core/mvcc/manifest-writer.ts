@@ -3,11 +3,12 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
-import type { DiskError, DiskFile } from "../base/ports.ts";
-import { BLOCK_HEAD_BYTES, BLOCK_LAST, BLOCK_MORE, BLOCK_SIZE_BYTES, blockCrc } from "./checkpoint-format.ts";
+import type { Checksum, DiskError, DiskFile } from "../base/ports.ts";
+import { BLOCK_HEAD_BYTES, BLOCK_LAST, BLOCK_MORE, BLOCK_SIZE_BYTES, blockSum } from "./checkpoint-format.ts";
 
 export class ManifestWriter {
   readonly #file: DiskFile;
+  readonly #checksum: Checksum;
   readonly #done: (error: DiskError | undefined) => void;
   /** What is appended, from BLOCK_HEAD_BYTES on. */
   #pending = new ByteWriter(2 * BLOCK_SIZE_BYTES);
@@ -19,8 +20,9 @@ export class ManifestWriter {
   #previous = 0;
 
   /** `done` is called after every block. */
-  constructor(file: DiskFile, done: (error: DiskError | undefined) => void) {
+  constructor(file: DiskFile, checksum: Checksum, done: (error: DiskError | undefined) => void) {
     this.#file = file;
+    this.#checksum = checksum;
     this.#done = done;
     this.#pending.position = BLOCK_HEAD_BYTES;
   }
@@ -66,11 +68,8 @@ export class ManifestWriter {
     const head = new DataView(block.bytes.buffer, block.bytes.byteOffset, BLOCK_HEAD_BYTES);
     head.setUint32(0, kind, true);
     head.setUint32(4, end - BLOCK_HEAD_BYTES, true);
-    head.setUint32(
-      8,
-      blockCrc({ kind, number: this.#blockNumber++ }, block.bytes, BLOCK_HEAD_BYTES, end),
-      true,
-    );
+    const payload = block.bytes.subarray(BLOCK_HEAD_BYTES, end);
+    head.setUint32(8, blockSum(this.#checksum, { kind, number: this.#blockNumber++ }, payload), true);
     this.#pending = this.#written;
     this.#pending.position = BLOCK_HEAD_BYTES;
     this.#written = block;

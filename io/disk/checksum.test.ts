@@ -7,4 +7,5 @@ test("the checksum is CRC-32, of a part of the bytes", () => {
   const bytes = new TextEncoder().encode("x123456789x");
   assert.equal(checksum(bytes, 1, 10), 0xcbf43926);
   assert.equal(checksum(bytes, 1, 1), 0);
+  assert.equal(checksum(bytes, 5, 10, checksum(bytes, 1, 5)), 0xcbf43926);
 });

@@ -2,4 +2,4 @@ import { crc32 } from "node:zlib";
 import type { Checksum } from "../../core/base/ports.ts";
 
 /** `Disk.checksum` of this platform. */
-export const checksum: Checksum = (bytes, start, end) => crc32(bytes.subarray(start, end));
+export const checksum: Checksum = (bytes, start, end, seed = 0) => crc32(bytes.subarray(start, end), seed);
