@@ -34,8 +34,8 @@ export interface Limits {
   /** Entries kept behind a checkpoint for peers that lag: as etcd, so that a short absence needs no snapshot. */
   readonly catchUpEntryCount: number;
   /**
-   * Log bytes after which a checkpoint is due while the store is small: in a large one an eighth of its bytes, four times these at most,
-   * because a checkpoint writes the places of all keys.
+   * Log bytes after which a checkpoint is due while the store is small. In a large one, because a checkpoint writes the places of all
+   * keys: an eighth of its bytes, or when the last one is five seconds ago 16 bytes a key; four times these at most.
    */
   readonly checkpointLogBytes: number;
   /**

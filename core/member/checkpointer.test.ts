@@ -65,7 +65,7 @@ test("a member whose snapshot marker cannot be made durable fails", () => {
 test("a checkpoint is due after so many bytes of records, the first one after a start sooner", () => {
   let begun = 0;
   const stats = { recordBytes: 0, writtenBytes: 0 };
-  const store = { sizeBytes: 0 };
+  const store = { sizeBytes: 0, keyCount: 0 };
   const member = {
     ...memberWith({
       checkpoint: () => {
@@ -88,9 +88,42 @@ test("a checkpoint is due after so many bytes of records, the first one after a 
   assert.equal(turn(), 0);
   stats.recordBytes = DEFAULT_LIMITS.checkpointLogBytes;
   store.sizeBytes = 100 * DEFAULT_LIMITS.checkpointLogBytes;
-  assert.equal(turn(), 0, "a large store writes one less often");
+  store.keyCount = DEFAULT_LIMITS.checkpointLogBytes;
+  assert.equal(turn(), 0, "a store of many keys writes one less often");
   store.sizeBytes = 0;
   assert.equal(turn(), 1);
+});
+
+test("in a large store a checkpoint is due after the bytes of a small one when the last is some time ago", () => {
+  let ended: (error: DiskError | undefined) => void = () => assert.fail();
+  let begun = 0;
+  const stats = { recordBytes: 0 };
+  const member = {
+    ...memberWith({
+      checkpoint: ({ done }: { done: typeof ended }) => {
+        begun++;
+        ended = done;
+        return {};
+      },
+    }),
+    wal: { stats, saveSnapshotMarker: () => false },
+    store: { sizeBytes: 100 * DEFAULT_LIMITS.checkpointLogBytes, keyCount: 1000 },
+  };
+  const checkpointer = new Checkpointer(member as unknown as Member);
+  const turn = (nowMs: number): number => {
+    member.appliedIndex++;
+    checkpointer.turn(nowMs);
+    return begun;
+  };
+  stats.recordBytes = DEFAULT_LIMITS.checkpointLogBytes;
+  assert.equal(turn(0), 1, "the first one after a start");
+  ended(undefined);
+  stats.recordBytes *= 2;
+  assert.equal(turn(4_999), 1);
+  assert.equal(turn(5_000), 2);
+  ended(undefined);
+  stats.recordBytes += 4 * DEFAULT_LIMITS.checkpointLogBytes;
+  assert.equal(turn(5_001), 3, "at once when the log grows fast");
 });
 
 test("what a start found in the log behind its checkpoint counts, so that many short lives do not make it long", () => {
@@ -104,7 +137,7 @@ test("what a start found in the log behind its checkpoint counts, so that many s
     }),
     raft: { confState: EMPTY_CONF_STATE, log: { memoryBytes: DEFAULT_LIMITS.checkpointLogBytes } },
     wal: { stats: { recordBytes: 0 } },
-    store: { sizeBytes: 0 },
+    store: { sizeBytes: 0, keyCount: 0 },
   };
   const checkpointer = new Checkpointer(member as unknown as Member);
   member.appliedIndex++;
@@ -132,7 +165,7 @@ function stoppingMember(recordBytes: number) {
       giveUpSpares: () => false,
       truncateBefore: (index: number) => (truncatedBefore = index),
     },
-    store: { sizeBytes: 0 },
+    store: { sizeBytes: 0, keyCount: 0 },
   };
   const { housekeeping, ...rest } = member as typeof member & { housekeeping: object };
   const whole = {

@@ -25,6 +25,10 @@ type State =
 /** How the interval grows with the store (limits.ts); what a restart reads and applies stays below a second's work. */
 const STORE_PARTS = 8;
 const INTERVAL_GROWTH_MAX = 4;
+/** A checkpoint may take a hundredth of this, of a million keys, without anybody noticing. */
+const REST_MS = 5_000;
+/** A checkpoint writes some four bytes a key: with so much log it writes no more than a quarter of it. */
+const LOG_BYTES_PER_KEY = 16;
 /** Less log than this is read and applied within 50 ms: not worth a checkpoint before a stop. */
 const STOP_LOG_BYTES_MIN = 1024 * 1024;
 /** Of the first interval after a start. */
@@ -63,6 +67,8 @@ export class Checkpointer {
    * entries at the same time, and would otherwise all take their checkpoints at once, so that no quorum has quiet disks.
    */
   #intervalShare: number;
+  /** When the last one began. */
+  #beganMs = Number.NEGATIVE_INFINITY;
 
   constructor(member: CheckpointerHost) {
     this.#member = member;
@@ -134,8 +140,7 @@ export class Checkpointer {
   turn(nowMs: number): void {
     if (this.#state.kind === "running") return;
     if (this.#state.kind === "waiting" && nowMs < this.#state.untilMs) return;
-    if (!this.#isDue) return;
-    this.#begin(nowMs);
+    if (this.#isDueAt(nowMs)) this.#begin(nowMs);
   }
 
   /** A slice of the leases' image; the store's housekeeping does the rest. True when there is more. */
@@ -147,14 +152,21 @@ export class Checkpointer {
     return lessor.image.isRunning;
   }
 
-  get #isDue(): boolean {
-    const { appliedIndex, limits, store } = this.#member;
+  #isDueAt(nowMs: number): boolean {
+    const { appliedIndex, limits } = this.#member;
     if (appliedIndex === this.index) return false;
     const share = this.#intervalShare;
     if (this.#wanted || appliedIndex - this.index >= share * limits.checkpointEntryCount) return true;
-    const storePart = store.sizeBytes / STORE_PARTS / limits.checkpointLogBytes;
-    const logBytes = Math.min(Math.max(1, storePart), INTERVAL_GROWTH_MAX) * limits.checkpointLogBytes;
-    return this.#logBytes >= share * logBytes;
+    return this.#logBytes >= share * this.#intervalBytes(nowMs);
+  }
+
+  /** Long while the log grows fast; after a rest no longer than a start after a kill takes to read and apply quickly. */
+  #intervalBytes(nowMs: number): number {
+    const { store, limits } = this.#member;
+    const least = limits.checkpointLogBytes;
+    const atOnce = Math.min(Math.max(least, store.sizeBytes / STORE_PARTS), INTERVAL_GROWTH_MAX * least);
+    if (nowMs - this.#beganMs < REST_MS) return atOnce;
+    return Math.min(Math.max(least, LOG_BYTES_PER_KEY * store.keyCount), atOnce);
   }
 
   /** Bytes of records behind the last checkpoint, or the one that is under way. */
@@ -195,6 +207,7 @@ export class Checkpointer {
       startedMs: nowMs,
     };
     this.#recordBytesBefore = member.wal.stats.recordBytes;
+    this.#beganMs = nowMs;
     this.#intervalShare = 1;
     this.#wanted = false;
   }
