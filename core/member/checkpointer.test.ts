@@ -137,7 +137,7 @@ test("what a start found in the log behind its checkpoint counts, so that many s
     }),
     raft: { confState: EMPTY_CONF_STATE, log: { memoryBytes: DEFAULT_LIMITS.checkpointLogBytes } },
     wal: { stats: { recordBytes: 0 } },
-    store: { sizeBytes: 0, keyCount: 0 },
+    store: { sizeBytes: 0, keyCount: 0, slabs: { abandonedBytes: 0 } },
   };
   const checkpointer = new Checkpointer(member as unknown as Member);
   member.appliedIndex++;
@@ -165,7 +165,7 @@ function stoppingMember(recordBytes: number) {
       giveUpSpares: () => false,
       truncateBefore: (index: number) => (truncatedBefore = index),
     },
-    store: { sizeBytes: 0, keyCount: 0 },
+    store: { sizeBytes: 0, keyCount: 0, slabs: { abandonedBytes: 0 } },
   };
   const { housekeeping, ...rest } = member as typeof member & { housekeeping: object };
   const whole = {
@@ -240,6 +240,22 @@ test("before a stop the files that the checkpoint does without are removed first
   checkpointer.slice();
   assert.equal(ended, 2);
   assert.equal(running.length, 1);
+});
+
+test("before a stop a checkpoint is taken of little log when the newest one keeps much that a compaction has given up", () => {
+  const { checkpointer, member, running } = stoppingMember(1000);
+  member.store.slabs.abandonedBytes = 2 ** 24;
+  let ended = 0;
+  checkpointer.beforeStop(() => ended++);
+  assert.equal(ended, 1, "nothing has been applied since");
+  member.appliedIndex++;
+  checkpointer.beforeStop(() => ended++);
+  checkpointer.turn(0);
+  assert.equal(ended, 1);
+  assert.equal(running.length, 1);
+  member.store.slabs.abandonedBytes = 0;
+  running[0]!(undefined);
+  assert.equal(ended, 2);
 });
 
 test("before a stop little log is left as it is", () => {

@@ -31,6 +31,8 @@ const REST_MS = 5_000;
 const LOG_BYTES_PER_KEY = 16;
 /** Less log than this is read and applied within 50 ms: not worth a checkpoint before a stop. */
 const STOP_LOG_BYTES_MIN = 1024 * 1024;
+/** Files of so many bytes that only the newest checkpoint still names are worth one before a stop. */
+const STOP_ABANDONED_BYTES_MIN = 16 * 1024 * 1024;
 /** Of the first interval after a start. */
 const SHARE_PERCENT_MIN = 30;
 
@@ -94,16 +96,18 @@ export class Checkpointer {
   }
 
   /**
-   * The member will stop: `done` is called when a start would have little to read and apply behind the newest checkpoint, or when
-   * there can be no newer one, and when files are gone that the newest one does without. It may take as long as the disk does, so the
+   * The member will stop: `done` is called when a start would have little to read and apply behind the newest checkpoint, which
+   * names little that a compaction has given up, or when there can be no newer one, and when files are gone that it does without. It may take as long as the disk does, so the
    * caller waits only so long.
    */
   beforeStop(done: () => void): void {
     // After a full disk the next attempt is seconds away.
     if (this.#state.kind === "waiting") return done();
     const isIdle = this.#state.kind === "idle";
-    const isLittle =
-      isIdle && (this.#logBytes < STOP_LOG_BYTES_MIN || this.#member.appliedIndex === this.index);
+    const { appliedIndex, store } = this.#member;
+    const isMuch =
+      this.#logBytes >= STOP_LOG_BYTES_MIN || store.slabs.abandonedBytes >= STOP_ABANDONED_BYTES_MIN;
+    const isLittle = isIdle && (!isMuch || appliedIndex === this.index);
     if (isLittle && !this.#isTidying) return done();
     this.#onLast = done;
     if (isIdle && !isLittle) this.want();

@@ -15,6 +15,7 @@ import {
   MANIFEST_MAGIC,
   MANIFEST_VERSION,
   blockSum,
+  segmentName,
 } from "./checkpoint-format.ts";
 import type { LoadedCheckpoint } from "./load-checkpoint.ts";
 import { loadCheckpoint } from "./load-checkpoint.ts";
@@ -361,6 +362,30 @@ test("what an attempt on a full disk wrote of segments that are gone is removed 
   assert.ok(written.some((name) => !disk.exists(`${DIRECTORY}/${name}`)));
   assert.equal(load(disk.copy())!.store.revision, bench.store.revision);
   assert.ok(bench.store.revision > revision);
+});
+
+test("what files hold of segments that a compaction has given up is counted until the next checkpoint removes them", () => {
+  const clock = new SimulatedClock();
+  const disk = newDisk(clock, 7);
+  const bench = new TestBench({ dataSegmentSizeBytes: 4096 }, { disk, directory: DIRECTORY });
+  for (let i = 0; i < 200; i++) bench.put({ key: bytes(`key ${i % 10}`), value: new Uint8Array(100) });
+  take(bench, disk, clock);
+  const { slabs } = bench.store;
+  assert.equal(slabs.abandonedBytes, 0);
+  bench.compact(bench.store.revision);
+  bench.finish();
+  const kept = new Set(slabs.segments.map((segment) => segmentName(segment?.number ?? 0)));
+  const sizes = disk
+    .list(DIRECTORY)
+    .filter((name) => name.endsWith(".seg") && !kept.has(name))
+    .map((name) => disk.content(`${DIRECTORY}/${name}`).length);
+  assert.ok(sizes.length > 3);
+  assert.equal(
+    slabs.abandonedBytes,
+    sizes.reduce((sum, size) => sum + size, 0),
+  );
+  take(bench, disk, clock);
+  assert.equal(slabs.abandonedBytes, 0);
 });
 
 test("a checkpoint of a newer format is refused by its version", () => {

@@ -363,6 +363,7 @@ export class Checkpoint {
     disk.syncDirectory(directory);
     for (const { segment, usedBytes } of this.#parts) segment.coveredBytes = usedBytes;
     this.#store.slabs.uncoveredNumber = this.#nextNumber;
+    this.#store.slabs.abandonedBytes = 0;
     const named = new Set(this.#parts.map((part) => segmentName(part.segment.number)));
     this.#unnamed = disk.list(directory).filter((name) => isOurName(name) && !named.has(name));
     this.#phase = "remove";

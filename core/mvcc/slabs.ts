@@ -105,6 +105,8 @@ export class Slabs {
   nextNumber = 1;
   /** No durable checkpoint names a file with this number or a higher one. */
   uncoveredNumber = 1;
+  /** Bytes of files that the newest checkpoint names though their segments are gone: they stay until the next one. */
+  abandonedBytes = 0;
   /** Bytes in segments that are not cold, copies included, and of these the newest versions of keys. */
   memoryBytes = 0;
   newestBytes = 0;
@@ -291,6 +293,7 @@ export class Slabs {
     assert(this.segments[segment.slot] === segment, "a segment is freed once");
     assert(segment !== this.#main, "the segment that is written is not freed");
     if (segment.kind !== "copies") this.sizeBytes -= segment.usedBytes;
+    if (segment.number < this.uncoveredNumber) this.abandonedBytes += segment.coveredBytes;
     this.liveBytes -= segment.liveBytes;
     this.newestBytes -= segment.newestBytes;
     if (segment.cold === undefined) {

@@ -20,6 +20,8 @@ import { clockUs } from "./ticker.ts";
 const RESTARTS = 3;
 const SLICES = 20;
 const SLICE_KEYS = 50_000;
+/** Before memory is looked at: what a load or a start needed for a moment is given back by then. */
+const SETTLE_MS = 2_000;
 
 const MASS: ProcessRow = {
   id: "P11",
@@ -52,7 +54,7 @@ const MASS: ProcessRow = {
     const inner = { ...context, options: { ...context.options, rivals } };
     await withAll(inner, 1, async (running) => {
       await loadInSlices(context, { running, keys, slice }, values);
-      await sleep(2000);
+      await sleep(SETTLE_MS);
       for (const { contender, cluster } of running)
         values.add("memory after load", contender.name, residentBytes(ownedCluster(cluster)) / MB);
       for (let restart = 0; restart < RESTARTS; restart++) {
@@ -119,7 +121,10 @@ async function restartBoth(
     const sinceUs = clockUs();
     cluster.startMember(0);
     values.add(figure, name, await untilPut(cluster, sinceUs));
-    if (signal === "SIGTERM") values.add("memory after restart", name, residentBytes(cluster) / MB);
+    if (signal === "SIGTERM") {
+      await sleep(SETTLE_MS);
+      values.add("memory after restart", name, residentBytes(cluster) / MB);
+    }
   }
 }
 
