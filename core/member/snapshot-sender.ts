@@ -2,7 +2,6 @@
 // The files are opened first: what a later checkpoint removes can still be read.
 
 import type { ByteWriter } from "../base/byte-writer.ts";
-import { crc32c } from "../base/crc32c.ts";
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { DiskFile } from "../base/ports.ts";
 import type { Housekeeping as PastHousekeeping } from "../mvcc/housekeeping.ts";
@@ -190,7 +189,7 @@ export class SnapshotSender {
     };
     this.#transfers.push(transfer);
     this.#member.options.events.info("sending database snapshot", { to: id64Hex(peer), index });
-    const checksum = manifestChecksum(transfer.files.at(-1)!.file);
+    const checksum = this.#manifestChecksum(transfer.files.at(-1)!.file);
     this.#frame(transfer, SNAPSHOT_OFFER, (writer) => writeOffer(writer, transfer.files, checksum));
   }
 
@@ -265,6 +264,19 @@ export class SnapshotSender {
     if (transfer.message !== undefined) this.#member.raft.snapshotReported(transfer.peer, ok);
   }
 
+  /** Two checkpoints of the same manifest are the same: it names and checks all its files. */
+  #manifestChecksum(file: DiskFile): number {
+    const { disk } = this.#member.options;
+    const bytes = new Uint8Array(CHECKSUM_STEP_BYTES);
+    let checksum = 0;
+    for (let offset = 0; ;) {
+      const count = file.read(bytes, 0, bytes.length, offset);
+      if (count === 0) return checksum;
+      checksum = disk.checksum(bytes, 0, count, checksum);
+      offset += count;
+    }
+  }
+
   abandonAll(): void {
     this.#wanted.length = 0;
     this.#statesWanted.length = 0;
@@ -276,16 +288,4 @@ export class SnapshotSender {
 function nextFile(files: readonly SentFile[]): number {
   const isLeft = (file: SentFile): boolean => file.offset < file.sizeBytes;
   return isLeft(files.at(-1)!) ? files.length - 1 : files.findIndex(isLeft);
-}
-
-/** Two checkpoints of the same manifest are the same: it names and checks all its files. */
-function manifestChecksum(file: DiskFile): number {
-  const bytes = new Uint8Array(CHECKSUM_STEP_BYTES);
-  let checksum = 0;
-  for (let offset = 0; ;) {
-    const count = file.read(bytes, 0, bytes.length, offset);
-    if (count === 0) return checksum;
-    checksum = crc32c(bytes, 0, count, checksum);
-    offset += count;
-  }
 }
