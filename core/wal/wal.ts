@@ -12,6 +12,7 @@ import { assert } from "../base/assert.ts";
 import type { Id64 } from "../base/ids.ts";
 import type { Clock, Disk, DiskDone, DiskError, DiskFile } from "../base/ports.ts";
 import { type DurableMark, emptyMark, type MarkChange, MarkWriter, NO_SEGMENT } from "./durable-mark.ts";
+import { Ahead } from "./ahead.ts";
 import { Group } from "./group.ts";
 import { EntryLocator } from "./locator.ts";
 import {
@@ -52,11 +53,6 @@ const GIVEN_UP_DELAY_MS = 10_000;
  * file system's journal, which on a busy disk takes hundreds of milliseconds (Linux 6.18, ext4). Until it is full there is a spare.
  */
 const FIRST_SEGMENT_BYTES_MAX = 1024 * 1024;
-/** A new segment is filled with zeros this far ahead of the log; it is also what a full disk leaves to be used. */
-const AHEAD_BYTES_MIN = 512 * 1024;
-/** Small, because a caller waits for it: 64 KiB take 0.1 ms longer than a block, 1 MiB takes milliseconds. */
-const AHEAD_SLICE_BYTES = 64 * 1024;
-
 export interface WalOptions {
   readonly disk: Disk;
   /** Of the log's files, relative to the data directory. */
@@ -125,9 +121,7 @@ export class Wal {
   /** The state as far as it is durable: what opens a segment must not run ahead of the entries before it. */
   readonly #durableState = new StateFields();
   #file: DiskFile | undefined = undefined;
-  #segmentSizeBytes = 0;
-  /** In the last segment: blocks before this offset are allocated. */
-  #filledEnd = 0;
+  readonly #ahead: Ahead;
   readonly #warmBlocks: WarmBlocks;
   /** The group at hand is written from the start of its first block on. */
   #startsBlock = false;
@@ -148,10 +142,8 @@ export class Wal {
   #waiting: DiskDone[] = [];
   #error: DiskError | undefined = undefined;
   #closed = false;
-  #full = false;
   /** The open group found no room; it is tried again from time to time, not with each batch that joins it. */
   #waitsForRoom = false;
-  #zeros: Uint8Array | undefined = undefined;
   #lastActivityMs = 0;
   #markDueMs = Infinity;
   #fillDueMs = Infinity;
@@ -179,6 +171,7 @@ export class Wal {
     this.#lastIndex = start.lastIndex;
     this.#durableIndex = start.lastIndex;
     this.#tailBlock = new Uint8Array(blockSizeOf(disk));
+    this.#ahead = new Ahead(disk, this.#tailBlock.length);
     this.#warmBlocks = new WarmBlocks(disk);
     this.#open = new Group(options.disk);
     this.#spareGroup = new Group(options.disk);
@@ -229,10 +222,11 @@ export class Wal {
     });
     wal.#spares.adopt(tail.spares);
     wal.#segments.adopt(tail.segments);
-    wal.#file = wal.#lastSegment().file;
-    wal.#segmentSizeBytes = replay.segmentSizeBytes;
+    const file = wal.#lastSegment().file!;
+    wal.#file = file;
     // How far a segment was filled is not recorded; filling is done again, ahead of the log only.
-    wal.#filledEnd = replay.segmentIsFilled ? replay.segmentSizeBytes : replay.offset;
+    const filledEnd = replay.segmentIsFilled ? replay.segmentSizeBytes : replay.offset;
+    wal.#ahead.open(file, replay.segmentSizeBytes, filledEnd);
     wal.#tailOffset = replay.offset;
     wal.#tailCrc = replay.crc;
     // One number is left out: what remains of a torn batch has the one after the last good batch.
@@ -261,7 +255,7 @@ export class Wal {
 
   /** The disk is full: what is left is for deletes and compactions (the NOSPACE alarm). */
   get spaceIsLow(): boolean {
-    return this.#full || this.#spares.full;
+    return this.#ahead.isFull || this.#spares.full;
   }
 
   /**
@@ -275,7 +269,7 @@ export class Wal {
 
   /** Somebody has made room, or believes so: it counts as there, and is looked for at once. */
   lookForRoom(): void {
-    this.#full = false;
+    this.#ahead.isFull = false;
     this.#spares.full = false;
     this.#heldUntilMs = 0;
     this.#fillDueMs = this.#clock.now();
@@ -422,7 +416,7 @@ export class Wal {
     state.kind = kind;
     state.batchOffset = group.base + group.start;
     state.segmentSequence = this.#lastSegment().sequence;
-    state.segmentSizeBytes = kind === STAMP_HEAD ? this.#segmentSizeBytes : 0;
+    state.segmentSizeBytes = kind === STAMP_HEAD ? this.#ahead.segmentSizeBytes : 0;
     state.batchSequence = group.batchSequence;
     state.durableIndex = group.lastIndexBefore;
   }
@@ -444,27 +438,24 @@ export class Wal {
    */
   #prepareGroup(): number {
     const end = this.#open.base + this.#open.seal();
-    if (end <= this.#segmentSizeBytes) {
-      this.#fillAhead(end);
-      if (this.#isAllocated(end)) return this.#seal(this.#open);
+    const ahead = this.#ahead;
+    if (end <= ahead.segmentSizeBytes) {
+      ahead.keep(end);
+      if (ahead.isAllocated(end)) return this.#seal(this.#open);
     }
     if (this.#rotate()) {
-      this.#fillAhead(this.#open.base + this.#open.seal());
+      ahead.keep(this.#open.base + this.#open.seal());
       return this.#seal(this.#open);
     }
     // There is no other file, but what the disk has left may do.
-    if (end <= this.#segmentSizeBytes) {
-      this.#fill(this.#filledEnd, Math.max(end - this.#filledEnd, AHEAD_SLICE_BYTES));
-      if (this.#isAllocated(end)) return this.#seal(this.#open);
+    if (end <= ahead.segmentSizeBytes) {
+      ahead.reach(end);
+      if (ahead.isAllocated(end)) return this.#seal(this.#open);
     }
-    this.#full = true;
+    ahead.isFull = true;
     this.#waitsForRoom = true;
     this.#fillDueMs = this.#clock.now() + FULL_DELAY_MS;
     return NO_ROOM;
-  }
-
-  #isAllocated(end: number): boolean {
-    return !this.#full || this.#filledEnd >= end;
   }
 
   /** Adds the end mark; returns where the bytes to be written end. The last block is written whole the first time. */
@@ -475,7 +466,7 @@ export class Wal {
     if (this.#clock.now() - this.#lastActivityMs > WARM_AT_REST_MS) warm.forget();
     this.#startsBlock = warm.end === 0;
     if (group.base + sealed <= warm.end) return sealed;
-    const end = group.fillBlock(sealed, this.#segmentSizeBytes);
+    const end = group.fillBlock(sealed, this.#ahead.segmentSizeBytes);
     warm.noteWritten(group.base + end);
     return end;
   }
@@ -560,11 +551,11 @@ export class Wal {
     this.stats.lastSyncMs = took.syncMs;
     this.onSync?.(took.syncMs, took.writeMs);
     if (group.end - group.start <= this.#tailBlock.length)
-      this.#warmBlocks.readAhead(this.#file!, this.#tailOffset, this.#segmentSizeBytes, nowMs);
+      this.#warmBlocks.readAhead(this.#file!, this.#tailOffset, this.#ahead.segmentSizeBytes, nowMs);
     group.clear();
     this.#lastActivityMs = nowMs;
     if (this.#markDueMs === Infinity) this.#markDueMs = nowMs + MARK_DELAY_MS;
-    if (this.#fillDueMs === Infinity && (this.#full || this.#spareIsWanted()))
+    if (this.#fillDueMs === Infinity && (this.#ahead.isFull || this.#spareIsWanted()))
       this.#fillDueMs = nowMs + FILL_DELAY_MS;
   }
 
@@ -620,7 +611,8 @@ export class Wal {
     const file = this.#segments.open(size, wanted, firstIndex);
     if (file === undefined) return false;
     const isFilled = this.#segments.isFromSpare;
-    this.#segmentSizeBytes = file.sizeBytes();
+    const sizeBytes = file.sizeBytes();
+    this.#ahead.open(file, sizeBytes, isFilled ? sizeBytes : wanted);
     this.#warmBlocks.forget();
     this.#durableState.segmentIsFilled = isFilled ? 1 : 0;
     const head = this.#spareGroup;
@@ -630,10 +622,8 @@ export class Wal {
     this.#tailOffset = head.endOffset;
     this.#tailCrc = head.crc;
     head.copyLastBlock(this.#tailBlock);
-    this.#filledEnd = isFilled ? this.#segmentSizeBytes : wanted;
-    this.#full = false;
     head.clear();
-    if (isFirst) this.#fill(wanted, size);
+    if (isFirst) this.#ahead.fillRest(wanted);
     return true;
   }
 
@@ -659,41 +649,12 @@ export class Wal {
     file.sync();
   }
 
-  /** Keeps the blocks ahead of the log allocated and zero; a full disk is a state while there is room for this write. */
-  #fillAhead(end: number): void {
-    if (this.#filledEnd >= this.#segmentSizeBytes) return;
-    if (this.#filledEnd - end < AHEAD_BYTES_MIN)
-      this.#fill(Math.max(this.#filledEnd, end), AHEAD_SLICE_BYTES);
-  }
-
   /** Whether there is room again; until then nobody may write what would find out. */
   #tryToFillAhead(): void {
     try {
-      this.#fillAhead(this.#tailOffset);
+      this.#ahead.keep(this.#tailOffset);
     } catch (error) {
       this.#fail(asDiskError(error));
-    }
-  }
-
-  /** Writes at most so many zeros from the next whole block on; a full disk is noted. */
-  #fill(from: number, sizeBytes: number): void {
-    const unit = this.#tailBlock.length;
-    const start = Math.ceil(from / unit) * unit;
-    const count = Math.min(sizeBytes, this.#segmentSizeBytes - start);
-    if (count <= 0) return;
-    try {
-      // Kept until the segment is filled: finding aligned memory takes many attempts.
-      if (this.#zeros === undefined || this.#zeros.length < count)
-        this.#zeros = this.#disk.allocate(sizeBytes);
-      const zeros = this.#zeros;
-      this.#file!.write(zeros, 0, count, start);
-      this.#file!.sync();
-      this.#filledEnd = start + count;
-      if (this.#filledEnd >= this.#segmentSizeBytes) this.#zeros = undefined;
-      this.#full = false;
-    } catch (error) {
-      if (asDiskError(error).code !== "ENOSPC") throw error;
-      this.#full = true;
     }
   }
 
@@ -709,7 +670,7 @@ export class Wal {
   #cutTail(): void {
     const group = this.#open;
     group.open(this.#tailOffset, this.#tailBlock, this.#tailCrc);
-    const sealed = Math.min(this.#seal(group), this.#segmentSizeBytes - group.base);
+    const sealed = Math.min(this.#seal(group), this.#ahead.segmentSizeBytes - group.base);
     const start = this.#writeStart(group);
     if (sealed > start) this.#file!.write(group.bytes, start, sealed, group.base + start);
     // Everything that was read, too: a process that was killed may have left it in the page cache.
@@ -751,7 +712,7 @@ export class Wal {
   }
 
   #spareShare(): number {
-    return shareOfSpare(this.#tailOffset, this.#segmentSizeBytes, standardSizeBytes(this.#options));
+    return shareOfSpare(this.#tailOffset, this.#ahead.segmentSizeBytes, standardSizeBytes(this.#options));
   }
 
   #spareIsWanted(): boolean {
@@ -762,13 +723,13 @@ export class Wal {
   #maybeFill(nowMs: number): void {
     this.#fillDueMs = Infinity;
     this.#spares.isHeld = nowMs < this.#heldUntilMs;
-    if (this.#full && this.#inFlight === undefined) this.#tryToFillAhead();
+    if (this.#ahead.isFull && this.#inFlight === undefined) this.#tryToFillAhead();
     if (this.#waitsForRoom) {
       this.#waitsForRoom = false;
       this.#maybeLaunch();
     }
     if (this.#spareIsWanted()) this.#spares.fillSlice();
-    if (!this.#spares.isShort(this.#spareShare()) && !this.#full) return;
+    if (!this.#spares.isShort(this.#spareShare()) && !this.#ahead.isFull) return;
     const waits = this.spaceIsLow || this.#spares.isHeld;
     this.#fillDueMs = nowMs + (waits ? FULL_DELAY_MS : FILL_DELAY_MS);
   }
