@@ -65,6 +65,8 @@ export class RaftLog {
     this.#size = new Int32Array(rows);
     this.#type = new Uint8Array(rows);
     this.#total = new Float64Array(rows);
+    // A double from the beginning, as all that will be stored there: what is compiled for a log meanwhile stays valid.
+    this.#totalBeforeMemory = this.#total[0]!;
     this.#runFirst = [options.compactedIndex];
     this.#runTerm = [options.compactedTerm];
   }

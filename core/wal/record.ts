@@ -22,6 +22,8 @@ export const FRAME_HEAD_BYTES = 8;
 export const FRAME_OVERHEAD_BYTES_MAX = FRAME_HEAD_BYTES + 2 + 6 + 9 + 7;
 
 const TWO_32 = 4294967296;
+/** V8 keeps integers below it as such, wherever they come from. */
+const SMALL_END = 2 ** 31;
 
 /** A varint read with its end; `end` is -1 when there was none. One per reader, reused. */
 export class Varint {
@@ -32,11 +34,19 @@ export class Varint {
   end = 0;
 }
 
+/**
+ * The number of these two halves. A product would be a double to V8, and every position that is computed from it, too: fields that
+ * begin with small integers change their representation then, and what was compiled for them is thrown away.
+ */
+function joined(hi: number, lo: number): number {
+  return hi === 0 && lo < SMALL_END ? lo | 0 : hi * TWO_32 + lo;
+}
+
 /** Reads a varint of at most 2^53; shorter encodings only (a padded varint is not what we or etcd wrote). */
 export function readVarint(bytes: Uint8Array, position: number, limit: number, out: Varint): boolean {
   if (!readVarint64(bytes, position, limit, out)) return false;
   if (out.hi >= 0x200000) return false;
-  out.value = out.hi * TWO_32 + out.lo;
+  out.value = joined(out.hi, out.lo);
   return true;
 }
 
@@ -89,7 +99,7 @@ export class RecordReader {
     const padCount = mark & 7;
     if (mark !== 0 && mark !== (0x80 | padCount)) return "bad";
     if (mark === 0x80) return "bad";
-    const length = (high & 0xffffff) * TWO_32 + low;
+    const length = joined(high & 0xffffff, low);
     const recordEnd = position + FRAME_HEAD_BYTES + length;
     const next = recordEnd + padCount;
     if (next > limit || next % 8 !== 0) return "bad";
@@ -109,8 +119,8 @@ export class RecordReader {
     this.type = bytes[position + 1]!;
     if (this.type < RECORD_METADATA || this.type > RECORD_SNAPSHOT) return false;
     if (bytes[position + 2] !== 0x10) return false;
-    if (!readVarint(bytes, position + 3, end, varint) || varint.value >= TWO_32) return false;
-    this.crc = varint.value;
+    if (!readVarint64(bytes, position + 3, end, varint) || varint.hi !== 0) return false;
+    this.crc = varint.lo;
     if (varint.end === end) {
       this.dataStart = end;
       this.dataEnd = end;
@@ -154,7 +164,7 @@ export function writeUint53(bytes: Uint8Array, position: number, value: number):
 }
 
 export function readUint53(bytes: Uint8Array, position: number): number {
-  return readUint32(bytes, position + 4) * TWO_32 + readUint32(bytes, position);
+  return joined(readUint32(bytes, position + 4), readUint32(bytes, position));
 }
 
 /** Writes a varint and returns the position after it. */

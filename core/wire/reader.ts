@@ -26,6 +26,9 @@ export const WIRE_FIXED32 = 5;
 /** Unknown groups inside each other that are skipped; nobody has sent any for a decade, so little is enough. */
 const GROUP_DEPTH_MAX = 32;
 
+/** No message is as long. */
+const LENGTH_MAX = 2 ** 31 - 1;
+
 const NO_BYTES = new Uint8Array(0);
 
 export class ProtoReader {
@@ -116,7 +119,8 @@ export class ProtoReader {
     } else {
       this.#varint();
       if (this.hi !== 0) fail("a length of 2^32 or more");
-      length = this.lo;
+      // `lo` is a double to V8, and a position must not become one (core/wal/record.ts, joined).
+      length = Math.min(this.lo, LENGTH_MAX) | 0;
       position = this.position;
     }
     if (length > this.end - position) fail("a length beyond the end of the message");

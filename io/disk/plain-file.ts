@@ -3,6 +3,8 @@
 import * as fs from "node:fs";
 import { diskError } from "./disk-error.ts";
 
+const SMALL_END = 2 ** 31;
+
 export class PlainFile {
   readonly path: string;
   readonly handle: number;
@@ -15,7 +17,9 @@ export class PlainFile {
   }
 
   sizeBytes(): number {
-    return attempt(this.path, () => fs.fstatSync(this.handle).size);
+    const size = attempt(this.path, () => fs.fstatSync(this.handle).size);
+    // Node reads it from doubles. As one it would make doubles of all that is computed from it (core/wal/record.ts, joined).
+    return size < SMALL_END ? size | 0 : size;
   }
 
   read(target: Uint8Array, start: number, end: number, offset: number): number {
