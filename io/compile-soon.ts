@@ -10,7 +10,7 @@ const INTERRUPT_BUDGET_BYTES = 10_000;
 /** From here on (Node 22) V8 counts otherwise, has no such flag and compiles in a tier between, earlier; it complains about flags that it does not know. */
 const V8_WITHOUT_FLAG = 12;
 
-/** For a program that is a server or drives one. Not for a library: the process may be somebody else's. */
+/** For a program that is a server, once it serves: a start runs its code once. Not for a library: the process may be somebody else's. */
 export function compileSoon(): void {
   if (Number.parseInt(process.versions.v8, 10) >= V8_WITHOUT_FLAG) return;
   setFlagsFromString(`--interrupt-budget=${INTERRUPT_BUDGET_BYTES}`);

@@ -2,7 +2,6 @@
 // runs: one of the two, with data in ./holdfast.data).
 
 import { fileURLToPath } from "node:url";
-import { compileSoon } from "../../io/compile-soon.ts";
 import { SERVER_FLAGS } from "./flag-table.ts";
 import { FlagError, parseServerFlags } from "./flags.ts";
 import { serverConfig } from "./config.ts";
@@ -20,7 +19,6 @@ export async function run(argv: readonly string[], io: ProgramIo): Promise<numbe
     return help(command ?? "server", io);
   if (command === "server" && /^--?version(=true)?$/.test(rest[0] ?? "")) return version(io);
   try {
-    compileSoon();
     if (command === "server") return await runServer(serverConfig(parseServerFlags(rest, io.env)), io);
     return await runStartOrUp(command === "up", rest, io);
   } catch (error) {

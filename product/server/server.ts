@@ -18,6 +18,7 @@ import type { ServerHandler } from "../../core/grpc/server-call.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
 import { collectLess } from "../../io/collect-less.ts";
+import { compileSoon } from "../../io/compile-soon.ts";
 import { systemClock } from "../../io/clock.ts";
 import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
 import type { PeerTls } from "../../io/net/peer-tls.ts";
@@ -64,6 +65,7 @@ export async function runServer(
   }
   // Not before: what a start leaves behind is to be collected as it arises.
   collectLess();
+  compileSoon();
   if (options.announce === true) announce(config, io);
   const end = await Promise.race([signal(), server.ended]);
   await server.stop();
