@@ -27,7 +27,7 @@ const STORE_PARTS = 8;
 const INTERVAL_GROWTH_MAX = 4;
 /** A checkpoint may take a hundredth of this, of a million keys, without anybody noticing. */
 const REST_MS = 5_000;
-/** A checkpoint writes some four bytes a key: with so much log it writes no more than a quarter of it. */
+/** A checkpoint writes some three bytes a key: with so much log it writes no more than a fifth of it. */
 const LOG_BYTES_PER_KEY = 16;
 /** Less log than this is read and applied within 50 ms: not worth a checkpoint before a stop. */
 const STOP_LOG_BYTES_MIN = 1024 * 1024;

@@ -13,14 +13,14 @@
 //   count of segments, and of each: slot, number, capacity, used bytes, is old, last revision, next slot + 1,
 //                                   count of pieces, and of each: end, checksum       (pieces: the file, in order)
 //   count of survivors, their locations                            as differences from the one before, zigzag
-//   count of firsts, the first location of each revision from base on; 0 for one without            likewise
+//   the location of the first record that is not below base, 0 without
 //   the ids of the keys, in key order, up to the end                                                 likewise
 //
 // Checksums are the platform's CRC-32 (Disk.checksum), because a start sums all that is stored. Version 1 had CRC-32C, as the
 // log's records have.
 //
-// The links between records and the marks of dead ones are not trusted from segments, but made again: a record is alive
-// if it is a survivor or its revision is not below base.
+// The links between records, the marks of dead ones and where revisions begin are not trusted from files, but made again: a record
+// is alive if it is a survivor or its revision is not below base.
 
 import type { Checksum } from "../base/ports.ts";
 

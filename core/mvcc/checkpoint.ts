@@ -47,7 +47,6 @@ type Phase =
   | "head"
   | "parts"
   | "survivors"
-  | "firsts"
   | "keys"
   | "last"
   | "rename"
@@ -145,8 +144,6 @@ export class Checkpoint {
         return this.#writeParts();
       case "survivors":
         return this.#writeSurvivors(recordCount * NUMBERS_PER_RECORD);
-      case "firsts":
-        return this.#writeFirsts(recordCount * NUMBERS_PER_RECORD);
       case "keys":
         return this.#writeKeys(recordCount * NUMBERS_PER_RECORD);
       case "last":
@@ -289,21 +286,8 @@ export class Checkpoint {
       if (!this.#store.isDead(ref)) manifest.difference(ref);
     }
     if (this.#index === survivors.length) {
-      manifest.varint(this.revision + 1 - this.#store.revisions.base);
-      manifest.beginDifferences();
-      this.#index = this.#store.revisions.base;
-      this.#phase = "firsts";
-    }
-    this.#flush();
-  }
-
-  #writeFirsts(budget: number): void {
-    const manifest = this.#manifest!;
-    const { revisions } = this.#store;
-    for (let left = budget; left > 0 && this.#index <= this.revision && !manifest.isFull; left--) {
-      manifest.difference(revisions.first(this.#index++));
-    }
-    if (this.#index > this.revision) {
+      const { base } = this.#store.revisions;
+      manifest.varint(base > this.revision ? 0 : this.#store.revisions.first(base));
       manifest.beginDifferences();
       this.#phase = "keys";
     }

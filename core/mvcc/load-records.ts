@@ -129,11 +129,9 @@ export class RecordLoader {
     for (let left = reader.varint(); left > 0; left--) this.#readEntry();
     revisions.base = head.base;
     reader.differences(reader.varint(), revisions.survivors);
-    reader.differences(reader.varint(), revisions.firsts);
-    if (revisions.firsts.length !== head.revision + 1 - head.base)
-      this.#contradicts("revisions and their number");
-    for (let revision = head.base; this.#firstRef === 0 && revision < revisions.next; revision++)
-      this.#firstRef = revisions.first(revision);
+    this.#firstRef = reader.varint();
+    if ((this.#firstRef === 0) !== head.base > head.revision || this.#firstRef >= 2 ** 32)
+      this.#contradicts("revisions and their records");
     // What has not arrived cannot be read ahead.
     if (!this.#isArriving) this.#files.expect(this.#inOrderOfWalks());
     this.#whileReading?.(head.extra);
@@ -143,6 +141,7 @@ export class RecordLoader {
     keys.newest.reserve(head.idCount);
     yield* this.#walkSurvivors();
     yield* this.#walkRevisions();
+    if (revisions.next !== head.revision + 1) this.#contradicts("revisions and their number");
     // What the walk did not come to holds nothing that lives, but must be there like the rest.
     for (const slot of [...this.#entries.keys()]) yield* this.#segment(slot);
     for (const segment of slabs.segments) if (segment !== undefined) segment.coveredBytes = segment.usedBytes;
@@ -352,10 +351,12 @@ export class RecordLoader {
       const size = this.#checkedSize(segment, offset);
       const ref = slabs.refAt(segment.slot, offset);
       const mod = modRevisionAt(words, offset >>> 2);
-      const isFirst = mod !== this.#lastMod;
-      const isListed = mod <= store.revision && (!isFirst || revisions.first(mod) === ref);
-      if (segment.kind !== "main" || !this.#isNext(words, offset >>> 2) || !isListed)
-        this.#contradicts("revisions and their records");
+      // Every revision has a record.
+      const isNew = mod === revisions.next;
+      const isKnown = isNew || (mod === this.#lastMod && mod >= revisions.base);
+      const fits = segment.kind === "main" && mod <= store.revision && isKnown;
+      if (!fits || !this.#isNext(words, offset >>> 2)) this.#contradicts("revisions and their records");
+      if (isNew) revisions.add(mod, ref);
       const previous = this.#link(segment, ref, size);
       // At the base itself, what a later operation of the same transaction replaced is not needed any more.
       if (previous !== 0 && store.compactedRevision >= revisions.base && mod === revisions.base) {
