@@ -64,7 +64,7 @@ const COMPARE = `Usage: holdfast bench compare [flags]        us and our rivals 
   --report F.html --save F.json   a page to look at; the result, for diff and picture
   --picture F.svg                 P0 as a drawing, for a README
 
-Minutes against one rival, quick and full: a load (P1 to P7, P9, P10, P13, P25, P29) 0.6, 2; P8 1, 5; P11 with P18
+Minutes against one rival, quick and full: a load (P1 to P7, P9, P10, P13, P25, P29) 0.6, 2; P8 5, 15; P11 with P18
 and P27 1, 6; P12 0.5, 2; P14 0.3; P15 0.5, 1; P16 0.7, 3; P17 0.3; P19 0.7, 3; P20 1; P21 with P22 0.8, 4; P23 1.6;
 P24 0.8, 22; P26 5, 10; P28 0.3; P30 0.7, 4; P31 (from 8 cores) 0.8, 2
 `;
