@@ -11,7 +11,7 @@ import * as path from "node:path";
 import { METHOD } from "../../core/wire/service.ts";
 import { all, loadOn, massKeys, type RowContext, type Running, withOne } from "./contenders.ts";
 import type { Cluster } from "./launch.ts";
-import { sectorsWritten } from "./probes.ts";
+import { isInMemory, sectorsWritten } from "./probes.ts";
 import { lower, type ProcessRow, type Values } from "./process-row.ts";
 import type { RunResult } from "./result.ts";
 
@@ -39,6 +39,8 @@ export const DISK_ROW: ProcessRow = {
   ],
   run: async (context, values) => {
     if (sectorsWritten() === undefined) throw new Error("this machine has no /proc/diskstats");
+    const { directory } = context.options;
+    if (isInMemory(directory)) throw new Error(`${directory} lies in memory, no sector is written (--dir)`);
     const { everySeconds, count } = COMPACTIONS[context.options.suite];
     context.notes.push(
       `overwrites: ${massKeys(context)} keys, a third of them again before each of ${count} compactions; one at a time over ${everySeconds} s${everySeconds < 300 ? " (--suite full: 5 minutes)" : ""}`,
