@@ -301,7 +301,10 @@ async function settle(cluster: Cluster): Promise<string[]> {
   const client = Client.connect({ endpoints: cluster.endpoints });
   try {
     const endMs = performance.now() + SETTLE_LIMIT_MS;
-    await retry(endMs, () => client.kv.put("failure-settled", "x", { timeoutMs: SETTLE_ATTEMPT_MS }));
+    await retry(endMs, () => {
+      const timeoutMs = Math.max(1, Math.min(SETTLE_ATTEMPT_MS, endMs - performance.now()));
+      return client.kv.put("failure-settled", "x", { timeoutMs });
+    });
   } catch (error) {
     return [
       `STUCK: no write was possible within ${SETTLE_LIMIT_MS / 1000} s after the last fault: ${(error as Error).message}`,
