@@ -8,6 +8,7 @@
 // of what was written. The CRC covers the data only, so everything else is read strictly: the fields in this order, the
 // padding zero; a flipped bit anywhere in a frame makes it unreadable or breaks the chain.
 
+import { asSmall } from "../base/small-integer.ts";
 import { crc32c } from "../base/crc32c.ts";
 
 export const RECORD_METADATA = 1;
@@ -22,8 +23,6 @@ export const FRAME_HEAD_BYTES = 8;
 export const FRAME_OVERHEAD_BYTES_MAX = FRAME_HEAD_BYTES + 2 + 6 + 9 + 7;
 
 const TWO_32 = 4294967296;
-/** V8 keeps integers below it as such, wherever they come from. */
-const SMALL_END = 2 ** 31;
 
 /** A varint read with its end; `end` is -1 when there was none. One per reader, reused. */
 export class Varint {
@@ -34,12 +33,9 @@ export class Varint {
   end = 0;
 }
 
-/**
- * The number of these two halves. A product would be a double to V8, and every position that is computed from it, too: fields that
- * begin with small integers change their representation then, and what was compiled for them is thrown away.
- */
+/** The number of these two halves. */
 function joined(hi: number, lo: number): number {
-  return hi === 0 && lo < SMALL_END ? lo | 0 : hi * TWO_32 + lo;
+  return hi === 0 ? asSmall(lo) : hi * TWO_32 + lo;
 }
 
 /** Reads a varint of at most 2^53; shorter encodings only (a padded varint is not what we or etcd wrote). */

@@ -53,6 +53,7 @@ const GIVEN_UP_DELAY_MS = 10_000;
  * file system's journal, which on a busy disk takes hundreds of milliseconds (Linux 6.18, ext4). Until it is full there is a spare.
  */
 const FIRST_SEGMENT_BYTES_MAX = 1024 * 1024;
+
 export interface WalOptions {
   readonly disk: Disk;
   /** Of the log's files, relative to the data directory. */

@@ -119,7 +119,7 @@ export class ProtoReader {
     } else {
       this.#varint();
       if (this.hi !== 0) fail("a length of 2^32 or more");
-      // `lo` is a double to V8, and a position must not become one (core/wal/record.ts, joined).
+      // `lo` is a double to V8, and a position must not become one (core/base/small-integer.ts).
       length = Math.min(this.lo, LENGTH_MAX) | 0;
       position = this.position;
     }

@@ -1,9 +1,8 @@
 // An open file whose writes go through the page cache: what both lanes of the disk are made of.
 
 import * as fs from "node:fs";
+import { asSmall } from "../../core/base/small-integer.ts";
 import { diskError } from "./disk-error.ts";
-
-const SMALL_END = 2 ** 31;
 
 export class PlainFile {
   readonly path: string;
@@ -17,9 +16,8 @@ export class PlainFile {
   }
 
   sizeBytes(): number {
-    const size = attempt(this.path, () => fs.fstatSync(this.handle).size);
-    // Node reads it from doubles. As one it would make doubles of all that is computed from it (core/wal/record.ts, joined).
-    return size < SMALL_END ? size | 0 : size;
+    // Node reads it from doubles.
+    return asSmall(attempt(this.path, () => fs.fstatSync(this.handle).size));
   }
 
   read(target: Uint8Array, start: number, end: number, offset: number): number {
