@@ -130,7 +130,8 @@ export class RecordLoader {
     revisions.base = head.base;
     reader.differences(reader.varint(), revisions.survivors);
     this.#firstRef = reader.varint();
-    if ((this.#firstRef === 0) !== head.base > head.revision || this.#firstRef >= 2 ** 32)
+    const isEmpty = head.base > head.revision;
+    if ((this.#firstRef === 0) !== isEmpty || this.#firstRef >= 2 ** 32)
       this.#contradicts("revisions and their records");
     // What has not arrived cannot be read ahead.
     if (!this.#isArriving) this.#files.expect(this.#inOrderOfWalks());

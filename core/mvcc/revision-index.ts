@@ -9,7 +9,7 @@ import type { RecordRef } from "./record.ts";
 export class RevisionIndex {
   /** Revision of the first entry of `firsts`. */
   base = 2;
-  /** By revision less `base`: its first record, 0 for a revision without. */
+  /** By revision less `base`: its first record. */
   readonly firsts: NumberList = new NumberList();
   /** Records below `base`, oldest first; some may be dead, see `survivorsDead`. */
   survivors: NumberList = new NumberList();
@@ -22,11 +22,12 @@ export class RevisionIndex {
 
   /** Notes the first record of the next revision. */
   add(revision: number, ref: RecordRef): void {
-    assert(revision >= this.next, "revisions come in order");
-    while (this.next < revision) this.firsts.push(0);
+    // A start counts on it: it finds where revisions begin by what follows what.
+    assert(revision === this.next, "revisions come in order, and each has a record");
     this.firsts.push(ref);
   }
 
+  /** 0 for a revision below `base`, or one that is not there yet. */
   first(revision: number): RecordRef {
     const index = revision - this.base;
     return index >= 0 && index < this.firsts.length ? this.firsts.get(index) : 0;
