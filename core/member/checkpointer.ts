@@ -25,7 +25,7 @@ type State =
 /** How the interval grows with the store (limits.ts); what a restart reads and applies stays below a second's work. */
 const STORE_PARTS = 8;
 const INTERVAL_GROWTH_MAX = 4;
-/** A checkpoint may take a hundredth of this, of a million keys, without anybody noticing. */
+/** A hundred times what a checkpoint of a million keys takes of the loop. */
 const REST_MS = 5_000;
 /** A checkpoint writes some three bytes a key: with so much log it writes no more than a fifth of it. */
 const LOG_BYTES_PER_KEY = 16;
@@ -97,8 +97,8 @@ export class Checkpointer {
 
   /**
    * The member will stop: `done` is called when a start would have little to read and apply behind the newest checkpoint, which
-   * names little that a compaction has given up, or when there can be no newer one, and when files are gone that it does without. It may take as long as the disk does, so the
-   * caller waits only so long.
+   * names little that a compaction has given up, or when there can be no newer one, and when files are gone that it does without.
+   * It may take as long as the disk does, so the caller waits only so long.
    */
   beforeStop(done: () => void): void {
     // After a full disk the next attempt is seconds away.
