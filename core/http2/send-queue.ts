@@ -11,7 +11,7 @@ const CLASS_COUNT = 3;
 const TURNS: readonly number[] = [8, 4, 1];
 
 export class SendQueue {
-  readonly #classes: readonly StreamRing[] = [new StreamRing(), new StreamRing(), new StreamRing()];
+  readonly #classes: readonly StreamLine[] = [new StreamLine(), new StreamLine(), new StreamLine()];
   readonly #turnsLeft: number[] = [...TURNS];
   count = 0;
 
@@ -19,6 +19,8 @@ export class SendQueue {
     assert(!stream.isScheduled, "a stream is queued once");
     assert(stream.priority >= 0 && stream.priority < CLASS_COUNT, "a priority is 0, 1 or 2");
     stream.isScheduled = true;
+    // Its priority may change while it waits; its place does not.
+    stream.scheduledPriority = stream.priority;
     this.count++;
     this.#classes[stream.priority]!.push(stream);
   }
@@ -35,14 +37,13 @@ export class SendQueue {
     if (!stream.isScheduled) return;
     stream.isScheduled = false;
     this.count--;
-    for (const ring of this.#classes) if (ring.remove(stream)) return;
-    assert(false, "a scheduled stream is in a ring");
+    this.#classes[stream.scheduledPriority]!.remove(stream);
   }
 
-  #pick(): StreamRing {
+  #pick(): StreamLine {
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < CLASS_COUNT; i++) {
-        if (this.#classes[i]!.count === 0 || this.#turnsLeft[i] === 0) continue;
+        if (this.#classes[i]!.isEmpty || this.#turnsLeft[i] === 0) continue;
         this.#turnsLeft[i]!--;
         return this.#classes[i]!;
       }
@@ -53,46 +54,39 @@ export class SendQueue {
   }
 }
 
-/** First in, first out, without garbage. */
-class StreamRing {
-  #streams: (Http2Stream | undefined)[] = new Array<Http2Stream | undefined>(8).fill(undefined);
-  #head = 0;
-  count = 0;
+/**
+ * First in, first out, linked through the streams: no garbage, and one that leaves from the middle costs no walk. A client
+ * that gives up leaves thousands at once, and a peer that resets what it asked for would have us walk (CVE-2023-44487).
+ */
+class StreamLine {
+  #first: Http2Stream | undefined = undefined;
+  #last: Http2Stream | undefined = undefined;
+
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
 
   push(stream: Http2Stream): void {
-    if (this.count === this.#streams.length) this.#grow();
-    this.#streams[(this.#head + this.count) & (this.#streams.length - 1)] = stream;
-    this.count++;
+    stream.sendPrevious = this.#last;
+    if (this.#last === undefined) this.#first = stream;
+    else this.#last.sendNext = stream;
+    this.#last = stream;
   }
 
   shift(): Http2Stream {
-    const stream = this.#streams[this.#head];
-    assert(stream !== undefined, "a ring that is not empty has a head");
-    this.#streams[this.#head] = undefined;
-    this.#head = (this.#head + 1) & (this.#streams.length - 1);
-    this.count--;
+    const stream = this.#first;
+    assert(stream !== undefined, "a line that is not empty has a first");
+    this.remove(stream);
     return stream;
   }
 
-  // Only when a stream with waiting bytes is reset: rare enough for a walk.
-  remove(stream: Http2Stream): boolean {
-    const mask = this.#streams.length - 1;
-    let kept = 0;
-    for (let i = 0; i < this.count; i++) {
-      const current = this.#streams[(this.#head + i) & mask];
-      if (current !== stream) this.#streams[(this.#head + kept++) & mask] = current;
-    }
-    if (kept === this.count) return false;
-    this.#streams[(this.#head + kept) & mask] = undefined;
-    this.count = kept;
-    return true;
-  }
-
-  #grow(): void {
-    const grown = new Array<Http2Stream | undefined>(this.#streams.length * 2).fill(undefined);
-    for (let i = 0; i < this.count; i++)
-      grown[i] = this.#streams[(this.#head + i) & (this.#streams.length - 1)];
-    this.#streams = grown;
-    this.#head = 0;
+  remove(stream: Http2Stream): void {
+    const { sendPrevious, sendNext } = stream;
+    if (sendPrevious === undefined) this.#first = sendNext;
+    else sendPrevious.sendNext = sendNext;
+    if (sendNext === undefined) this.#last = sendPrevious;
+    else sendNext.sendPrevious = sendPrevious;
+    stream.sendPrevious = undefined;
+    stream.sendNext = undefined;
   }
 }

@@ -57,6 +57,10 @@ export class Http2Stream {
   priority = PRIORITY_UNARY;
   /** It is in the send queue. */
   isScheduled = false;
+  /** The class it waits in, and its neighbours there. */
+  scheduledPriority = PRIORITY_UNARY;
+  sendPrevious: Http2Stream | undefined = undefined;
+  sendNext: Http2Stream | undefined = undefined;
   /** The owner saw `isWritable` false and waits for `onWritable`. */
   isAwaitingRoom = false;
   /** A header block was sent; on a server the next one is trailers. */
