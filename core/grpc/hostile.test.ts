@@ -288,6 +288,19 @@ testHostile("CVE-2023-44487: a reset stream keeps its slot until its handler has
   assert.deepEqual([handler.held.length, peer.server.callCount], [1, 1]);
 });
 
+test("a client that gives up on calls while their answers are on the way keeps its connection", () => {
+  const handler = new HoldingHandler();
+  const peer = RawPeer.connected({ handler });
+  for (let i = 0; i < 20_000; i++) put(peer, i * 2 + 1);
+  handler.finishAll();
+  assert.equal(peer.server.callCount, 0);
+  for (let i = 0; i < 20_000; i++) peer.frame(FRAME_RST_STREAM, 0, i * 2 + 1, u32(8));
+  assert.equal(peer.server.closed, false);
+  // Each of them once: after that they are frames that ask for nothing.
+  for (let i = 0; i < 3_000 && !peer.server.closed; i++) peer.frame(FRAME_RST_STREAM, 0, i * 2 + 1, u32(8));
+  assert.equal(peer.goawayCode(), ENHANCE_YOUR_CALM);
+});
+
 test("a client that gives up on all its calls when their time is over keeps its connection", () => {
   const handler = new HoldingHandler();
   const peer = RawPeer.connected({ handler });

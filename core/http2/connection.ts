@@ -61,6 +61,8 @@ import { END_NONE, HALF_ENDED, HALF_OPEN, HALF_RESET, Http2Stream, StreamTable }
 import { TokenBucket } from "./token-bucket.ts";
 
 const EMPTY = new Uint8Array(0);
+/** So many streams that ended in order may still be reset by a client that gave up: as many as are ever open at once. */
+const CROSSINGS_MAX = 100_000;
 /** What SETTINGS cost of the budget: they may touch every stream. */
 const SETTINGS_COST = 10;
 /** Of the limit, what a slow reader has to take in the time it is given: 0.5 MiB in 30 s by default. */
@@ -113,6 +115,8 @@ export class Http2Connection implements FrameSink, OutputHost {
 
   readonly #keepalive: Keepalive;
   readonly #resetBudget: TokenBucket;
+  /** Streams that ended in order and for which no reset has come since: each can be given up by its client once. */
+  #crossingsLeft = 0;
   readonly #faultBudget: TokenBucket;
   readonly #idleFrameBudget: TokenBucket;
   readonly #windowUpdateBudget: TokenBucket;
@@ -408,7 +412,10 @@ export class Http2Connection implements FrameSink, OutputHost {
     const stream = this.#streams.find(id);
     // A caller whose time is over gives up; only a client that asks and takes back at once makes work for nothing.
     const isLate = stream !== undefined && this.nowMs - stream.openedMs >= this.#limits.resetFreeMs;
-    if (this.#options.isServer && !isLate) this.#spend(this.#resetBudget);
+    // One that crossed the answer: the client gave up while it was on its way.
+    const isCrossing = stream === undefined && this.#crossingsLeft > 0;
+    if (isCrossing) this.#crossingsLeft--;
+    else if (this.#options.isServer && !isLate) this.#spend(this.#resetBudget);
     if (stream === undefined || stream.local === HALF_RESET) return;
     stream.remote = HALF_ENDED; // the peer has promised to send no more
     this.#cutOff(stream, readUint32(bytes, payload));
@@ -577,7 +584,10 @@ export class Http2Connection implements FrameSink, OutputHost {
       stream.remote = HALF_RESET;
       stream.local = HALF_RESET;
     }
-    if (stream.local === HALF_ENDED && stream.remote === HALF_ENDED) this.#resetBudget.credit(1);
+    if (stream.local === HALF_ENDED && stream.remote === HALF_ENDED) {
+      this.#resetBudget.credit(1);
+      this.#crossingsLeft = Math.min(this.#crossingsLeft + 1, CROSSINGS_MAX);
+    }
     this.#closedStreams.add(stream.id, stream.remote === HALF_RESET);
     this.#streams.remove(stream);
     this.#recycle(stream);
