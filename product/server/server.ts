@@ -18,6 +18,7 @@ import type { ServerHandler } from "../../core/grpc/server-call.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
 import { collectLess } from "../../io/collect-less.ts";
+import { boundYoungGeneration } from "../../io/young-generation.ts";
 import { compileSoon } from "../../io/compile-soon.ts";
 import { systemClock } from "../../io/clock.ts";
 import { type DataDirectory, openDataDirectory } from "../../io/disk/data-directory.ts";
@@ -56,6 +57,7 @@ export async function runServer(
   });
   for (const note of config.notes) log.warn(note);
   let server: RunningServer;
+  boundYoungGeneration();
   try {
     server = await startServer(config, log);
   } catch (error) {
