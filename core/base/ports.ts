@@ -59,6 +59,8 @@ export interface Disk {
   readonly blockSizeBytes: number;
   /** Zeroed memory of this size that aligned writes may come from (its start counts as aligned). */
   allocate(sizeBytes: number): Uint8Array;
+  /** Zeroed memory, at the start of its buffer, that goes back to the system when it is given up and leaves no hole behind. */
+  allocateBriefly(sizeBytes: number): Uint8Array;
   /**
    * CRC-32 (polynomial 0x04C11DB7, as in zlib, gzip and Ethernet) of `bytes[start, end)`, for files that only we read. The platform's
    * own is three times as fast as the CRC-32C that the log's format asks for and that we have to compute ourselves.

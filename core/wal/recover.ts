@@ -171,10 +171,10 @@ interface ReadOptions {
 
 function readSegments(options: ReadOptions): { torn: boolean; lastBytes: Uint8Array } {
   const { disk, segments, replay } = options;
-  let loader = new SegmentLoader(undefined, NO_BYTES);
+  let loader = new SegmentLoader(disk, undefined, NO_BYTES);
   let torn = false;
   for (const segment of segments) {
-    loader = new SegmentLoader(disk.open(segment.path, "log"), loader.bytes);
+    loader = new SegmentLoader(disk, disk.open(segment.path, "log"), loader.bytes);
     const { file, size } = loader;
     const kind = replay.readSegment(segment, loader);
     if (!replay.headDone)
@@ -203,10 +203,10 @@ class SegmentLoader implements SegmentBytes {
   readonly size: number;
   loaded = 0;
 
-  constructor(file: DiskFile | undefined, memory: Uint8Array) {
+  constructor(disk: Disk, file: DiskFile | undefined, memory: Uint8Array) {
     this.file = file;
     this.size = file?.sizeBytes() ?? 0;
-    this.bytes = this.size > memory.length ? new Uint8Array(this.size) : memory;
+    this.bytes = this.size > memory.length ? disk.allocateBriefly(this.size) : memory;
     this.words = new Uint32Array(this.bytes.buffer, 0, this.bytes.length >>> 2);
   }
 

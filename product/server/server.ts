@@ -17,7 +17,7 @@ import { CallCounters } from "../../core/grpc/call-counters.ts";
 import type { ServerHandler } from "../../core/grpc/server-call.ts";
 import { CODE, type Status } from "../../core/wire/status.ts";
 import { WalError } from "../../core/wal/wal-error.ts";
-import { collectLess } from "../../io/collect-less.ts";
+import { collectAfterStart, collectLess } from "../../io/collect-less.ts";
 import { boundYoungGeneration } from "../../io/young-generation.ts";
 import { compileSoon } from "../../io/compile-soon.ts";
 import { systemClock } from "../../io/clock.ts";
@@ -59,7 +59,7 @@ export async function runServer(
   let server: RunningServer;
   boundYoungGeneration();
   try {
-    server = await startServer(config, log);
+    server = await startServer(config, log, collectAfterStart);
   } catch (error) {
     if (!isOperatorsProblem(error)) throw error;
     log.error(error instanceof DiskError ? describeDiskError(error) : error.message);
@@ -122,13 +122,20 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. */
-export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+/**
+ * Starts one member in this process. Rejects when the directory, a port or the cluster is not as it should be. `onLoaded`: its data
+ * has been read, and nobody is served yet.
+ */
+export async function startServer(
+  config: ServerConfig,
+  log: Log,
+  onLoaded: () => void = () => {},
+): Promise<RunningServer> {
   warnOfOpenDirectory(config.dataDirectory, log);
   const directory = await openDataDirectory(config.dataDirectory);
   const server = new ServerProcess(config, log, directory);
   try {
-    return await server.start();
+    return await server.start(onLoaded);
   } catch (error) {
     server.abandon();
     await directory.close();
@@ -202,7 +209,7 @@ class ServerProcess implements RunningServer {
     this.ended = new Promise((resolve) => (this.#end = resolve));
   }
 
-  async start(): Promise<this> {
+  async start(onLoaded: () => void): Promise<this> {
     const identity = await this.#identity();
     const limits = limitsOf(this.#config);
     // The machine and what drives it know each other: the member is opened last.
@@ -211,6 +218,7 @@ class ServerProcess implements RunningServer {
     registerPeerTraffic(this.#peers.traffic, this.#metrics);
     this.#endObservation = registerProcessMetrics(this.#metrics);
     this.member = this.#openMember(identity, limits);
+    onLoaded();
     this.#newcomer = this.#makeNewcomer(identity);
     // Whoever asks who is in the cluster hears what is in the log.
     this.member.turn();

@@ -93,6 +93,10 @@ export class SimulatedDisk implements Disk {
     return new Uint8Array(sizeBytes);
   }
 
+  allocateBriefly(sizeBytes: number): Uint8Array {
+    return new Uint8Array(sizeBytes);
+  }
+
   makeDirectory(path: string): void {
     this.#count("makeDirectory", path);
     const parts = path === "" ? [] : path.split("/");
