@@ -129,7 +129,11 @@ const WRONG: readonly (readonly [string, readonly (string | number)[], readonly 
   ["clusterVersion", ["clusterVersion"], [undefined, 3, null, {}]],
   ["formatVersion", ["formatVersion"], [null, 0, -1, 1.5, "3"]],
   ["effectHash", ["effectHash"], [null, 12]],
-  ["effectHash.value", ["effectHash", "value"], [undefined, 0.5, 2 ** 32, -(2 ** 31) - 1, "12"]],
+  [
+    "effectHash.value",
+    ["effectHash", "value"],
+    [undefined, 0.5, 2 ** 32, -(2 ** 31) - 1, "12", { toString: false }],
+  ],
   ["membership", ["membership"], [undefined, {}, "", "{", "null", "[1"]],
   ["membership.members", ["membership", "members"], [undefined, {}, "m"]],
   ["membership.members[0].hi", ["membership", "members", 0, "hi"], [undefined, "1", -1]],

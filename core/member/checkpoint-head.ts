@@ -60,7 +60,7 @@ const isUint32 = (value: unknown): boolean => isCount(value) && (value as number
 const POSITIVE = is((value) => isCount(value) && (value as number) > 0);
 const UINT32 = is(isUint32);
 /** Of a hash: 32 bits, with a sign or without. */
-const BITS32 = is((value) => isUint32(value) || value === (Number(value) | 0));
+const BITS32 = is((value) => isUint32(value) || (typeof value === "number" && value === (value | 0)));
 const TEXT = is((value) => typeof value === "string");
 const FLAG = is((value) => typeof value === "boolean");
 const ID = record({ hi: UINT32, lo: UINT32 });
