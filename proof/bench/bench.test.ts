@@ -172,6 +172,7 @@ test("bench put: every failure is counted with its words", async () => {
   store.failEvery = 0;
   assert.equal(result.operations + result.errors, 100);
   assert.ok(result.errors >= 9 && result.errors <= 11, String(result.errors));
+  assert.equal(result.distinctKeys, result.operations, "a put that failed has written no key");
   assert.deepEqual(Object.keys(result.errorTexts), ["etcdserver: too many requests"]);
 });
 

@@ -17,6 +17,8 @@ import { readWatchResponse } from "./etcd-requests.ts";
 import type { Rpc, RpcStream, UnarySink } from "./rpc.ts";
 import type { Material, Workload } from "./workload.ts";
 
+const NOTHING = -1;
+
 /** `range key [end]`: the same request for everybody. */
 export class RequestWorkload<T> implements Workload, UnarySink {
   readonly kinds: readonly string[] = ["request"];
@@ -65,6 +67,8 @@ export class MixedTxnWorkload implements Workload, UnarySink {
   readonly #readShare: number;
   readonly #read = new ByteWriter();
   readonly #write = new ByteWriter();
+  /** By slot: the number of the key that is put, or NOTHING. */
+  readonly #index: number[] = [];
 
   constructor(
     rpc: Rpc,
@@ -85,13 +89,14 @@ export class MixedTxnWorkload implements Workload, UnarySink {
   }
 
   start(slot: number): number {
-    const { keys, chooser, values, valueSizes, written, prng } = this.#material;
+    const { keys, chooser, values, valueSizes, prng } = this.#material;
     if (prng.float() < this.#readShare) {
+      this.#index[slot] = NOTHING;
       this.#rpc.unary(slot, METHOD.txn, this.#read);
       return 0;
     }
     const index = chooser.next();
-    written.add(index);
+    this.#index[slot] = index;
     keys.write(index);
     const from = values.nextStart();
     const put = {
@@ -109,6 +114,8 @@ export class MixedTxnWorkload implements Workload, UnarySink {
   }
 
   onReply(slot: number): void {
+    const index = this.#index[slot]!;
+    if (index !== NOTHING) this.#material.written.add(index);
     this.#material.done(slot, undefined);
   }
 
@@ -193,7 +200,10 @@ export class StmWorkload implements Workload, UnarySink {
       else this.#commit(slot);
       return;
     }
-    if (decode(TxnResponse, bytes, start, end).succeeded) return this.#material.done(slot, undefined);
+    if (decode(TxnResponse, bytes, start, end).succeeded) {
+      for (let i = 0; i < transaction.writes; i++) this.#material.written.add(transaction.indexes[i]!);
+      return this.#material.done(slot, undefined);
+    }
     this.#conflicts++;
     transaction.isCommitting = false;
     transaction.modRevisions.length = 0;
@@ -224,7 +234,7 @@ export class StmWorkload implements Workload, UnarySink {
 
   #commit(slot: number): void {
     const transaction = this.#transactions[slot]!;
-    const { values, valueSizes, written } = this.#material;
+    const { values, valueSizes } = this.#material;
     const { isolation } = this.#options;
     const unchanged =
       isolation === "c"
@@ -240,8 +250,7 @@ export class StmWorkload implements Workload, UnarySink {
       isolation !== "ss"
         ? []
         : changed.map((key) => ({ key, result: LESS, target: MOD, mod_revision: transaction.revision + 1 }));
-    const success = changed.map((key, i) => {
-      written.add(transaction.indexes[i]!);
+    const success = changed.map((key) => {
       const from = values.nextStart();
       return { request_put: { key, value: values.bytes.slice(from, from + valueSizes.at(from)) } };
     });

@@ -118,8 +118,10 @@ export class KubernetesWorkload implements Workload, UnarySink {
     const kind = this.#kind[slot]!;
     const index = this.#index[slot]!;
     if (kind === UPDATE) {
-      if (txnSucceeded(bytes, start, end)) this.#revisions[index] = headerRevision(bytes, start, end);
-      else {
+      if (txnSucceeded(bytes, start, end)) {
+        this.#revisions[index] = headerRevision(bytes, start, end);
+        this.#material.written.add(index);
+      } else {
         this.#conflicts++;
         // The next update of this key finds out by a get: Kubernetes takes the answer's own copy.
         this.#revisions[index] = -1;
@@ -136,8 +138,7 @@ export class KubernetesWorkload implements Workload, UnarySink {
   }
 
   #startUpdate(slot: number, index: number): void {
-    const { values, valueSizes, written } = this.#material;
-    written.add(index);
+    const { values, valueSizes } = this.#material;
     const start = values.nextStart();
     const known = this.#revisions[index]!;
     if (known > 0) writeCompareModRevision(this.#message, this.#key, known);

@@ -4,6 +4,7 @@ import type { KeyValueStore, Material, Workload } from "./workload.ts";
 
 const WRITE = 0;
 const READ = 1;
+const NOTHING = -1;
 
 export class PointWorkload implements Workload {
   readonly kinds: readonly string[];
@@ -11,6 +12,8 @@ export class PointWorkload implements Workload {
   readonly #material: Material;
   /** Share of reads: 0 only puts, 1 only gets. */
   readonly #readShare: number;
+  /** By slot: the number of the key that is put, or NOTHING. */
+  readonly #index: number[] = [];
 
   constructor(store: KeyValueStore, material: Material, readShare: number) {
     this.#store = store;
@@ -32,10 +35,11 @@ export class PointWorkload implements Workload {
     keys.write(index);
     const share = this.#readShare;
     if (share === 1 || (share > 0 && this.#material.prng.float() < share)) {
+      this.#index[slot] = NOTHING;
       this.#store.get(slot, keys.bytes, keys.size);
       return share === 1 ? 0 : READ;
     }
-    this.#material.written.add(index);
+    this.#index[slot] = index;
     const start = values.nextStart();
     this.#store.put(slot, keys.bytes, keys.size, values.bytes, start, start + valueSizes.at(start));
     return WRITE;
@@ -46,6 +50,8 @@ export class PointWorkload implements Workload {
   }
 
   onEnd(slot: number, failure: string | undefined): void {
+    const index = this.#index[slot]!;
+    if (failure === undefined && index !== NOTHING) this.#material.written.add(index);
     this.#material.done(slot, failure);
   }
 }

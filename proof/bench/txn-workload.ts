@@ -21,7 +21,8 @@ export class TxnWorkload implements Workload, UnarySink {
   readonly #message = new ByteWriter(4096);
   readonly #key = new Cursor();
   readonly #value = new Cursor();
-  readonly #used: number[] = [];
+  /** By slot: the numbers of the keys that are put. */
+  readonly #indexes: number[][] = [];
 
   constructor(rpc: Rpc, material: Material, puts: number) {
     this.#rpc = rpc;
@@ -37,9 +38,9 @@ export class TxnWorkload implements Workload, UnarySink {
   }
 
   start(slot: number): number {
-    const { keys, chooser, values, valueSizes, written } = this.#material;
+    const { keys, chooser, values, valueSizes } = this.#material;
     const message = this.#message;
-    const used = this.#used;
+    const used = (this.#indexes[slot] ??= []);
     message.reset();
     used.length = 0;
     for (let i = 0; i < this.#puts; i++) {
@@ -47,7 +48,6 @@ export class TxnWorkload implements Workload, UnarySink {
       let index = chooser.next();
       while (used.includes(index)) index = (index + 1) % keys.count;
       used.push(index);
-      written.add(index);
       keys.write(index);
       const start = values.nextStart();
       writeTxnPut(
@@ -65,6 +65,8 @@ export class TxnWorkload implements Workload, UnarySink {
   }
 
   onReply(slot: number): void {
+    const indexes = this.#indexes[slot]!;
+    for (let i = 0; i < indexes.length; i++) this.#material.written.add(indexes[i]!);
     this.#material.done(slot, undefined);
   }
 

@@ -53,6 +53,7 @@ export class WatchWorkload implements Workload, UnarySink {
   #valueBytes: Uint8Array;
   readonly #streams: RpcStream[] = [];
   // By slot.
+  readonly #index: number[] = [];
   readonly #sequence: number[] = [];
   readonly #left: number[] = [];
   readonly #expected: number[] = [];
@@ -137,9 +138,9 @@ export class WatchWorkload implements Workload, UnarySink {
   }
 
   start(slot: number): number {
-    const { keys, chooser, values, valueSizes, written } = this.#material;
+    const { keys, chooser, values, valueSizes } = this.#material;
     const index = this.#options.oneKey ? 0 : chooser.next();
-    written.add(index);
+    this.#index[slot] = index;
     keys.write(index);
     const sequence = this.#next++ % HALF;
     this.#sequence[slot] = sequence;
@@ -169,6 +170,7 @@ export class WatchWorkload implements Workload, UnarySink {
 
   /** The put's own reply ends nothing: the events do, unless a watch is gone. */
   onReply(slot: number): void {
+    this.#material.written.add(this.#index[slot]!);
     this.#options.detail?.puts.record(clockUs() - this.#startedUs[slot]!);
     if (this.#expected[slot] === 0) this.#material.done(slot, undefined);
     else if (this.#broken !== undefined && this.#left[slot]! > 0) this.onFailure(slot, this.#broken);
@@ -207,6 +209,8 @@ export class WatchWorkload implements Workload, UnarySink {
     }
     if (left !== 1) return;
     this.#lastEventAtUs = clockUs();
+    // Its reply may come later, when the slot has its next put.
+    this.#material.written.add(this.#index[slot]!);
     this.#material.done(slot, undefined);
   };
 

@@ -14,7 +14,7 @@ export interface Material {
   readonly chooser: KeyChooser;
   readonly values: ValuePool;
   readonly valueSizes: SizeTable;
-  /** Of keys that were written. */
+  /** Of keys whose write was acknowledged. */
   readonly written: DistinctCounter;
   readonly prng: Prng;
   readonly done: Done;
