@@ -7,7 +7,7 @@ import { describeFault, drawPlan, PROFILES } from "./plan.ts";
 import { bundleWith } from "./planted.ts";
 import type { SeedResult } from "./run-seed.ts";
 import type { SeedOrder } from "./seeds.worker.ts";
-import { profileOf, sweep } from "./sweep.ts";
+import { profileOf, rerun, sweep } from "./sweep.ts";
 
 interface TextOut {
   write(text: string): unknown;
@@ -73,7 +73,8 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   const totals = new Totals();
   const again: SeedResult[] = [];
   let next = options.first;
-  // Ctrl-C, or SIGTERM for a run in the background: the seeds under way are finished and what was seen is told; a second one ends at once.
+  // Ctrl-C, or SIGTERM for a run in the background: the seeds under way are finished, one per thread is run again, and what
+  // was seen is told; a second one ends at once.
   let isInterrupted = false;
   const interrupt = (): void => void (isInterrupted = true);
   for (const signal of INTERRUPTS) process.once(signal, interrupt);
@@ -90,8 +91,11 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
       return false;
     },
   });
+  const { strays, rerunCount } = await rerun(again, {
+    workerCount: options.workerCount,
+    isHurried: () => isInterrupted,
+  });
   for (const signal of INTERRUPTS) process.off(signal, interrupt);
-  const strays = await unrepeatable(again, options);
   for (const result of strays) {
     totals.fail(result.seed);
     report(result, options, io);
@@ -101,6 +105,7 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
     seeds: totals.seeds,
     violations: totals.violations,
     ...totals.figures(),
+    rerunSeeds: rerunCount,
     wallSeconds,
     failedSeeds: totals.failedSeeds,
   };
@@ -108,28 +113,11 @@ async function manySeeds(options: SimulateOptions, io: CommandIo): Promise<numbe
   else {
     io.stdout.write(
       `${totals.seeds} seeds, ${totals.violations} violations; ${totals.checkedOperations} operations checked in ` +
-        `${Math.round(totals.simulatedSeconds)} simulated seconds, which took ${wallSeconds.toFixed(1)} s\n`,
+        `${Math.round(totals.simulatedSeconds)} simulated seconds, which took ${wallSeconds.toFixed(1)} s; ` +
+        `${rerunCount} seeds run again, for their traces\n`,
     );
   }
   return totals.violations === 0 ? 0 : EXIT_VIOLATION;
-}
-
-/** Those that give another trace when they are run again. */
-async function unrepeatable(results: readonly SeedResult[], options: SimulateOptions): Promise<SeedResult[]> {
-  const waiting = [...results];
-  const strays: SeedResult[] = [];
-  await sweep({
-    workerCount: options.workerCount,
-    next: () => waiting.pop(),
-    onResult: (again) => {
-      const first = results.find((result) => result.seed === again.seed)!;
-      const message = `seed ${again.seed} gave trace ${first.traceHash}, and ${again.traceHash} when it was run again`;
-      const violation = { oracle: "determinism", message, atMs: 0, narrative: [] };
-      if (again.traceHash !== first.traceHash) strays.push({ ...again, violation });
-      return false;
-    },
-  });
-  return strays;
 }
 
 async function oneSeed(seed: number, options: SimulateOptions, io: CommandIo): Promise<number> {

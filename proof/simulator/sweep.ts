@@ -45,6 +45,34 @@ export async function sweep(options: SweepOptions): Promise<void> {
   }
 }
 
+/**
+ * Runs seeds again, in fresh threads; strays are those that give another trace than the first time. Once there is a hurry
+ * it runs no more than one per thread.
+ */
+export async function rerun(
+  results: readonly SeedResult[],
+  options: Pick<SweepOptions, "workerCount" | "worker"> & { readonly isHurried: () => boolean },
+): Promise<{ readonly strays: SeedResult[]; readonly rerunCount: number }> {
+  const waiting = [...results];
+  const strays: SeedResult[] = [];
+  let rerunCount = 0;
+  const isEnough = (): boolean =>
+    options.isHurried() && results.length - waiting.length >= options.workerCount;
+  await sweep({
+    ...options,
+    next: () => (isEnough() ? undefined : waiting.pop()),
+    onResult: (again) => {
+      rerunCount++;
+      const first = results.find((result) => result.seed === again.seed)!;
+      const message = `seed ${again.seed} gave trace ${first.traceHash}, and ${again.traceHash} when it was run again`;
+      const violation = { oracle: "determinism", message, atMs: 0, narrative: [] };
+      if (again.traceHash !== first.traceHash) strays.push({ ...again, violation });
+      return false;
+    },
+  });
+  return { strays, rerunCount };
+}
+
 function ask(worker: Worker, order: SeedOrder): Promise<SeedResult> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
