@@ -70,7 +70,12 @@ export class Cluster {
       ...this.#options.command,
       ...this.#flags(member),
     ];
-    const child = spawn(program!, words, { stdio: ["ignore", log, log], env: cleanEnvironment() });
+    // Ctrl-C is for the test, not for the members.
+    const child = spawn(program!, words, {
+      stdio: ["ignore", log, log],
+      env: cleanEnvironment(),
+      detached: true,
+    });
     fs.closeSync(log);
     running.add(child);
     member.process = child;

@@ -147,7 +147,7 @@ class LineDriver implements KvDriver {
 
   #spawn(): void {
     const [program, ...words] = this.#command;
-    const child = spawn(program!, words, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(program!, words, { stdio: ["pipe", "pipe", "pipe"], detached: true });
     this.#child = child;
     let complaint = "";
     child.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-2000)));

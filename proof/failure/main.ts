@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { findPeer } from "../peers/peers.ts";
 import { NamespaceNetwork, type Network, ProxyNetwork } from "./network.ts";
 import { report } from "./report.ts";
-import { findSandbox, isInSandbox, runInSandbox, type Sandbox } from "./sandbox.ts";
+import { findSandbox, isInSandbox, runInSandbox, type Sandbox, untilInterrupted } from "./sandbox.ts";
 import { failureTest } from "./test.ts";
 
 interface Io {
@@ -27,7 +27,8 @@ ours, and etcdctl, Go's clientv3 and python3-etcd3 where they are installed (npm
 Afterwards everything is checked: nothing acknowledged is lost, strict serializability by revisions, watch order and
 completeness, leases that end neither too early nor too late, equal hashes at one revision, service after every fault.
 The report has the faults in time, the times without service, what was checked, and every violation; a result file is
-always written. A cluster that got stuck ends the test with a verdict, its data and logs are kept.
+always written. A cluster that got stuck ends the test with a verdict, its data and logs are kept. Ctrl-C (or SIGTERM) ends
+the faults, and what was seen until then is checked; a second one ends everything at once.
 
 The exit code is 0, 1 for any violation, 2 when the words are wrong.
 
@@ -75,12 +76,19 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io.stderr.write(`Error: there can be no sandbox: ${sandbox.why}\n`);
     return 2;
   }
+  const { signal, release } = untilInterrupted();
+  const tell = (line: string): unknown => io.stderr.write(line);
+  signal.addEventListener("abort", () =>
+    tell("interrupted: no more faults, then what was seen is checked\n"),
+  );
   const result = await failureTest({
     ...asked,
     command: commandOf(asked.exec),
     makeNetwork: () => networkFor(asked, sandbox.why),
-    tell: (line) => io.stderr.write(line),
+    tell,
+    signal,
   });
+  release();
   if (asked.out !== undefined) fs.writeFileSync(asked.out, JSON.stringify(result, undefined, 2));
   io.stdout.write(asked.isJson ? `${JSON.stringify(result)}\n` : report(result));
   return result.violations.length > 0 ? 1 : 0;

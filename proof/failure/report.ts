@@ -19,6 +19,8 @@ export interface FailureResult {
   readonly exec: string;
   readonly members: number;
   readonly seed: number;
+  /** Ended early by the user. */
+  readonly isInterrupted: boolean;
   readonly seconds: number;
   readonly network: string;
   /** The kinds of faults that can be made here. */
@@ -121,7 +123,7 @@ export function writesOf(history: History): Operation[] {
 
 export function report(result: FailureResult): string {
   return [
-    `${result.exec}, ${result.members} members, ${result.seconds} s, seed ${result.seed}: ${result.timeline.length} faults, network: ${result.network}`,
+    `${result.exec}, ${result.members} members, ${result.seconds} s${result.isInterrupted ? " (interrupted)" : ""}, seed ${result.seed}: ${result.timeline.length} faults, network: ${result.network}`,
     ...result.timeline.map(timelineLine),
     ...gapLines(result),
     ...checkedLines(result),

@@ -7,6 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 const MARK = "HOLDFAST_FAILURE_SANDBOX";
 /** In the sandbox our processes are reached by other numbers; the first one is the test itself. */
 const FIRST_PID = 1;
+const INTERRUPTS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** All that the test will need there; the first part that does not work says why there is no sandbox. */
 const PROBE = [
@@ -39,23 +40,48 @@ export function findSandbox(): Sandbox {
 /** Runs this program again with these words, in the sandbox; resolves to its exit code. */
 export function runInSandbox(command: readonly string[], argv: readonly string[]): Promise<number> {
   const [program, ...words] = [...command, process.execPath, ...process.execArgv, process.argv[1]!, ...argv];
+  // A terminal's Ctrl-C goes to its whole process group: not to this one, or it would end the members.
   const child = spawn(program!, words, {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["pipe", "inherit", "inherit"],
     env: { ...withTools(), [MARK]: "1" },
+    detached: true,
   });
+  child.stdin!.on("error", () => undefined); // it has ended already
   const end = (): void => {
-    child.kill("SIGKILL");
+    if (child.stdin!.writableEnded) child.kill("SIGKILL");
+    else child.stdin!.end();
   };
-  process.once("SIGINT", end);
-  process.once("SIGTERM", end);
+  for (const signal of INTERRUPTS) process.on(signal, end);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => {
-      process.off("SIGINT", end);
-      process.off("SIGTERM", end);
+      for (const signal of INTERRUPTS) process.off(signal, end);
       resolve(code ?? 130);
     });
   });
+}
+
+/**
+ * Aborted when the user wants the test to end: here by a signal, in the sandbox by the end of the input, with which the
+ * process outside passes it on. A second signal ends the program at once.
+ */
+export function untilInterrupted(): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  };
+  if (isInSandbox()) {
+    process.stdin.once("end", interrupt).resume();
+    return { signal: controller.signal, release: () => process.stdin.off("end", interrupt).destroy() };
+  }
+  for (const name of INTERRUPTS) process.on(name, interrupt);
+  return {
+    signal: controller.signal,
+    release: () => {
+      for (const name of INTERRUPTS) process.off(name, interrupt);
+    },
+  };
 }
 
 /** `ip` and `mount` are where not everybody looks. */

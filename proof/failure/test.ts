@@ -36,6 +36,8 @@ export interface Options {
   readonly makeNetwork: () => Promise<Network>;
   /** Told of each fault when it begins. */
   readonly tell: (line: string) => void;
+  /** Ends the faults early; what was seen until then is checked. */
+  readonly signal: AbortSignal;
 }
 
 const QUIET_MS = 2_000;
@@ -120,11 +122,12 @@ class FailureTest {
     const probes = cluster.endpoints.map((endpoint) => new OurDriver(endpoint));
     this.#load = new Load(cluster, [...clients, new Prober(probes, this.#history)]);
     this.#load.start();
-    const endMs = performance.now() + this.#options.durationMs;
+    const { durationMs, signal } = this.#options;
+    const endMs = performance.now() + durationMs;
     await pause(QUIET_MS);
     // Each kind once, in random order, then again.
     let bag: Fault[] = [];
-    while (performance.now() < endMs && !this.#isStuck) {
+    while (performance.now() < endMs && !this.#isStuck && !signal.aborted) {
       if (bag.length === 0) bag = [...faults];
       const [fault] = bag.splice(this.#prng.below(bag.length), 1);
       this.#timeline.push(await this.#oneFault(cluster, fault!));
@@ -207,13 +210,13 @@ class FailureTest {
   }
 
   #result(): FailureResult {
-    const { exec, memberCount, seed } = this.#options;
+    const { exec, memberCount, seed, signal } = this.#options;
     const history = this.#history;
     const [gaps, writes] = [history.gaps(), writesOf(history)];
     assignGaps(this.#timeline, gaps);
     const longest = gaps.toSorted((a, b) => b.lengthMs - a.lengthMs).slice(0, LONGEST_GAPS);
     return {
-      ...{ exec, members: memberCount, seed },
+      ...{ exec, members: memberCount, seed, isInterrupted: signal.aborted },
       seconds: Math.round((performance.now() - history.startedMs) / 1000),
       network:
         this.#network?.kind === "proxies"

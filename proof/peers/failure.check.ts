@@ -5,7 +5,7 @@
  *   HOLDFAST_FAILURE_MINUTES=30 npx tsx proof/peers/failure.check.ts     for a release; 2.5 by default
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import type { FailureResult } from "../failure/report.ts";
 import { claim } from "./conversation.ts";
@@ -24,7 +24,11 @@ interface Run {
   readonly minutes: number;
 }
 
-async function failureTest({ exec, members, minutes }: Run): Promise<FailureResult> {
+/** `onFault` is called at the first one. */
+async function failureTest(
+  { exec, members, minutes }: Run,
+  onFault?: (test: ChildProcess) => void,
+): Promise<FailureResult> {
   const [program, ...words] = ourCommand();
   const flags = { exec, members, minutes, seed: SEED, "write-out": "json" };
   const child = spawn(
@@ -35,6 +39,7 @@ async function failureTest({ exec, members, minutes }: Run): Promise<FailureResu
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-5000)));
+  if (onFault !== undefined) child.stderr.once("data", () => onFault(child));
   await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
   assert.ok(stdout.endsWith("}\n"), `no result; it said:\n${stderr}`);
   return JSON.parse(stdout) as FailureResult;
@@ -80,3 +85,10 @@ await claimKept({ exec: "holdfast", members: 3, minutes: MINUTES }, (result) => 
 await claimKept({ exec: "holdfast", members: 5, minutes: MOMENT_MINUTES });
 if (findPeer("etcd") === undefined) console.log("left out - failure: etcd 3.6 is not on this machine");
 else await claimKept({ exec: "etcd", members: 3, minutes: MOMENT_MINUTES });
+await claim("failure: an interrupted test checks what was seen until then", async () => {
+  const run = { exec: "holdfast", members: 3, minutes: MINUTES };
+  const result = await failureTest(run, (test) => test.kill("SIGINT"));
+  assert.deepEqual([result.isInterrupted, result.timeline.length, result.violations], [true, 1, []]);
+  assert.ok(result.acknowledgedWrites > 0 && result.hashes.length === 3);
+  fs.rmSync(result.directory, { recursive: true });
+});
