@@ -44,6 +44,8 @@ export const FRAME_STATE = 5;
  * twice more would cost both sides a fifth of their time. Only for peers that have said that they know it (snapshot-frames.ts).
  */
 export const FRAME_BARE_PIECE = 6;
+/** Nothing but that the last words arrived, for who has nothing else to say. The transport's own; a member ignores it. */
+export const FRAME_HEARD = 7;
 /** Which piece of what it is. */
 const BARE_SUMMED_BYTES = 17;
 

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { after, test } from "node:test";
 import { ByteWriter } from "../../core/base/byte-writer.ts";
-import { id64 } from "../../core/base/ids.ts";
+import { type Id64, id64 } from "../../core/base/ids.ts";
 import {
   beginFrame,
   endFrame,
@@ -68,12 +68,15 @@ interface Started {
   readonly url: string;
 }
 
-async function startTransport(peerUrl: string): Promise<Started> {
-  const url = `http://127.0.0.1:${await freePort()}`;
+async function startTransport(
+  peerUrl: string,
+  own?: { id: Id64; url: string; peer: Id64 },
+): Promise<Started> {
+  const url = own?.url ?? `http://127.0.0.1:${await freePort()}`;
   const connections = { count: 0 };
   const transport = new PeerTransport({
     clusterId: CLUSTER,
-    memberId: SELF,
+    memberId: own?.id ?? SELF,
     listenUrls: [url],
     electionMs: ELECTION_MS,
     onFrame: () => undefined,
@@ -84,7 +87,7 @@ async function startTransport(peerUrl: string): Promise<Started> {
   });
   closers.push(() => transport.close());
   await transport.listen();
-  transport.setPeers([{ id: OTHER, urls: [peerUrl] }]);
+  transport.setPeers([{ id: own?.peer ?? OTHER, urls: [peerUrl] }]);
   return { transport, connections, url };
 }
 
@@ -103,8 +106,8 @@ function writeFrame(writer: ByteWriter): void {
   endFrame(writer, frame);
 }
 
-function send(transport: PeerTransport): void {
-  const writer = transport.writer(OTHER, LANE_CONTROL);
+function send(transport: PeerTransport, to: Id64 = OTHER): void {
+  const writer = transport.writer(to, LANE_CONTROL);
   if (writer !== undefined) writeFrame(writer);
   transport.flush();
 }
@@ -157,3 +160,28 @@ test("a peer to which nothing was sent, or that answers, is left alone", { timeo
   assert.equal(connections.count, 1);
   assert.equal(listener.dialed, 1);
 });
+
+test(
+  "members that have said all they have to say stay connected, in silence",
+  { timeout: 20_000 },
+  async () => {
+    const [ownUrl, otherUrl] = [
+      `http://127.0.0.1:${await freePort()}`,
+      `http://127.0.0.1:${await freePort()}`,
+    ];
+    const own = await startTransport(otherUrl, { id: SELF, url: ownUrl, peer: OTHER });
+    const other = await startTransport(ownUrl, { id: OTHER, url: otherUrl, peer: SELF });
+    await until(() => own.connections.count > 0 && other.connections.count > 0);
+    // Followers tell each other who they are when they connect, and nothing after that.
+    send(own.transport);
+    await until(() => other.transport.traffic.received(SELF).bytes > 0);
+    send(other.transport, SELF);
+    const sentBytes = (): number =>
+      own.transport.traffic.sent(OTHER).bytes + other.transport.traffic.sent(SELF).bytes;
+    await new Promise((resolve) => setTimeout(resolve, ELECTION_MS * 10));
+    const settledBytes = sentBytes();
+    await new Promise((resolve) => setTimeout(resolve, ELECTION_MS * 10));
+    assert.deepEqual([own.connections.count, other.connections.count], [1, 1]);
+    assert.equal(sentBytes(), settledBytes);
+  },
+);

@@ -10,6 +10,7 @@ import { type Id64, id64Equal, id64Hex } from "../../core/base/ids.ts";
 import type { PeerAddress, PeerLinks } from "../../core/base/ports.ts";
 import {
   FrameReader,
+  FRAME_HEARD,
   FRAME_REFUSAL,
   GREETING_MAGIC,
   GREETING_SIZE_BYTES,
@@ -143,8 +144,8 @@ export class PeerTransport implements PeerLinks {
     for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.isThere();
   }
 
-  #heard(from: Id64): void {
-    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard();
+  #heard(from: Id64, isWord: boolean): void {
+    for (const peer of this.#peerList) if (id64Equal(peer.id, from)) peer.heard(isWord);
   }
 
   async #listenOn(url: string): Promise<void> {
@@ -220,11 +221,15 @@ export class PeerTransport implements PeerLinks {
       this.#greeted.set(socket, from);
       this.#isThere(from);
       socket.on("close", () => this.#greeted.delete(socket));
-      const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void =>
+      let isWord = false;
+      const deliver = (kind: number, frame: Uint8Array, start: number, end: number): void => {
+        if (kind === FRAME_HEARD) return;
+        isWord = true;
         onFrame(from, kind, frame, start, end);
+      };
       const received = this.traffic.received(from);
       const receive = (chunk: Uint8Array, start: number, end: number): void => {
-        this.#heard(from);
+        isWord = false;
         received.bytes += end - start;
         try {
           reader.receive(chunk, start, end, deliver);
@@ -233,6 +238,7 @@ export class PeerTransport implements PeerLinks {
           warn("closed a peer's connection", { peer: id64Hex(from), reason: error.message });
           socket.destroy();
         }
+        this.#heard(from, isWord);
       };
       if (greeting.lane === LANE_CONTROL) {
         this.#control.set(id64Hex(from), socket);
@@ -259,6 +265,9 @@ class Peer {
   readonly #looks: NodeJS.Timeout;
   /** Looks since the last word from it after which it was silent although something had been sent to it. */
   #silentLooks = 0;
+  /** It said something, and nothing was said to it since; and that was so at the last look, too. */
+  #isOwed = false;
+  #isOverdue = false;
 
   constructor(address: PeerAddress, options: PeerTransportOptions, traffic: PeerTraffic) {
     this.id = address.id;
@@ -273,9 +282,10 @@ class Peer {
     this.#looks.unref();
   }
 
-  /** Everything that members send each other is answered, if only by the next heartbeat. */
-  heard(): void {
+  /** With a word, or only that it has heard ours. */
+  heard(isWord: boolean): void {
     this.#silentLooks = 0;
+    if (isWord) this.#isOwed = true;
     for (const lane of this.#lanes) lane.isUnanswered = false;
   }
 
@@ -284,7 +294,7 @@ class Peer {
   }
 
   flush(): void {
-    for (const lane of this.#lanes) lane.flush();
+    for (const lane of this.#lanes) if (lane.flush()) this.#isOwed = this.#isOverdue = false;
   }
 
   isThere(): void {
@@ -297,11 +307,22 @@ class Peer {
   }
 
   #look(): void {
+    this.#answer();
     if (!this.#lanes.some((lane) => lane.isUnanswered)) this.#silentLooks = 0;
     else if (++this.#silentLooks > SILENCE_PATIENCE * LOOKS_PER_ELECTION) {
-      this.heard();
+      this.heard(false);
       for (const lane of this.#lanes) lane.renew();
     }
+  }
+
+  // Followers tell each other who they are and then nothing until the next election: without an answer each would take the
+  // other for gone. Between a leader and a follower the next heartbeat comes before the second look.
+  #answer(): void {
+    if (this.#isOwed && this.#isOverdue) {
+      this.#lanes[LANE_CONTROL]!.sayHeard();
+      this.#isOwed = false;
+    }
+    this.#isOverdue = this.#isOwed;
   }
 }
 
@@ -340,8 +361,9 @@ class Lane {
     return this.#socket.writableLength > UNSENT_BYTES_MAX ? undefined : this.#output;
   }
 
-  flush(): void {
-    if (this.#output.position === 0 || this.#socket === undefined) return;
+  /** Whether there was something to send. */
+  flush(): boolean {
+    if (this.#output.position === 0 || this.#socket === undefined) return false;
     this.isUnanswered = true;
     this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
@@ -354,6 +376,17 @@ class Lane {
       this.#output = this.#spare ?? new ByteWriter(SMALL_BYTES);
       this.#spare = undefined;
     }
+    return true;
+  }
+
+  /** Between turns, when nothing else waits to be sent. It asks for no answer itself. */
+  sayHeard(): void {
+    const output = this.writer();
+    if (output === undefined || output.position > 0) return;
+    endFrame(output, beginFrame(output, FRAME_HEARD));
+    const before = this.isUnanswered;
+    this.flush();
+    this.isUnanswered = before;
   }
 
   /** Memory that was sent from is used again: fresh memory for each piece of a snapshot costs as much as sending it. */
