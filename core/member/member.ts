@@ -347,9 +347,21 @@ export class Member implements MemberState {
   onPeerConnected(peer: Id64): void {
     this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
     this.pastLives.connected(peer);
+    this.introduceTo(peer);
+    this.options.waker.wake();
+  }
+
+  /** This member has begun to listen to another one, which may not have listened to its first introduction either. */
+  onPeerAdmitted(peer: Id64): void {
+    this.pastLives.admitted(peer);
+    this.introduceTo(peer);
+    this.options.waker.wake();
+  }
+
+  /** What another member has to know of this one. */
+  introduceTo(peer: Id64): void {
     sendFormat(this.options.peers, peer, this.formats.own);
     this.peerList.introduce(peer);
-    this.options.waker.wake();
   }
 
   onPeerDisconnected(peer: Id64): void {

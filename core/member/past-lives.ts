@@ -98,9 +98,7 @@ export class PastLives {
 
   /** This member did not listen to it until now; it answers who it is. */
   admitted(peer: Id64): void {
-    const { peers, waker } = this.#member.options;
-    sendLife(peers, peer, this.#found);
-    waker.wake();
+    sendLife(this.#member.options.peers, peer, this.#found);
   }
 
   disconnected(peer: Id64): void {

@@ -291,7 +291,7 @@ class ServerProcess implements RunningServer {
       },
       ask: (url) => fetchMembers(url, this.#askOptions()),
       hasSpoken: () => member.housekeeping.hasAnnounced,
-      onAdmitted: (peer) => member.pastLives.admitted(peer),
+      onAdmitted: (peer) => member.onPeerAdmitted(peer),
       onKnown: () => {
         this.#log.error(alreadyBootstrapped(memberId).message);
         this.#end({ kind: "end", exitCode: 1 });

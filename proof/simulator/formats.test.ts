@@ -52,6 +52,14 @@ test("while a member of the version before is there, no entry that it does not k
   assert.equal(after.get(REQUEST_KIND.leaseRevoke), 5, "no more single ones");
 });
 
+test("a new cluster has the newest format as soon as it has a leader", () => {
+  const cluster = new SmallCluster({ memberCount: 3 });
+  assert.ok(cluster.runUntil(() => cluster.leader >= 0, 10_000) >= 0);
+  cluster.run(1_000);
+  // Each asks the others what they know of it before it listens to them, and their first frames are lost meanwhile.
+  for (const { member } of cluster.nodes) assert.equal(member!.formatVersion, FORMAT_VERSION);
+});
+
 test("the format outlives a restart, with and without a checkpoint", () => {
   const cluster = new SmallCluster({ memberCount: 1 });
   assert.ok(cluster.runUntil(() => cluster.member(0).formatVersion === FORMAT_VERSION, 5_000) >= 0);

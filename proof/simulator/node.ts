@@ -58,7 +58,7 @@ export interface NodeHooks {
   /** The member says that it may not go on, and its process has ended. */
   stopped?(node: SimulatedNode, reason: string): void;
   /** The members, as this one's peer port lists them; undefined when it is down. */
-  listed?(id: Id64): readonly MemberInfo[] | undefined;
+  listed(id: Id64): readonly MemberInfo[] | undefined;
   /** The process ended by itself because of a fault of its disk. */
   died(node: SimulatedNode, reason: string): void;
 }
@@ -66,6 +66,9 @@ export interface NodeHooks {
 /** How long a turn keeps the processor, at least and in addition at most, microseconds. */
 const TURN_US = 20;
 const TURN_JITTER_US = 60;
+/** A request by HTTP on a connection of its own, and its answer. */
+const ASK_US_MIN = 500;
+const ASK_US_MAX = 20_000;
 
 export class SimulatedNode implements PeerPlace {
   readonly place: number;
@@ -82,7 +85,10 @@ export class SimulatedNode implements PeerPlace {
   #hasOtherDisk = false;
   /** Its disk was lost; nobody of its cluster may take it for the one that it was. */
   isWiped = false;
-  /** Others that do not know it from an earlier life. */
+  /** It has not heard of any leader yet, and asks whoever speaks to it what the cluster knows of it. */
+  #isNewcomer = false;
+  /** Others that were asked; those that do not know it from an earlier life. */
+  readonly #asked = new Set<string>();
   readonly #admitted = new Set<string>();
   /** Of a sync, microseconds: least and most. */
   syncUs: { least: number; most: number };
@@ -143,6 +149,9 @@ export class SimulatedNode implements PeerPlace {
       this.#ended(error, "recovery");
       return;
     }
+    this.#isNewcomer = this.member.raft.term <= 1;
+    this.#asked.clear();
+    this.#admitted.clear();
     this.#options.hooks.started(this, this.member);
     this.wake();
   }
@@ -209,11 +218,12 @@ export class SimulatedNode implements PeerPlace {
   }
 
   peerFrame(from: Id64, frame: Frame): void {
-    if (this.isWiped && !this.#admits(from)) return;
+    if (this.#isNewcomer && !this.#admits(from)) return;
     this.input(() => this.member!.onPeerFrame(from, frame.kind, frame.bytes, 0, frame.bytes.length));
   }
 
   peerConnected(peer: Id64): void {
+    if (this.#isNewcomer) this.#admits(peer);
     this.input(() => this.member!.onPeerConnected(peer));
   }
 
@@ -225,19 +235,31 @@ export class SimulatedNode implements PeerPlace {
     this.input(() => this.member!.removal.told(peer));
   }
 
-  /** As product/server/newcomer.ts: a member whose directory is new asks whoever speaks to it what the cluster knows of it. */
+  /** As product/server/newcomer.ts: whoever speaks is asked what it knows, and what it says until it has answered is lost. */
   #admits(from: Id64): boolean {
     const hex = id64Hex(from);
-    if (this.#admitted.has(hex)) return true;
-    const listed = this.#options.hooks.listed?.(from);
-    if (listed === undefined) return false;
+    if (this.#admitted.has(hex) || this.member!.housekeeping.hasAnnounced) return true;
+    if (this.#asked.has(hex)) return false;
+    this.#asked.add(hex);
+    const { incarnation } = this;
+    const delayUs = this.#chance.between(ASK_US_MIN, ASK_US_MAX);
+    this.#scheduler.after(delayUs, { node: this.place, kind: "asked" }, () => {
+      if (incarnation === this.incarnation) this.input(() => this.#answered(from));
+    });
+    return false;
+  }
+
+  #answered(from: Id64): void {
+    const hex = id64Hex(from);
+    const listed = this.#options.hooks.listed(from);
+    // It is down: asked again with its next word.
+    if (listed === undefined) return void this.#asked.delete(hex);
     const own = listed.find((info) => id64Equal(info.id, this.id));
-    if (own !== undefined && own.clientUrls.length > 0) {
-      this.#refused("it has already been bootstrapped, but its data is not here");
-      return false;
-    }
+    const isKnown = own !== undefined && own.clientUrls.length > 0;
+    if (isKnown && !this.member!.housekeeping.hasAnnounced)
+      return this.#refused("it has already been bootstrapped, but its data is not here");
     this.#admitted.add(hex);
-    return true;
+    this.member!.onPeerAdmitted(from);
   }
 
   /** Whether it dials the other one, or would if it ran. */

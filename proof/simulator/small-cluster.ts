@@ -2,7 +2,7 @@
 // asked of a member goes to its machine directly, and the answer is looked at by whoever asked.
 
 import { ByteWriter } from "../../core/base/byte-writer.ts";
-import type { Id64 } from "../../core/base/ids.ts";
+import { type Id64, id64Equal } from "../../core/base/ids.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../core/base/limits.ts";
 import { Prng } from "../../core/base/prng.ts";
 import type { Call } from "../../core/member/call.ts";
@@ -105,6 +105,7 @@ export class SmallCluster {
         say: (said, text) => void this.events.push(`${Math.round(this.nowMs)} ${said.name}: ${text}`),
         started: () => undefined,
         touched: () => undefined,
+        listed: (id) => this.nodes.find((one) => id64Equal(one.id, id))?.member?.membership.list(),
         stopped: (stopped, reason) => void this.events.push(`${stopped.name} stopped: ${reason}`),
         died: (died, reason) => void this.events.push(`${died.name} died: ${reason}`),
       },

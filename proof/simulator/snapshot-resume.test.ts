@@ -6,7 +6,7 @@ import { PutRequest } from "../../core/wire/messages.ts";
 import { METHOD } from "../../core/wire/service.ts";
 import { SmallCluster } from "./small-cluster.ts";
 
-const VALUE = new Uint8Array(30_000).fill(118);
+const VALUE = new Uint8Array(100_000).fill(118);
 
 function bytesHere(cluster: SmallCluster): number[] {
   return cluster.events
