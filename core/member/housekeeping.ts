@@ -36,7 +36,6 @@ export interface HousekeepingHost extends CheckpointerHost, Proposer, ReceiverHo
   readonly formats: Formats;
   readonly pastLives: PastLives;
   readonly peerList: PeerList;
-  introduceTo(peer: Id64): void;
   /** Leases end only at a leader that has applied everything of the leaders before it. */
   promoteLessorWhenReady(): void;
 }
@@ -236,7 +235,7 @@ export class Housekeeping {
       case "life":
         pastLives.onLife(from, frame.life);
         // A member says this when it connects, and again when it begins to listen: it may have missed the first introduction.
-        return this.#member.introduceTo(from);
+        return this.#member.peerList.introduce(from);
       case "past":
         return pastLives.onPast(from, frame.life, frame.past);
       case "address":

@@ -65,7 +65,6 @@ import { Reading } from "./reading.ts";
 import { type ReadProbe, ReadQueue } from "./reads.ts";
 import { Rejoin } from "./rejoin.ts";
 import { Removal } from "./removal.ts";
-import { sendFormat } from "./state-frames.ts";
 import { WatchGate } from "./watch-gate.ts";
 
 /** What `recovery.ts` puts together before a member can run. */
@@ -347,21 +346,15 @@ export class Member implements MemberState {
   onPeerConnected(peer: Id64): void {
     this.#connectedSinceMs.set(id64Hex(peer), this.clock.now());
     this.pastLives.connected(peer);
-    this.introduceTo(peer);
+    this.peerList.introduce(peer);
     this.options.waker.wake();
   }
 
   /** This member has begun to listen to another one, which may not have listened to its first introduction either. */
   onPeerAdmitted(peer: Id64): void {
     this.pastLives.admitted(peer);
-    this.introduceTo(peer);
-    this.options.waker.wake();
-  }
-
-  /** What another member has to know of this one. */
-  introduceTo(peer: Id64): void {
-    sendFormat(this.options.peers, peer, this.formats.own);
     this.peerList.introduce(peer);
+    this.options.waker.wake();
   }
 
   onPeerDisconnected(peer: Id64): void {

@@ -7,20 +7,25 @@
 
 import { type Id64, id64Equal, id64Hex } from "../base/ids.ts";
 import type { PeerAddress } from "../base/ports.ts";
+import type { Formats } from "./format.ts";
 import type { MemberState } from "./member-state.ts";
 import { arePeerUrls } from "./membership.ts";
-import { sendAddress } from "./state-frames.ts";
+import { sendAddress, sendFormat } from "./state-frames.ts";
 
 /** More than any cluster has members; further ones are not connected until the log names them. */
 const STRANGER_COUNT_MAX = 32;
 
+export interface PeerListHost extends MemberState {
+  readonly formats: Formats;
+}
+
 export class PeerList {
-  readonly #member: MemberState;
+  readonly #member: PeerListHost;
   /** Members that the log has not named here yet, by hexadecimal id. */
   readonly #strangers = new Map<string, PeerAddress>();
   #isStale = false;
 
-  constructor(member: MemberState) {
+  constructor(member: PeerListHost) {
     this.#member = member;
     for (const { id, peerUrls } of member.options.initialMembers) this.#add({ id, urls: peerUrls });
     this.#update();
@@ -38,9 +43,10 @@ export class PeerList {
     this.changed();
   }
 
-  /** A connection was made: the other side may not know where this member is. */
+  /** A connection was made: the other side may not know where this member is, and which formats it knows. */
   introduce(peer: Id64): void {
-    const { options, membership } = this.#member;
+    const { options, membership, formats } = this.#member;
+    sendFormat(options.peers, peer, formats.own);
     const isOwn = (info: { readonly id: Id64 }): boolean => id64Equal(info.id, options.memberId);
     const own = membership.get(options.memberId) ?? options.initialMembers.find(isOwn);
     if (own !== undefined) sendAddress(options.peers, peer, own.peerUrls);

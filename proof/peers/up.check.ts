@@ -83,6 +83,10 @@ async function converse(folder: string): Promise<void> {
       assert.match(stdout, /\.\/holdfast .*put greeting hello/);
       assert.match(stderr, /^m1 \| /m);
       assert.match(stderr, /^m3 \| /m);
+      // The members' states are compared from the newest format on.
+      const raised = (): boolean =>
+        ["m1", "m2", "m3"].every((name) => new RegExp(`^${name} \\| .*set format version`, "m").test(stderr));
+      await eventually("the cluster has the newest format", async () => raised());
       await clients[0]!.kv.put("up", "1");
       for (const client of clients) assert.equal((await client.kv.get("up")).kvs.length, 1);
     });
