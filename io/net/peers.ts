@@ -363,8 +363,13 @@ class Lane {
 
   /** Whether there was something to send. */
   flush(): boolean {
-    if (this.#output.position === 0 || this.#socket === undefined) return false;
+    if (!this.#send()) return false;
     this.isUnanswered = true;
+    return true;
+  }
+
+  #send(): boolean {
+    if (this.#output.position === 0 || this.#socket === undefined) return false;
     this.#sent.bytes += this.#output.position;
     // Copied when small; a large buffer is handed over, because the socket reads from it after this turn.
     const output = this.#output;
@@ -384,9 +389,7 @@ class Lane {
     const output = this.writer();
     if (output === undefined || output.position > 0) return;
     endFrame(output, beginFrame(output, FRAME_HEARD));
-    const before = this.isUnanswered;
-    this.flush();
-    this.isUnanswered = before;
+    this.#send();
   }
 
   /** Memory that was sent from is used again: fresh memory for each piece of a snapshot costs as much as sending it. */
