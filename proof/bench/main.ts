@@ -1,6 +1,7 @@
 // `holdfast bench`: the subcommands.
 
 import * as fs from "node:fs";
+import { untilInterrupted } from "./interrupt.ts";
 import { compileSoon } from "../../io/compile-soon.ts";
 import { compare, type CompareResult, parseCompare } from "./compare.ts";
 import { describeComparison } from "./compare-print.ts";
@@ -204,22 +205,4 @@ function exitStatusOf(result: RunResult): number {
   if (result.slo && !result.slo.kept) return EXIT_BROKEN;
   // A run in which nothing succeeded measured nothing.
   return result.operations === 0 && !result.aborted ? EXIT_BROKEN : 0;
-}
-
-/** The first Ctrl-C ends the run with a report, the second the program. */
-export function untilInterrupted(): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  return {
-    signal: controller.signal,
-    release: () => {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
-    },
-  };
 }

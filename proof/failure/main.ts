@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { findPeer } from "../peers/peers.ts";
 import { NamespaceNetwork, type Network, ProxyNetwork } from "./network.ts";
 import { report } from "./report.ts";
-import { findSandbox, isInSandbox, runInSandbox, type Sandbox, untilInterrupted } from "./sandbox.ts";
+import { findSandbox, isInSandbox, runInSandbox, type Sandbox, untilEnded } from "./sandbox.ts";
 import { failureTest } from "./test.ts";
 
 interface Io {
@@ -76,7 +76,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io.stderr.write(`Error: there can be no sandbox: ${sandbox.why}\n`);
     return 2;
   }
-  const { signal, release } = untilInterrupted();
+  const { signal, release } = untilEnded();
   const tell = (line: string): unknown => io.stderr.write(line);
   signal.addEventListener("abort", () =>
     tell("interrupted: no more faults, then what was seen is checked\n"),

@@ -3,6 +3,7 @@
 // Root may do that everywhere, anybody else where user namespaces are allowed.
 
 import { spawn, spawnSync } from "node:child_process";
+import { untilInterrupted } from "../bench/interrupt.ts";
 
 const MARK = "HOLDFAST_FAILURE_SANDBOX";
 /** In the sandbox our processes are reached by other numbers; the first one is the test itself. */
@@ -65,23 +66,12 @@ export function runInSandbox(command: readonly string[], argv: readonly string[]
  * Aborted when the user wants the test to end: here by a signal, in the sandbox by the end of the input, with which the
  * process outside passes it on. A second signal ends the program at once.
  */
-export function untilInterrupted(): { readonly signal: AbortSignal; readonly release: () => void } {
+export function untilEnded(): ReturnType<typeof untilInterrupted> {
+  if (!isInSandbox()) return untilInterrupted(INTERRUPTS);
   const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-  };
-  if (isInSandbox()) {
-    process.stdin.once("end", interrupt).resume();
-    return { signal: controller.signal, release: () => process.stdin.off("end", interrupt).destroy() };
-  }
-  for (const name of INTERRUPTS) process.on(name, interrupt);
-  return {
-    signal: controller.signal,
-    release: () => {
-      for (const name of INTERRUPTS) process.off(name, interrupt);
-    },
-  };
+  const interrupt = (): void => controller.abort();
+  process.stdin.once("end", interrupt).resume();
+  return { signal: controller.signal, release: () => process.stdin.off("end", interrupt).destroy() };
 }
 
 /** `ip` and `mount` are where not everybody looks. */
