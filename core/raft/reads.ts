@@ -5,7 +5,9 @@
 // was sent, and the group may be answered from a state that has applied the noted index. The number is the leader's own and
 // new for each group: a caller's number could repeat, and an old answer would confirm a new read (trap R3).
 //
-// Follower: the group travels to the leader as one message under a name (incarnation, number) that is never used again.
+// Follower: the group travels to the leader as one message under a name (incarnation, number) that is never used again. The message says
+// that its sender was in this term after each of the reads began, as an answer to a heartbeat would: where leader and sender are
+// a quorum, it is its own confirmation, and nobody else is asked.
 //
 // Whatever cannot be confirmed is handed back as aborted; asking again makes a new name.
 
@@ -13,7 +15,7 @@ import { assert } from "../base/assert.ts";
 import type { RaftMessage } from "./message.ts";
 import { MESSAGE_READ_INDEX, MESSAGE_READ_INDEX_REPLY } from "./message.ts";
 import { sendHeartbeats } from "./heartbeat.ts";
-import type { PendingReads, RaftState } from "./state.ts";
+import type { PendingReads, RaftState, RemoteRead } from "./state.ts";
 
 /** Takes a read of this member's clients; false when too many wait. */
 export function addRead(state: RaftState, context: number): boolean {
@@ -39,21 +41,24 @@ export function flushReads(state: RaftState): void {
   });
 }
 
-/** Leader: a follower's group. It waits with the reads of this turn. */
+/** Leader: a follower's group. It waits with the reads of this turn, unless the question itself confirms it. */
 export function onReadIndex(state: RaftState, message: RaftMessage): void {
   if (state.role !== "leader") return; // the follower's deadline hands the reads back
-  if (state.readCount >= state.limits.raftReadCountMax) return;
-  state.readCount++;
-  // What the read will need, if it is held back, goes out while the read is being confirmed.
-  const member = state.tracker.find(message.fromHi, message.fromLo);
-  if (member !== undefined && member.wantedCommit < state.commitIndex)
-    member.wantedCommit = state.commitIndex;
-  openGroup(state).remote.push({
+  const read: RemoteRead = {
     hi: message.fromHi,
     lo: message.fromLo,
     incarnation: message.incarnation,
     number: message.sequence,
-  });
+  };
+  const member = state.tracker.find(message.fromHi, message.fromLo);
+  if (state.commitIndex >= state.termFirstIndex && state.tracker.isQuorumOfTwo(state.self, member))
+    return replyTo(state, read, state.commitIndex);
+  if (state.readCount >= state.limits.raftReadCountMax) return;
+  state.readCount++;
+  // What the read will need, if it is held back, goes out while the read is being confirmed.
+  if (member !== undefined && member.wantedCommit < state.commitIndex)
+    member.wantedCommit = state.commitIndex;
+  openGroup(state).remote.push(read);
 }
 
 /** Follower: the leader confirmed a group. */
@@ -132,14 +137,16 @@ function release(state: RaftState, group: PendingReads): void {
   assert(group.index <= state.commitIndex, "a read index is committed");
   state.readCount -= group.contexts.length + group.remote.length;
   if (group.contexts.length > 0) state.readsReady.push({ index: group.index, contexts: group.contexts });
-  for (const remote of group.remote) {
-    const message = state.send(MESSAGE_READ_INDEX_REPLY, remote);
-    message.incarnation = remote.incarnation;
-    message.sequence = remote.number;
-    message.index = group.index;
-    const member = state.tracker.find(remote.hi, remote.lo);
-    if (member !== undefined && member.wantedCommit < group.index) member.wantedCommit = group.index;
-  }
+  for (const remote of group.remote) replyTo(state, remote, group.index);
+}
+
+function replyTo(state: RaftState, read: RemoteRead, index: number): void {
+  const message = state.send(MESSAGE_READ_INDEX_REPLY, read);
+  message.incarnation = read.incarnation;
+  message.sequence = read.number;
+  message.index = index;
+  const member = state.tracker.find(read.hi, read.lo);
+  if (member !== undefined && member.wantedCommit < index) member.wantedCommit = index;
 }
 
 function takeContexts(state: RaftState): number[] {

@@ -73,8 +73,15 @@ export interface PendingReads {
   index: number;
   /** Own reads. */
   contexts: number[];
-  /** Followers' groups: their member, and their name for the request. */
-  readonly remote: { hi: number; lo: number; incarnation: number; number: number }[];
+  readonly remote: RemoteRead[];
+}
+
+/** A follower's group: its member, and its name for the request. */
+export interface RemoteRead {
+  readonly hi: number;
+  readonly lo: number;
+  readonly incarnation: number;
+  readonly number: number;
 }
 
 /** Reads that a follower sent to the leader. */

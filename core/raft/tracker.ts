@@ -5,7 +5,7 @@ import { assert } from "../base/assert.ts";
 import type { Id64 } from "../base/ids.ts";
 import { type ConfState, EMPTY_CONF_STATE, isJoint } from "./configuration.ts";
 import { Progress } from "./progress.ts";
-import { jointVote, majorityValue, majorityVote, type VoteResult } from "./quorum.ts";
+import { jointVote, majority, majorityValue, majorityVote, type VoteResult } from "./quorum.ts";
 
 export class Tracker {
   configuration: ConfState = EMPTY_CONF_STATE;
@@ -74,6 +74,12 @@ export class Tracker {
     );
   }
 
+  /** Whether these two are a quorum, of both halves of a joint configuration. */
+  isQuorumOfTwo(first: Progress | undefined, second: Progress | undefined): boolean {
+    if (first === undefined || second === undefined) return false;
+    return isMajority(first, second, this.#voters) && isMajority(first, second, this.#outgoing);
+  }
+
   /** The last entry that a quorum has durably (R6, R7: our own part is what is durable here). */
   quorumMatch(): number {
     if (this.#outgoing.length === 0 && this.#voters.length === 1) return this.#voters[0]!.match;
@@ -112,6 +118,13 @@ export class Tracker {
     for (let i = 0; i < members.length; i++) this.#scratch[i] = members[i]!.contactMs;
     return majorityValue(this.#scratch, members.length);
   }
+}
+
+/** Nobody's majority is nobody: an absent half restricts nothing. */
+function isMajority(first: Progress, second: Progress, voters: readonly Progress[]): boolean {
+  let count = 0;
+  for (let i = 0; i < voters.length; i++) if (voters[i] === first || voters[i] === second) count++;
+  return voters.length === 0 || count >= majority(voters.length);
 }
 
 function voteOf(members: readonly Progress[]): VoteResult {
