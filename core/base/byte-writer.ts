@@ -52,14 +52,23 @@ export class ByteWriter {
     this.ensure(10);
     const bytes = this.bytes;
     let position = this.position;
-    hi >>>= 0;
-    lo >>>= 0;
-    while (hi !== 0 || lo >= 0x80) {
-      bytes[position++] = (lo & 0x7f) | 0x80;
-      lo = ((lo >>> 7) | (hi << 25)) >>> 0;
-      hi >>>= 7;
+    // Groups of four times seven bits, each a small integer of the engine.
+    let rest = lo & 0xfffffff;
+    const middle = ((lo >>> 28) | (hi << 4)) & 0xfffffff;
+    const high = hi >>> 24;
+    if ((middle | high) !== 0) {
+      position = putGroup(bytes, position, rest);
+      rest = middle;
     }
-    bytes[position++] = lo;
+    if (high !== 0) {
+      position = putGroup(bytes, position, rest);
+      rest = high;
+    }
+    while (rest >= 0x80) {
+      bytes[position++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[position++] = rest;
     this.position = position;
   }
 
@@ -135,6 +144,15 @@ export function varintSizeBytes(value: number): number {
 export function varint64SizeBytes(hi: number, lo: number): number {
   if (hi >>> 0 === 0) return varintSizeBytes(lo >>> 0);
   return Math.ceil((64 - Math.clz32(hi)) / 7);
+}
+
+/** Four bytes of a varint that goes on behind them. */
+function putGroup(bytes: Uint8Array, position: number, bits: number): number {
+  bytes[position] = (bits & 0x7f) | 0x80;
+  bytes[position + 1] = ((bits >>> 7) & 0x7f) | 0x80;
+  bytes[position + 2] = ((bits >>> 14) & 0x7f) | 0x80;
+  bytes[position + 3] = (bits >>> 21) | 0x80;
+  return position + 4;
 }
 
 /** Writes `text` as UTF-8 at `position` and returns the position after it; unpaired surrogates become U+FFFD. */

@@ -104,6 +104,21 @@ function endTogether(count: number): void {
   console.log(`portions of 500: ${portions}, longest ${longest.toFixed(2)} ms; keys left: ${store.keyCount}`);
 }
 
+function listing(count: number): void {
+  const { lessor, requests } = set();
+  for (let i = 1; i <= count; i++) {
+    const entry = request(30, i);
+    requests.applyGrant(entry.bytes, 0, entry.position, 0, null);
+  }
+  // Renewed in no order, as sessions are.
+  for (let i = 0; i < count; i++) lessor.renew(0x1234, ((i * 7919) % count) + 1, 1000 + i / 5);
+  const reply = new ByteWriter(2 ** 21);
+  for (let round = 0; round < 4; round++) {
+    reply.reset();
+    timed(`list ${count} leases`, count, () => requests.leases(2000, reply));
+  }
+}
+
 function hugeLease(): void {
   const { store, requests } = set();
   const entry = request(30, 1);
@@ -124,4 +139,5 @@ function hugeLease(): void {
 
 grants();
 endTogether(100_000);
+listing(100_000);
 hugeLease();

@@ -369,13 +369,13 @@ test("leases are listed by remaining time", () => {
     lessor.grant(0, id, ttl, 0);
   lessor.renew(0, 2, 9000);
   assert.deepEqual(
-    lessor.listByRemaining(9500).map((slot) => lessor.table.idLo(slot)),
+    Array.from(lessor.listByRemaining(9500), (slot) => lessor.table.idLo(slot)),
     [2, 3, 1],
   );
   lessor.renew(0, 3, 9900);
   lessor.renew(0, 2, 9999);
   assert.deepEqual(
-    lessor.listByRemaining(9999).map((slot) => lessor.table.idLo(slot)),
+    Array.from(lessor.listByRemaining(9999), (slot) => lessor.table.idLo(slot)),
     [2, 3, 1],
   );
 });

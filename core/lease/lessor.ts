@@ -23,6 +23,7 @@ import { DeadlineWheel } from "./deadline-wheel.ts";
 import type { LeaseHooks } from "../mvcc/lease-hooks.ts";
 import { LeaseImage } from "./lease-image.ts";
 import { FLAG_CHECKPOINTING, FLAG_CLEARING, FLAG_REVOKING, LeaseTable, WHEEL } from "./lease-table.ts";
+import { slotsByTime } from "./slots-by-time.ts";
 
 /** etcd's upper bound, 285 years; above it "too large lease TTL". */
 export const LEASE_TTL_SECONDS_MAX = 9_000_000_000;
@@ -335,13 +336,18 @@ export class Lessor implements LeaseHooks {
   }
 
   /** The slots of all leases, those that end first first; for LeaseLeases. */
-  listByRemaining(nowMs: number): number[] {
-    const rows = this.table.rows;
-    const slots: number[] = [];
-    for (let slot = 1; slot < rows.end; slot++) if (this.table.isLive(slot)) slots.push(slot);
-    const keys = new Float64Array(rows.end);
-    for (const slot of slots) keys[slot] = this.#orderMs(slot, nowMs);
-    return slots.sort((a, b) => keys[a]! - keys[b]! || a - b);
+  listByRemaining(nowMs: number): Uint32Array {
+    const { end } = this.table.rows;
+    const slots = new Uint32Array(this.count);
+    const times = new Float64Array(this.count);
+    let count = 0;
+    for (let slot = 1; slot < end; slot++) {
+      if (!this.table.isLive(slot)) continue;
+      slots[count] = slot;
+      times[count++] = this.#orderMs(slot, nowMs);
+    }
+    assert(count === this.count, "the count of leases is how many there are");
+    return slotsByTime(slots, times);
   }
 
   /** Throws when counts disagree; for tests and the simulator. */
