@@ -166,6 +166,20 @@ test("bench put: a key space smaller than the operations shows as few distinct k
   assert.deepEqual([result.operations, result.distinctKeys], [200, 10]);
 });
 
+test("bench: what is counted beside operations leaves the warm-up out as well", async () => {
+  const flags = ["--duration", "300ms", "--warmup", "600ms", "--clients", "4", "-w", "json"];
+  const put = (await bench("put", "--keys", "1000000", ...flags)).result;
+  assert.ok(put.operations > 0);
+  assert.equal(put.distinctKeys, put.operations, "each is written once");
+  const range = ["range", "--mode", "prefix", "--keys", "40", "--no-preload"];
+  const { operations, errors, extras } = (await bench(...range, ...flags)).result;
+  assert.equal(errors, 0);
+  assert.ok(operations > 0);
+  // The fake store answers with one key; of the warm-up is what is under way when the first operation begins that is not.
+  const keysRead = extras["keysRead"]!;
+  assert.ok(keysRead >= operations && keysRead <= operations + 3, `${keysRead} of ${operations}`);
+});
+
 test("bench put: every failure is counted with its words", async () => {
   store.failEvery = 10;
   const { result } = await bench("put", "--total", "100", "--clients", "5", "-w", "json");

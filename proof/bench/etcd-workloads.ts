@@ -115,7 +115,7 @@ export class MixedTxnWorkload implements Workload, UnarySink {
 
   onReply(slot: number): void {
     const index = this.#index[slot]!;
-    if (index !== NOTHING) this.#material.written.add(index);
+    if (index !== NOTHING) this.#material.wrote(slot, index);
     this.#material.done(slot, undefined);
   }
 
@@ -163,6 +163,10 @@ export class StmWorkload implements Workload, UnarySink {
 
   async prepare(): Promise<void> {}
   async finish(): Promise<void> {}
+  beginMeasuring(): void {
+    this.#conflicts = 0;
+  }
+
   extras(): Record<string, number> {
     return { conflicts: this.#conflicts };
   }
@@ -201,7 +205,7 @@ export class StmWorkload implements Workload, UnarySink {
       return;
     }
     if (decode(TxnResponse, bytes, start, end).succeeded) {
-      for (let i = 0; i < transaction.writes; i++) this.#material.written.add(transaction.indexes[i]!);
+      for (let i = 0; i < transaction.writes; i++) this.#material.wrote(slot, transaction.indexes[i]!);
       return this.#material.done(slot, undefined);
     }
     this.#conflicts++;

@@ -82,6 +82,11 @@ export class KubernetesWorkload implements Workload, UnarySink {
     for (const watch of this.#watches) watch.cancel();
   }
 
+  beginMeasuring(): void {
+    this.#conflicts = 0;
+    this.#watchBytes = 0;
+  }
+
   extras(): Record<string, number> {
     return { conflicts: this.#conflicts, watches: WATCHES, watchBytes: this.#watchBytes };
   }
@@ -120,7 +125,7 @@ export class KubernetesWorkload implements Workload, UnarySink {
     if (kind === UPDATE) {
       if (txnSucceeded(bytes, start, end)) {
         this.#revisions[index] = headerRevision(bytes, start, end);
-        this.#material.written.add(index);
+        this.#material.wrote(slot, index);
       } else {
         this.#conflicts++;
         // The next update of this key finds out by a get: Kubernetes takes the answer's own copy.

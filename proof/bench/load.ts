@@ -117,6 +117,8 @@ export class Load {
   #waitedForSlot = 0;
   #stopped = false;
   #finished: (() => void) | undefined;
+  /** Until the first operation that is measured. */
+  #onMeasured: (() => void) | undefined;
   #live = new Histogram();
   #liveErrors = 0;
 
@@ -148,7 +150,8 @@ export class Load {
     }
     let cpuBefore = process.cpuUsage();
     let loopBefore = performance.eventLoopUtilization();
-    const measured = (): void => {
+    this.#onMeasured = () => {
+      this.#onMeasured = undefined;
       cpuBefore = process.cpuUsage();
       loopBefore = performance.eventLoopUtilization();
       this.#options.onMeasured?.();
@@ -160,19 +163,20 @@ export class Load {
       setInterval(() => this.#sweep(), SWEEP_MS),
       setInterval(() => this.#reportSecond(), 1000),
     ];
-    const warmup =
-      this.#options.warmupUs > 0 ? setTimeout(measured, this.#options.warmupUs / 1000) : undefined;
-    if (warmup === undefined) measured();
     this.#begin();
     if (this.#options.signal.aborted) this.#stop();
     await finished;
     for (const timer of timers) clearInterval(timer);
-    clearTimeout(warmup);
     this.#options.signal.removeEventListener("abort", stop);
     await this.#ticker?.stop();
     const cpu = process.cpuUsage(cpuBefore);
     const loop = performance.eventLoopUtilization(performance.eventLoopUtilization(), loopBefore);
     return this.#result((cpu.user + cpu.system) / 1e6, loop.utilization);
+  }
+
+  /** The operation of `slot`, which is under way, began after the warm-up. */
+  isMeasured(slot: number): boolean {
+    return this.#intendedUs[slot]! >= this.#startUs;
   }
 
   /** The operation of `slot` has ended: well, or with a failure's text. */
@@ -239,6 +243,7 @@ export class Load {
   }
 
   #start(slot: number, intendedUs: number): void {
+    if (this.#onMeasured !== undefined && intendedUs >= this.#startUs) this.#onMeasured();
     this.#issued++;
     this.#inFlight++;
     this.#busy[slot] = 1;

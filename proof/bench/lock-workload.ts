@@ -101,6 +101,11 @@ export class LockWorkload implements Workload, UnarySink {
     await this.#kept.close();
   }
 
+  beginMeasuring(): void {
+    this.#waits = 0;
+    this.#handOver.reset();
+  }
+
   extras(): Record<string, number> {
     return {
       locks: this.#locks.length,

@@ -51,7 +51,7 @@ export class PointWorkload implements Workload {
 
   onEnd(slot: number, failure: string | undefined): void {
     const index = this.#index[slot]!;
-    if (failure === undefined && index !== NOTHING) this.#material.written.add(index);
+    if (failure === undefined && index !== NOTHING) this.#material.wrote(slot, index);
     this.#material.done(slot, failure);
   }
 }

@@ -43,6 +43,11 @@ export class RangeWorkload implements Workload, UnarySink {
   async prepare(): Promise<void> {}
   async finish(): Promise<void> {}
 
+  beginMeasuring(): void {
+    this.#keysRead = 0;
+    this.#bytesRead = 0;
+  }
+
   extras(): Record<string, number> {
     return { keysRead: this.#keysRead, bytesRead: this.#bytesRead };
   }

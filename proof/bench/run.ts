@@ -19,7 +19,7 @@ import { SizeTable, ValuePool } from "./sizes.ts";
 import { openForeignStore } from "./foreign-store.ts";
 import { CasWorkload, TxnWorkload } from "./txn-workload.ts";
 import { WatchWorkload } from "./watch-workload.ts";
-import type { Done, KeyValueStore, Material, Workload } from "./workload.ts";
+import type { KeyValueStore, Material, Workload } from "./workload.ts";
 
 export interface RunHooks {
   readonly signal: AbortSignal;
@@ -84,8 +84,17 @@ async function runOn(
     metricsEverySecond: options.reportFile !== undefined || hooks.readsMetrics === true,
     tls: options.tls,
   });
-  const load = newLoad(options, hooks, () => sampler.begin());
-  const material = materialOf(options, (slot, failure) => load.done(slot, failure));
+  const load: Load = newLoad(options, hooks, () => {
+    sampler.begin();
+    workload.beginMeasuring?.();
+  });
+  const written = new DistinctCounter(options.keys);
+  const material = materialOf(options, {
+    done: (slot, failure) => load.done(slot, failure),
+    wrote: (slot, index) => {
+      if (load.isMeasured(slot)) written.add(index);
+    },
+  });
   const workload = make(material, load.slots);
   await workload.prepare();
   await sampler.find(options.endpoints, options.pids);
@@ -100,7 +109,7 @@ async function runOn(
   return resultOf({
     options,
     load: result,
-    distinctKeys: material.written.count,
+    distinctKeys: written.count,
     extras,
     serverVersion: opened.version,
     servers,
@@ -177,7 +186,7 @@ function newLoad(options: RunOptions, hooks: RunHooks, onMeasured: () => void): 
   });
 }
 
-function materialOf(options: RunOptions, done: Done): Material {
+function materialOf(options: RunOptions, ends: Pick<Material, "done" | "wrote">): Material {
   const prng = new Prng(options.seed);
   const valueSizes = new SizeTable(options.valueSize, prng.split("value sizes"));
   const keys = new KeySpace({
@@ -190,9 +199,8 @@ function materialOf(options: RunOptions, done: Done): Material {
     chooser: new KeyChooser(options.order, options.keys, prng.split("keys")),
     values: new ValuePool(valueSizes.max, prng.split("values")),
     valueSizes,
-    written: new DistinctCounter(options.keys),
     prng: prng.split("mix"),
-    done,
+    ...ends,
   };
 }
 
@@ -209,8 +217,9 @@ async function preload(opened: Opened, options: RunOptions, hooks: RunHooks): Pr
     prng: new Prng(options.seed),
     signal: hooks.signal,
   });
-  const material = materialOf({ ...options, order: "sequential" }, (slot, failure) =>
-    load.done(slot, failure),
+  const material = materialOf(
+    { ...options, order: "sequential" },
+    { done: (slot, failure) => load.done(slot, failure), wrote: () => undefined },
   );
   const result: LoadResult = await load.run(new PointWorkload(opened.store, material, 0));
   if (result.errors > 0) throw new Error(`Cannot preload: ${[...result.errorTexts.keys()].join("; ")}`);

@@ -66,7 +66,7 @@ export class TxnWorkload implements Workload, UnarySink {
 
   onReply(slot: number): void {
     const indexes = this.#indexes[slot]!;
-    for (let i = 0; i < indexes.length; i++) this.#material.written.add(indexes[i]!);
+    for (let i = 0; i < indexes.length; i++) this.#material.wrote(slot, indexes[i]!);
     this.#material.done(slot, undefined);
   }
 
@@ -99,6 +99,10 @@ export class CasWorkload implements Workload, UnarySink {
 
   async prepare(): Promise<void> {}
   async finish(): Promise<void> {}
+  beginMeasuring(): void {
+    this.#conflicts = 0;
+  }
+
   extras(): Record<string, number> {
     return { conflicts: this.#conflicts };
   }
@@ -129,7 +133,7 @@ export class CasWorkload implements Workload, UnarySink {
       this.#write(slot, this.#answer.firstModRevision);
       return;
     }
-    if (txnSucceeded(bytes, start, end)) this.#material.written.add(this.#index[slot]!);
+    if (txnSucceeded(bytes, start, end)) this.#material.wrote(slot, this.#index[slot]!);
     else this.#conflicts++;
     this.#material.done(slot, undefined);
   }

@@ -125,6 +125,13 @@ export class WatchWorkload implements Workload, UnarySink {
     for (const stream of this.#streams) stream.cancel();
   }
 
+  beginMeasuring(): void {
+    this.#events = 0;
+    this.#foreignEvents = 0;
+    this.#firstEvent.reset();
+    this.#firstEventAtUs = 0;
+  }
+
   extras(): Record<string, number> {
     const seconds = (this.#lastEventAtUs - this.#firstEventAtUs) / 1e6;
     return {
@@ -170,7 +177,7 @@ export class WatchWorkload implements Workload, UnarySink {
 
   /** The put's own reply ends nothing: the events do, unless a watch is gone. */
   onReply(slot: number): void {
-    this.#material.written.add(this.#index[slot]!);
+    this.#material.wrote(slot, this.#index[slot]!);
     this.#options.detail?.puts.record(clockUs() - this.#startedUs[slot]!);
     if (this.#expected[slot] === 0) this.#material.done(slot, undefined);
     else if (this.#broken !== undefined && this.#left[slot]! > 0) this.onFailure(slot, this.#broken);
@@ -210,7 +217,7 @@ export class WatchWorkload implements Workload, UnarySink {
     if (left !== 1) return;
     this.#lastEventAtUs = clockUs();
     // Its reply may come later, when the slot has its next put.
-    this.#material.written.add(this.#index[slot]!);
+    this.#material.wrote(slot, this.#index[slot]!);
     this.#material.done(slot, undefined);
   };
 

@@ -1,7 +1,7 @@
 // What every workload is made of, and what the rest of the bench knows of it.
 
 import type { Prng } from "../../core/base/prng.ts";
-import type { DistinctCounter, KeyChooser, KeySpace } from "./keys.ts";
+import type { KeyChooser, KeySpace } from "./keys.ts";
 import type { Operations } from "./load.ts";
 import type { SizeTable, ValuePool } from "./sizes.ts";
 
@@ -14,8 +14,8 @@ export interface Material {
   readonly chooser: KeyChooser;
   readonly values: ValuePool;
   readonly valueSizes: SizeTable;
-  /** Of keys whose write was acknowledged. */
-  readonly written: DistinctCounter;
+  /** The write of this key was acknowledged. Before `done`: whether it counts is known by the operation of the slot. */
+  readonly wrote: (slot: number, index: number) => void;
   readonly prng: Prng;
   readonly done: Done;
 }
@@ -25,6 +25,8 @@ export interface Workload extends Operations {
   prepare(): Promise<void>;
   /** After the load. */
   finish(): Promise<void>;
+  /** The warm-up is over: what `extras` counts begins anew. For those that count. */
+  beginMeasuring?(): void;
   /** Further figures for the report, by name. */
   extras(): Record<string, number>;
 }
