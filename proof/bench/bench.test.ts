@@ -180,6 +180,19 @@ test("bench: what is counted beside operations leaves the warm-up out as well", 
   assert.ok(keysRead >= operations && keysRead <= operations + 3, `${keysRead} of ${operations}`);
 });
 
+test("bench: ended within its warm-up it has nothing to tell, and says so", async () => {
+  const controller = new AbortController();
+  const options = parseRun(
+    "put",
+    ["--duration", "5s", "--warmup", "5s", "--endpoints", server.addresses[0]!],
+    {},
+  );
+  const phases = { signal: controller.signal, onPhase: () => undefined, onSecond: () => controller.abort() };
+  const result = await runOnce(options, phases);
+  assert.deepEqual([result.aborted, result.operations, result.published], [true, 0, false]);
+  assert.match(result.refusal!, /Nothing was measured/);
+});
+
 test("bench put: every failure is counted with its words", async () => {
   store.failEvery = 10;
   const { result } = await bench("put", "--total", "100", "--clients", "5", "-w", "json");

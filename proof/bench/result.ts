@@ -108,7 +108,7 @@ export function resultOf(facts: RunFacts): RunResult {
   const series = load.series.seconds();
   const verdictOn = { latencies: load.latencies, errors: load.errors, seconds: load.seconds };
   const window = { windowSeconds: options.sloWindowSeconds, windowShare: options.sloWindowShare };
-  const bottleneck = clientBottleneck(facts);
+  const judged = judgeFigures(facts);
   return {
     format: 1,
     workload: workloadText(options),
@@ -150,9 +150,9 @@ export function resultOf(facts: RunFacts): RunResult {
       rssBytes: process.memoryUsage.rss(),
     },
     servers: facts.servers,
-    published: bottleneck.refusal === null || options.publishAnyway,
-    refusal: bottleneck.refusal,
-    warnings: bottleneck.warnings,
+    published: judged.refusal === null || options.publishAnyway,
+    refusal: judged.refusal,
+    warnings: judged.warnings,
     slo:
       options.slo.length === 0
         ? null
@@ -183,12 +183,14 @@ const LATE_SHARE = 0.5;
 const LATE_US_MIN = 2000;
 
 /**
- * Whether the client made the figures. In an open loop that voids them: the store was not offered the load. In a closed
+ * Whether there are figures, and whether the client made them. In an open loop that voids them: the store was not offered the load. In a closed
  * loop the rate is then a lower bound and the latencies an upper one, which is said beside them.
  */
-function clientBottleneck(facts: RunFacts): { refusal: string | null; warnings: string[] } {
+function judgeFigures(facts: RunFacts): { refusal: string | null; warnings: string[] } {
   const { load, options } = facts;
   const warnings: string[] = [];
+  if (load.aborted && load.operations + load.errors === 0)
+    return { refusal: "Nothing was measured: it was ended within its warm-up", warnings };
   const full = load.loopUtilisation >= LOOP_FULL_SHARE && load.clientCpuSeconds / load.seconds >= 0.85;
   const busy = `the client's loop was busy ${(load.loopUtilisation * 100).toFixed(0)} % of the time`;
   if (options.ratePerSecond === undefined) {
