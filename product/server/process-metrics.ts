@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { constants, monitorEventLoopDelay, performance, PerformanceObserver } from "node:perf_hooks";
 import { type Histogram, exponentialBounds, type Metrics } from "../../core/base/metrics.ts";
 import type { PeerTraffic } from "../../io/net/peer-traffic.ts";
+import { VERSION } from "../version.ts";
 
 /** How often the loop's delay is looked at. Finer costs wake-ups of an idle process. */
 const LOOP_RESOLUTION_MS = 20;
@@ -21,6 +22,7 @@ const GC_KINDS: ReadonlyMap<number, string> = new Map([
 export function registerProcessMetrics(metrics: Metrics): () => void {
   registerUsage(metrics);
   registerDescriptors(metrics);
+  metrics.gauge("holdfast_build_info", "Holdfast version info.", () => 1, { version: VERSION });
   metrics.gauge("nodejs_version_info", "Node.js version info.", () => 1, { version: process.version });
   const stopCollector = observeCollector(metrics);
   const stopLoop = observeLoop(metrics);

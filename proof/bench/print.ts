@@ -121,7 +121,7 @@ function headline(result: RunResult): string {
   const clients =
     result.loop === "closed" ? `${result.clients} ${result.clients === 1 ? "client" : "clients"} on ` : "";
   const connections = `${result.connections} ${result.connections === 1 ? "connection" : "connections"}`;
-  return `${result.workload}: keys of ${result.keySize}, values of ${result.valueSize} bytes, ${clients}${connections}, ${loop}; ${result.store} ${result.serverVersion} at ${result.endpoints.join(",")}, seed ${result.seed}`;
+  return `${result.workload}: keys of ${result.keySize}, values of ${result.valueSize} bytes, ${clients}${connections}, ${loop}; ${result.server} at ${result.endpoints.join(",")}, seed ${result.seed}`;
 }
 
 /** Writing a key again is another load than writing a new one. */

@@ -39,6 +39,8 @@ export interface RunResult extends Percentiles {
   readonly seed: number;
   readonly endpoints: readonly string[];
   readonly serverVersion: string;
+  /** Name and version, as the server says them: "holdfast 0.1.0". */
+  readonly server: string;
   readonly aborted: boolean;
   readonly errorTexts: Readonly<Record<string, number>>;
   readonly kinds: readonly (Percentiles & {
@@ -97,6 +99,7 @@ export interface RunFacts {
   readonly distinctKeys: number;
   readonly extras: Readonly<Record<string, number>>;
   readonly serverVersion: string;
+  readonly server: string;
   readonly servers: readonly ProcessUse[];
   readonly samples: readonly Sample[];
   readonly marks: readonly Mark[];
@@ -113,7 +116,7 @@ export function resultOf(facts: RunFacts): RunResult {
     format: 1,
     workload: workloadText(options),
     store: options.store,
-    title: options.title ?? options.store,
+    title: options.title ?? facts.server,
     rate: Math.round((load.operations / load.seconds) * 10) / 10,
     ...percentilesOf(load.latencies),
     operations: load.operations,
@@ -131,6 +134,7 @@ export function resultOf(facts: RunFacts): RunResult {
     seed: options.seed,
     endpoints: options.endpoints,
     serverVersion: facts.serverVersion,
+    server: facts.server,
     aborted: load.aborted,
     errorTexts: Object.fromEntries(load.errorTexts),
     kinds: load.byKind.map((kind) => ({

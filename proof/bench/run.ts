@@ -14,6 +14,7 @@ import { ProcessSampler } from "./process-sampler.ts";
 import { RangeWorkload } from "./range-workload.ts";
 import { resultOf, type RunResult } from "./result.ts";
 import type { Rpc } from "./rpc.ts";
+import { readServerName } from "./server-metrics.ts";
 import { openRpc } from "./rpc-client.ts";
 import { SizeTable, ValuePool } from "./sizes.ts";
 import { openForeignStore } from "./foreign-store.ts";
@@ -40,6 +41,8 @@ interface Opened {
   readonly control: Control | undefined;
   readonly store: KeyValueStore;
   readonly version: string;
+  /** Its name and version, as far as it says them. */
+  readonly server: string;
 }
 
 /** What a workload is made of that is none of the bench's own. */
@@ -112,6 +115,7 @@ async function runOn(
     distinctKeys: written.count,
     extras,
     serverVersion: opened.version,
+    server: opened.server,
     servers,
     samples: sampler.samples,
     marks: sampler.marks,
@@ -122,7 +126,8 @@ async function runOn(
 async function open(options: RunOptions): Promise<Opened> {
   if (options.store !== "etcd") {
     const store = await openForeignStore(options.store, options.endpoints, options.connections);
-    return { rpc: undefined, control: undefined, store, version: store.version };
+    const server = `${options.store} ${store.version}`;
+    return { rpc: undefined, control: undefined, store, version: store.version, server };
   }
   const slots = Math.max(slotsOf(options), PRELOAD_CLIENTS);
   const shared = { endpoints: options.endpoints, tls: options.tls, user: options.user };
@@ -138,7 +143,8 @@ async function open(options: RunOptions): Promise<Opened> {
   const rpc = await openRpc({ ...shared, connectionCount: options.connections, slotCount: slots });
   const store = new EtcdStore(rpc, { serializable: options.serializable });
   store.attach();
-  return { rpc, control, store, version };
+  const server = (await readServerName(options.endpoints[0]!, options.tls)) ?? `etcd's API ${version}`;
+  return { rpc, control, store, version, server };
 }
 
 /** The endpoint of the leader; the first one when none of them is, or says so. */

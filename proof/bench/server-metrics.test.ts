@@ -10,6 +10,7 @@ import {
   grownBetween,
   parseServerMetrics,
   readMetrics,
+  readServerName,
 } from "./server-metrics.ts";
 import { isTls } from "./rpc.ts";
 
@@ -173,6 +174,20 @@ test("metrics: a page is read over HTTP, and one that is not there is undefined"
   assert.equal((await readMetrics(endpoint, NO_TLS))?.syncs?.count, 4);
   await new Promise((resolve) => server.close(resolve));
   assert.equal(await readMetrics(endpoint, NO_TLS), undefined);
+});
+
+test("metrics: a server says which one it is; Holdfast, whose page has etcd's series too, by its own", async () => {
+  let text = 'etcd_server_version{server_version="3.6.16"} 1\n';
+  const server = http.createServer((_, response) => response.end(text));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const endpoint = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  assert.equal(await readServerName(endpoint, NO_TLS), "etcd 3.6.16");
+  text += 'holdfast_build_info{version="1.2.3"} 1\n';
+  assert.equal(await readServerName(endpoint, NO_TLS), "holdfast 1.2.3");
+  text = "up 1\n";
+  assert.equal(await readServerName(endpoint, NO_TLS), undefined);
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(await readServerName(endpoint, NO_TLS), undefined);
 });
 
 test("tls: an endpoint without a scheme is TLS when files are named, and a plain one stays plain", () => {

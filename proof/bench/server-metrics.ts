@@ -45,6 +45,17 @@ export async function readMetrics(endpoint: string, tls: TlsFiles): Promise<Serv
   return page === undefined ? undefined : parseServerMetrics(page);
 }
 
+/** Which server it says it is, "holdfast 0.1.0" or "etcd 3.6.16"; undefined when there is no page that says so. */
+export async function readServerName(endpoint: string, tls: TlsFiles): Promise<string | undefined> {
+  const page = await fetchPage(endpoint, tls);
+  const [, name, version] =
+    // Holdfast's page has etcd's series as well.
+    /^(holdfast)_build_info\{version="([^"]+)"\}/m.exec(page ?? "") ??
+    /^(etcd)_server_version\{server_version="([^"]+)"\}/m.exec(page ?? "") ??
+    [];
+  return name === undefined ? undefined : `${name} ${version}`;
+}
+
 async function fetchPage(endpoint: string, tls: TlsFiles): Promise<string | undefined> {
   return new Promise((resolve) => {
     const take = (response: http.IncomingMessage): void => {

@@ -7,6 +7,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Prng } from "../../core/base/prng.ts";
 import { Client } from "../../product/client/index.ts";
+import { VERSION } from "../../product/version.ts";
 import { type Live, Load, type LoadResult } from "../bench/load.ts";
 import { parseRun } from "../bench/options.ts";
 import { Progress } from "../bench/print.ts";
@@ -222,6 +223,7 @@ class Demo {
       distinctKeys: facts.writes.acknowledged.size,
       extras: {},
       serverVersion: "",
+      server: `holdfast ${VERSION}`,
       servers: [],
       samples: [],
       marks: facts.marks,

@@ -237,7 +237,7 @@ export function runPage(result: RunResult): Page {
   return {
     title: `${result.workload}: p50 ${formatDuration(result.p50Us)}, p99 ${formatDuration(result.p99Us)}, slowest ${formatDuration(result.maxUs)}`,
     lead: [
-      `${result.store} ${result.serverVersion} at ${result.endpoints.join(", ")}; keys of ${result.keySize}, values of ${result.valueSize} bytes; ${loop} on ${result.connections} connections; seed ${result.seed}; ${result.startedAt}`,
+      `${result.server} at ${result.endpoints.join(", ")}; keys of ${result.keySize}, values of ${result.valueSize} bytes; ${loop} on ${result.connections} connections; seed ${result.seed}; ${result.startedAt}`,
       machineText(result.machine),
       ...(result.refusal ? [result.refusal] : []),
       ...result.warnings,
@@ -293,10 +293,7 @@ export function ladderPage(results: readonly RunResult[], highest: number | null
         ? "No rate kept the objectives"
         : `${formatCount(highest)}/s is the highest rate that kept the objectives`,
     lead: first
-      ? [
-          `${first.workload} on ${first.store} ${first.serverVersion}; open loop; ${first.startedAt}`,
-          machineText(first.machine),
-        ]
+      ? [`${first.workload} on ${first.server}; open loop; ${first.startedAt}`, machineText(first.machine)]
       : [],
     sections: [
       ladderSection(results),
