@@ -17,6 +17,7 @@ import { r2 } from "./r2.ts";
 import { r22 } from "./r22.ts";
 import { r23 } from "./r23.ts";
 import { r3 } from "./r3.ts";
+import { r31 } from "./r31.ts";
 import { r5 } from "./r5.ts";
 import { r6 } from "./r6.ts";
 import { r7 } from "./r7.ts";
@@ -42,6 +43,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   r13,
   r22,
   r23,
+  r31,
   s1,
   s2,
   s9,

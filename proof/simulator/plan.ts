@@ -179,6 +179,14 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       reorderShare: 0.1,
     },
   },
+  /** Leaders that keep a follower, not a majority, and do not know it for a while. */
+  minorities: {
+    memberCounts: [5],
+    faultKinds: ["split"],
+    faultCount: [12, 20],
+    electionMs: 1_000,
+    mix: { put: 30, range: 60 },
+  },
   /** Power losses on slow disks. */
   power: {
     faultKinds: ["kill", "killAfter", "killAll", "slowDisk", "failSync"],
