@@ -19,11 +19,11 @@
 
 import { assert } from "../base/assert.ts";
 import { DEFAULT_LIMITS } from "../base/limits.ts";
+import { stableOrder } from "../base/stable-order.ts";
 import { DeadlineWheel } from "./deadline-wheel.ts";
 import type { LeaseHooks } from "../mvcc/lease-hooks.ts";
 import { LeaseImage } from "./lease-image.ts";
 import { FLAG_CHECKPOINTING, FLAG_CLEARING, FLAG_REVOKING, LeaseTable, WHEEL } from "./lease-table.ts";
-import { slotsByTime } from "./slots-by-time.ts";
 
 /** etcd's upper bound, 285 years; above it "too large lease TTL". */
 export const LEASE_TTL_SECONDS_MAX = 9_000_000_000;
@@ -344,10 +344,12 @@ export class Lessor implements LeaseHooks {
     for (let slot = 1; slot < end; slot++) {
       if (!this.table.isLive(slot)) continue;
       slots[count] = slot;
-      times[count++] = this.#orderMs(slot, nowMs);
+      times[count++] = Math.floor(this.#orderMs(slot, nowMs));
     }
     assert(count === this.count, "the count of leases is how many there are");
-    return slotsByTime(slots, times);
+    const order = stableOrder(times);
+    for (let i = 0; i < count; i++) order[i] = slots[order[i]!]!;
+    return order;
   }
 
   /** Throws when counts disagree; for tests and the simulator. */

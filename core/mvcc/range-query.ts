@@ -22,7 +22,7 @@ import { NumberList } from "./column.ts";
 import { KeyRange, collectAt, collectLive, countAt, countLive } from "./key-range.ts";
 import { keyValueFieldSizeBytes, keyValueFieldSizeBytesAt, writeKeyValueField } from "./key-value.ts";
 import { RecordView } from "./record.ts";
-import { stableOrder } from "./stable-order.ts";
+import { stableOrder } from "../base/stable-order.ts";
 import type { Store } from "./store.ts";
 
 export const TAG_KVS = 0x12;

@@ -144,6 +144,11 @@ export class Progress implements Id64 {
     this.#clear();
   }
 
+  /** A client at the peer waits for this index. */
+  wants(commit: number): void {
+    if (this.wantedCommit < commit) this.wantedCommit = commit;
+  }
+
   /** An append of entries up to `last` goes out. */
   sent(last: number, bytes: number, nowMs: number): void {
     this.sentMs = nowMs;

@@ -56,8 +56,7 @@ export function onReadIndex(state: RaftState, message: RaftMessage): void {
   if (state.readCount >= state.limits.raftReadCountMax) return;
   state.readCount++;
   // What the read will need, if it is held back, goes out while the read is being confirmed.
-  if (member !== undefined && member.wantedCommit < state.commitIndex)
-    member.wantedCommit = state.commitIndex;
+  member?.wants(state.commitIndex);
   openGroup(state).remote.push(read);
 }
 
@@ -145,8 +144,7 @@ function replyTo(state: RaftState, read: RemoteRead, index: number): void {
   message.incarnation = read.incarnation;
   message.sequence = read.number;
   message.index = index;
-  const member = state.tracker.find(read.hi, read.lo);
-  if (member !== undefined && member.wantedCommit < index) member.wantedCommit = index;
+  state.tracker.find(read.hi, read.lo)?.wants(index);
 }
 
 function takeContexts(state: RaftState): number[] {
