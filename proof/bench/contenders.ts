@@ -204,6 +204,8 @@ export async function loadOn(
   return runOnce(options, {
     signal: context.signal,
     onSecond: context.onSecond ?? (() => {}),
+    // Asked for once a slice, its page would cost the store some milliseconds beside the load.
+    server: target.contender.name,
     // The others have no such page.
     readsMetrics: context.readsMetrics === true && store === "etcd",
     onPhase: (phase) => {

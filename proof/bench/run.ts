@@ -28,6 +28,8 @@ export interface RunHooks {
   readonly onPhase: (text: string) => void;
   /** Keys are there and the load begins, with its warm-up. */
   readonly onLoad?: () => void;
+  /** Name and version of the server, where they are known: else its metrics page is asked for them. */
+  readonly server?: string;
   /** The servers' metrics pages are read every second, as for a report, so that marks say what a spike was. */
   readonly readsMetrics?: boolean;
 }
@@ -62,7 +64,7 @@ export async function runOnce(
   hooks: RunHooks,
   make?: (parts: WorkloadParts) => Workload,
 ): Promise<RunResult> {
-  const opened = await open(options);
+  const opened = await open(options, hooks.server);
   const { rpc, control, store } = opened;
   try {
     return await runOn(opened, { options, hooks }, (material, slots) => {
@@ -123,7 +125,7 @@ async function runOn(
   });
 }
 
-async function open(options: RunOptions): Promise<Opened> {
+async function open(options: RunOptions, known: string | undefined): Promise<Opened> {
   if (options.store !== "etcd") {
     const store = await openForeignStore(options.store, options.endpoints, options.connections);
     const server = `${options.store} ${store.version}`;
@@ -143,7 +145,8 @@ async function open(options: RunOptions): Promise<Opened> {
   const rpc = await openRpc({ ...shared, connectionCount: options.connections, slotCount: slots });
   const store = new EtcdStore(rpc, { serializable: options.serializable });
   store.attach();
-  const server = (await readServerName(options.endpoints[0]!, options.tls)) ?? `etcd's API ${version}`;
+  const server =
+    known ?? (await readServerName(options.endpoints[0]!, options.tls)) ?? `etcd's API ${version}`;
   return { rpc, control, store, version, server };
 }
 
